@@ -1,0 +1,1 @@
+//! The pure domain of delivery: types, planning, judging, deciding.

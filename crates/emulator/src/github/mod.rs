@@ -1,0 +1,16 @@
+//! The GitHub endpoints in use.
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::world::World;
+
+/// Repositories with environments, approvals, deployments.
+#[derive(Default)]
+pub struct GitHub {}
+
+/// The routes of this part.
+pub fn routes() -> Router<Arc<World>> {
+    Router::new()
+}

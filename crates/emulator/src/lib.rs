@@ -1,0 +1,25 @@
+//! The local cloud: a model of the world with HTTP as its projection.
+//!
+//! | module | what it models |
+//! |---|---|
+//! | [`run`] | Cloud Run Admin API v2: services, revisions, operations, IAM policies, logs |
+//! | [`runtime`] | where containers run: the Docker engine, or scripted behaviour in tests |
+//! | [`registry`] | an OCI registry that answers for every `*-docker.pkg.dev` path |
+//! | [`tokens`] | GitHub OIDC, Security Token Service, IAM Credentials, OAuth token endpoint |
+//! | [`github`] | environments, approvals, deployments and statuses |
+//! | [`admin`] | `/_emulator/…`: faults, clock, what happened |
+//! | [`world`] | the sum of them, one value behind every route |
+//! | [`server`] | listens, routes, answers 501 with the name of what is not modelled |
+
+pub mod admin;
+pub mod error;
+pub mod github;
+pub mod registry;
+pub mod run;
+pub mod runtime;
+pub mod server;
+pub mod tokens;
+pub mod world;
+
+pub use server::{Emulator, StartError};
+pub use world::{Config, World};

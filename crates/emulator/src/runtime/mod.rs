@@ -1,0 +1,4 @@
+//! Where containers run.
+
+/// Starts and stops containers.
+pub trait Runtime: Send + Sync {}

@@ -1,0 +1,1 @@
+//! Builders and assertions for scenario tests.

@@ -1,0 +1,1 @@
+//! The shell of `ml-deploy`: IO, wiring and words around the pure core in `delivery`.

@@ -1,0 +1,3 @@
+//! Entry point of `ml-deploy`.
+
+fn main() {}
