@@ -1,0 +1,1 @@
+//! Credentials → access tokens and ID tokens.

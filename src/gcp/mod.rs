@@ -1,0 +1,4 @@
+//! Google Cloud: the only place where wire becomes domain.
+
+pub mod auth;
+pub mod registry;
