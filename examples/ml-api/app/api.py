@@ -1,6 +1,8 @@
 """The routes."""
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 
 from app.identity import Identity
 from app.logs import AccessLog
@@ -18,6 +20,7 @@ def create_app(model: Model, identity: Identity) -> FastAPI:
         redoc_url=None,
     )
     api.add_middleware(AccessLog)
+    api.add_exception_handler(RequestValidationError, refuse)
 
     # async: these answer from memory, so a hop to a worker thread would only cost time.
     @api.get("/health", operation_id="health")
@@ -33,3 +36,14 @@ def create_app(model: Model, identity: Identity) -> FastAPI:
         return model.predict(measures)
 
     return api
+
+
+async def refuse(_: Request, error: Exception) -> JSONResponse:
+    """Answers 422 with what is wrong and where, but without the values that were sent.
+
+    FastAPI's own handler repeats them, and fails (500) where one has no JSON form: 1e309 is read as
+    infinity.
+    """
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    detail = [{key: item[key] for key in ("type", "loc", "msg")} for item in found]
+    return JSONResponse({"detail": detail}, status_code=422)
