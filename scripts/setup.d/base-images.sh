@@ -66,6 +66,7 @@ make_base_images() {
     trap "as_root rm -rf '$work'" EXIT
     # The host's CA certificates go in, as companies whose proxy inspects TLS need it: pip then
     # works in the build with no word about it in the Dockerfile.
+    # shellcheck disable=SC2016  # $1 is for the hook: the root of the base
     as_root env RUNTIME_TAR="$work/runtime.tar" mmdebstrap --quiet --mode=root --variant=minbase \
         --include=python3,python3-venv,ca-certificates \
         --aptopt='APT::Install-Recommends "false"' \

@@ -71,3 +71,18 @@ apt_install() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" \
         >/dev/null
 }
+
+# Runs `docker build` with BuildKit by the first client that has it: newer clients need a plug-in for
+# it, while Debian's older one, which may be installed beside, has it built in.
+docker_build() {
+    local client major
+    for client in docker /usr/bin/docker; do
+        have "$client" || continue
+        major=$("$client" version --format '{{.Client.Version}}' 2>/dev/null | cut -d. -f1)
+        if "$client" buildx version >/dev/null 2>&1 || ((${major:-99} < 23)); then
+            DOCKER_BUILDKIT=1 "$client" build "$@"
+            return
+        fi
+    done
+    DOCKER_BUILDKIT=0 docker build "$@"
+}

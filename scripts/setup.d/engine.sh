@@ -72,6 +72,9 @@ engine_launch() {
     dockerd=$(engine_program)
     say "engine: starting $dockerd by hand (no systemd here); log in $ENGINE_STATE; stop it with 'make engine-stop'"
     as_root mkdir -p "$ENGINE_STATE"
+    as_root rm -f "$ENGINE_STATE/pid" "$ENGINE_STATE/started-at"
+    engine_forget_dead /var/run/docker.pid dockerd
+    engine_forget_dead /var/run/docker/containerd/containerd.pid containerd
     # The socket belongs to the caller's group: no root needed to use the engine afterwards.
     # shellcheck disable=SC2016  # expanded by the inner shell, with its own arguments
     as_root setsid bash -c '
@@ -82,6 +85,16 @@ engine_launch() {
     wait_until 5 test -s "$ENGINE_STATE/pid" || fail "could not start $dockerd"
     wait_until 5 engine_is_ours || fail "dockerd ended at once: its log is $ENGINE_STATE/dockerd.log"
     as_root tee "$ENGINE_STATE/started-at" <<<"$(engine_start_time "$(cat "$ENGINE_STATE/pid")")" >/dev/null
+}
+
+# Removes the pid file of an engine that was killed, when its pid is free or another program's by now:
+# dockerd would take that program for itself and refuse to start.
+engine_forget_dead() {
+    local file=$1 name=$2 pid
+    pid=$(as_root cat "$file" 2>/dev/null) || return 0
+    if [[ $(cat "/proc/$pid/comm" 2>/dev/null) != "$name" ]]; then
+        as_root rm -f "$file"
+    fi
 }
 
 # Kernel start time of a process, in clock ticks since boot: tells a process from a later one
