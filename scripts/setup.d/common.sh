@@ -20,11 +20,27 @@ as_root() {
     if [[ $(id -u) -eq 0 ]]; then
         "$@"
     elif have sudo; then
-        sudo -- "$@"
+        # What the hooks of mmdebstrap read from the environment.
+        sudo --preserve-env=RUNTIME_TAR -- "$@"
     else
         fail "'$1' has to run as root and there is no sudo: run this step as root"
     fi
 }
+
+# Names a new folder for what a step needs on its way, in $SCRATCH; gone when the script ends, however
+# it ends. Only one step uses it at a time.
+new_scratch() {
+    remove_scratch
+    SCRATCH=$(mktemp -d)
+}
+
+remove_scratch() {
+    if [[ -n ${SCRATCH:-} ]]; then
+        as_root rm -rf "$SCRATCH"
+        SCRATCH=
+    fi
+}
+trap remove_scratch EXIT
 
 # Polls `command...` until it succeeds or `seconds` are over; returns 1 in the second case.
 wait_until() {

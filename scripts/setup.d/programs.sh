@@ -29,16 +29,14 @@ registry_program() {
     fi
     say "registry: unpacking Debian's docker-registry to $program, a foreign registry to test our client against"
     apt_knows docker-registry || as_root apt-get update -qq
-    local work
-    work=$(mktemp -d)
-    (cd "$work" && apt-get download -q -o APT::Sandbox::User=root docker-registry) >"$work/log" 2>&1 || {
-        cat "$work/log" >&2
+    new_scratch
+    (cd "$SCRATCH" && apt-get download -q -o APT::Sandbox::User=root docker-registry) >"$SCRATCH/log" 2>&1 || {
+        cat "$SCRATCH/log" >&2
         fail "could not download Debian's docker-registry"
     }
-    dpkg-deb --extract "$work"/docker-registry_*.deb "$work/root"
+    dpkg-deb --extract "$SCRATCH"/docker-registry_*.deb "$SCRATCH/root"
     mkdir -p "$TOOLS/bin"
-    mv "$work/root/usr/bin/docker-registry" "$program"
-    rm -rf "$work"
+    mv "$SCRATCH/root/usr/bin/docker-registry" "$program"
 }
 
 shell_tools() {
