@@ -1,18 +1,20 @@
 //! `/_emulator/…`: faults, clock, what happened.
 
+mod clock;
+mod faults;
+mod layer;
+mod requests;
+
 use std::sync::Arc;
 
 use axum::Router;
 
+pub use clock::Clock;
+pub use faults::{Fault, Faults, Rule};
+pub use layer::layer;
+pub use requests::{Requests, Seen};
+
 use crate::world::World;
-
-/// What time it is.
-#[derive(Default)]
-pub struct Clock {}
-
-/// What goes wrong on purpose.
-#[derive(Default)]
-pub struct Faults {}
 
 /// The routes of this part.
 pub fn routes() -> Router<Arc<World>> {

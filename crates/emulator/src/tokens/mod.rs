@@ -1,19 +1,136 @@
-//! Token services.
+//! Token services: GitHub OIDC, Security Token Service, IAM Credentials, OAuth token endpoint.
 
-use std::sync::Arc;
+mod grant;
+mod id_token;
+mod jwt;
+mod keys;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::TimeDelta;
+use serde_json::Value;
 
+pub use grant::Caller;
+pub use id_token::IdTokenProblem;
+pub use keys::KeyError;
+
+use grant::{Grants, unique_id};
+use keys::SigningKey;
+
+use crate::admin::Clock;
+use crate::error::ApiError;
 use crate::world::{Config, World};
 
+/// How long an access token lives when nobody asks for another time.
+const ACCESS_TOKEN_LIFETIME: TimeDelta = TimeDelta::hours(1);
+
+/// The text of Google's answer to a missing, unknown or expired access token.
+const UNAUTHENTICATED: &str = "Request had invalid authentication credentials. Expected OAuth 2 \
+     access token, login cookie or other valid authentication credential. See \
+     https://developers.google.com/identity/sign-in/web/devconsole-project.";
+
 /// Issuers, keys, identities.
-pub struct Tokens {}
+pub struct Tokens {
+    clock: Clock,
+    google: SigningKey,
+    state: Mutex<State>,
+}
+
+/// What changes.
+struct State {
+    grants: Grants,
+}
 
 impl Tokens {
     /// Fresh keys, no identity.
-    pub fn new(_config: &Config) -> Self {
-        Self {}
+    ///
+    /// # Errors
+    /// [`KeyError`] when the system has no randomness to give.
+    pub fn new(_config: &Config, clock: Clock) -> Result<Self, KeyError> {
+        Ok(Self {
+            clock,
+            google: SigningKey::generate()?,
+            state: Mutex::new(State {
+                grants: Grants::new(keys::random_bytes()?),
+            }),
+        })
     }
+
+    /// Who calls, from `Authorization: Bearer <access token>`.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` when the token is missing, unknown or expired.
+    pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
+        let token = bearer(headers).filter(|token| !token.is_empty());
+        token
+            .and_then(|token| self.access_token(token))
+            .ok_or_else(|| ApiError::new("UNAUTHENTICATED", UNAUTHENTICATED))
+    }
+
+    /// Who an access token stands for, unless it is unknown or has expired.
+    pub fn access_token(&self, token: &str) -> Option<Caller> {
+        self.lock().grants.find(token, self.clock.now())
+    }
+
+    /// An access token of a service account, for tests and `ml-deploy emulator --env`; no proof is
+    /// asked for.
+    pub fn issue_local(&self, email: &str) -> String {
+        let caller = Caller {
+            email: email.to_owned(),
+            subject: unique_id(email),
+            expires: self.clock.now() + ACCESS_TOKEN_LIFETIME,
+            claims: Value::Null,
+        };
+        self.lock().grants.issue("ya29.c.", caller)
+    }
+
+    /// Who an ID token stands for when it is shown to the service whose audience (its base URI) is
+    /// given.
+    ///
+    /// # Errors
+    /// [`IdTokenProblem`] says what is wrong with it.
+    pub fn verify_id_token(&self, token: &str, audience: &str) -> Result<Caller, IdTokenProblem> {
+        id_token::verify(&self.google, token, audience, self.clock.now())
+    }
+
+    /// Who called, for the request log: the holder of any token of this world in the headers.
+    pub(crate) fn known_caller(&self, headers: &HeaderMap) -> Option<String> {
+        let token = match bearer(headers) {
+            Some(token) => token.to_owned(),
+            None => basic(headers)?.1,
+        };
+        Some(self.access_token(&token)?.email)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The credential of `Authorization: Bearer`.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    credential(headers, "Bearer")
+}
+
+/// User name and password of `Authorization: Basic`.
+pub(crate) fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let decoded = STANDARD.decode(credential(headers, "Basic")?).ok()?;
+    let text = String::from_utf8(decoded).ok()?;
+    let (user, password) = text.split_once(':')?;
+    Some((user.to_owned(), password.to_owned()))
+}
+
+fn credential<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (given, credential) = value.split_once(' ')?;
+    given
+        .eq_ignore_ascii_case(scheme)
+        .then(|| credential.trim())
 }
 
 /// The routes of this part.
