@@ -12,10 +12,11 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 pub use grant::Caller;
+pub(crate) use grant::RegistryHolder;
 pub use id_token::IdTokenProblem;
 pub use keys::KeyError;
 
@@ -43,7 +44,8 @@ pub struct Tokens {
 
 /// What changes.
 struct State {
-    grants: Grants,
+    grants: Grants<Caller>,
+    registry: Grants<RegistryHolder>,
 }
 
 impl Tokens {
@@ -57,6 +59,7 @@ impl Tokens {
             google: SigningKey::generate()?,
             state: Mutex::new(State {
                 grants: Grants::new(keys::random_bytes()?),
+                registry: Grants::new(keys::random_bytes()?),
             }),
         })
     }
@@ -86,7 +89,8 @@ impl Tokens {
             expires: self.clock.now() + ACCESS_TOKEN_LIFETIME,
             claims: Value::Null,
         };
-        self.lock().grants.issue("ya29.c.", caller)
+        let expires = caller.expires;
+        self.lock().grants.issue("ya29.c.", caller, expires)
     }
 
     /// Who an ID token stands for when it is shown to the service whose audience (its base URI) is
@@ -98,12 +102,30 @@ impl Tokens {
         id_token::verify(&self.google, token, audience, self.clock.now())
     }
 
+    /// A token that only the registry takes, and when it ends: with the access token it was made
+    /// from.
+    pub(crate) fn issue_registry(&self, holder: RegistryHolder) -> (String, DateTime<Utc>) {
+        let expires = match &holder {
+            RegistryHolder::Known(caller) => caller.expires,
+            RegistryHolder::Anonymous => self.clock.now() + ACCESS_TOKEN_LIFETIME,
+        };
+        (self.lock().registry.issue("", holder, expires), expires)
+    }
+
+    /// Who holds a registry token, unless it is unknown or has expired.
+    pub(crate) fn registry_token(&self, token: &str) -> Option<RegistryHolder> {
+        self.lock().registry.find(token, self.clock.now())
+    }
+
     /// Who called, for the request log: the holder of any token of this world in the headers.
     pub(crate) fn known_caller(&self, headers: &HeaderMap) -> Option<String> {
         let token = match bearer(headers) {
             Some(token) => token.to_owned(),
             None => basic(headers)?.1,
         };
+        if let Some(RegistryHolder::Known(caller)) = self.registry_token(&token) {
+            return Some(caller.email);
+        }
         Some(self.access_token(&token)?.email)
     }
 
