@@ -6,11 +6,10 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 use serde_json::json;
 
 use super::error::RegistryError;
@@ -86,17 +85,10 @@ pub(super) async fn ping(State(world): State<Arc<World>>, headers: HeaderMap) ->
     }
 }
 
-#[derive(Deserialize)]
-pub(super) struct TokenQuery {
-    /// What is wanted; this registry looks at rights when the token is used.
-    #[serde(rename = "scope")]
-    _scope: Option<String>,
-}
-
 /// `GET /v2/token`: a registry token for whom the Basic credential stands for, or for nobody.
+/// The scopes of the query (one or more) are not looked at: rights count when the token is used.
 pub(super) async fn token(
     State(world): State<Arc<World>>,
-    Query(_query): Query<TokenQuery>,
     headers: HeaderMap,
 ) -> Result<Response, RegistryError> {
     let holder = match holder(&world, &headers) {
