@@ -1,5 +1,7 @@
 //! The GitHub endpoints in use.
 
+pub mod identifiers;
+
 use std::sync::Arc;
 
 use axum::Router;
