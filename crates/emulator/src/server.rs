@@ -25,6 +25,12 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// No signing key could be made.
+    #[error(transparent)]
+    Key(#[from] tokens::KeyError),
+    /// No directory for the registry's blobs could be made.
+    #[error("cannot make a directory for the registry's blobs")]
+    Storage(#[source] std::io::Error),
 }
 
 /// A running local cloud; it stops when [`Emulator::stop`] is called.
@@ -44,7 +50,7 @@ impl Emulator {
         let listen = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         config.listen = listener.local_addr().map_err(listen)?;
-        let world = Arc::new(World::new(config));
+        let world = Arc::new(World::new(config)?);
         let (shutdown, stopped) = oneshot::channel::<()>();
         let service = router(Arc::clone(&world));
         let task = tokio::spawn(async move {
@@ -77,14 +83,15 @@ impl Emulator {
 }
 
 fn router(world: Arc<World>) -> Router {
-    Router::new()
+    let routes = Router::new()
         .merge(run::routes())
         .merge(registry::routes())
         .merge(tokens::routes())
         .merge(github::routes())
         .merge(admin::routes())
         .fallback(not_modelled)
-        .with_state(world)
+        .with_state(Arc::clone(&world));
+    admin::layer(routes, &world)
 }
 
 async fn not_modelled(method: axum::http::Method, uri: Uri) -> ApiError {

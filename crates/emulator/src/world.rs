@@ -3,11 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use crate::admin::{Clock, Faults};
+use crate::admin::{Clock, Faults, Requests};
 use crate::github::GitHub;
 use crate::registry::Registry;
 use crate::run::Run;
 use crate::runtime::Runtime;
+use crate::server::StartError;
 use crate::tokens::Tokens;
 
 /// How the world is set up. Nothing in it changes afterwards.
@@ -47,6 +48,8 @@ pub struct World {
     pub clock: Clock,
     /// What goes wrong on purpose.
     pub faults: Faults,
+    /// What was asked.
+    pub requests: Requests,
     /// Cloud Run.
     pub run: Run,
     /// The OCI registry.
@@ -59,16 +62,21 @@ pub struct World {
 
 impl World {
     /// An empty world. `config.listen` must hold the port that is really bound.
-    pub fn new(config: Config) -> Self {
-        Self {
-            clock: Clock::default(),
+    ///
+    /// # Errors
+    /// When the system gives no randomness for keys or no directory for blobs.
+    pub fn new(config: Config) -> Result<Self, StartError> {
+        let clock = Clock::default();
+        Ok(Self {
             faults: Faults::default(),
+            requests: Requests::default(),
             run: Run::new(&config),
-            registry: Registry::new(&config),
-            tokens: Tokens::new(&config),
+            registry: Registry::new(&config).map_err(StartError::Storage)?,
+            tokens: Tokens::new(&config, clock.clone())?,
             github: GitHub::default(),
+            clock,
             config,
-        }
+        })
     }
 
     /// `http://ADDRESS:PORT` of the control plane.
