@@ -2,11 +2,14 @@
 //!
 //! Only the keywords that `schemars` writes for our types are understood: `$ref`, `properties`,
 //! `required`, `additionalProperties`, `type`, `enum`, `items`, `minItems`, `minimum`, `maximum`,
-//! `pattern`-free strings, `anyOf`/`oneOf`. Anything else is left to the typed reading that follows.
+//! `anyOf`, `oneOf`. Anything else is left to the typed reading that follows.
 
 use serde_json::Value;
 
 use super::document::{Content, Key, Node, Place};
+
+/// Allows everything: still walked, to find what is no JSON.
+static ANYTHING: Value = Value::Bool(true);
 
 /// One thing that is wrong in a document.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,8 +162,8 @@ impl<'a> Check<'a> {
                 self.node(value, schema, &inner);
             } else if others == Some(&Value::Bool(false)) {
                 self.unknown_key(key, properties, path);
-            } else if let Some(schema) = others {
-                self.node(value, schema, &inner);
+            } else {
+                self.node(value, others.unwrap_or(&ANYTHING), &inner);
             }
         }
         let required = schema
@@ -210,10 +213,9 @@ impl<'a> Check<'a> {
             let message = format!("at least {least} item(s) wanted, got {}", items.len());
             self.find(node.place, path, message, None);
         }
-        if let Some(schema) = schema.get("items") {
-            for (index, item) in items.iter().enumerate() {
-                self.node(item, schema, &format!("{path}[{index}]"));
-            }
+        let schema = schema.get("items").unwrap_or(&ANYTHING);
+        for (index, item) in items.iter().enumerate() {
+            self.node(item, schema, &format!("{path}[{index}]"));
         }
     }
 
