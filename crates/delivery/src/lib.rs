@@ -1,1 +1,37 @@
-//! The pure domain of delivery: types, planning, judging, deciding.
+//! The pure domain of delivery: what is wanted and what is seen go in, a plan comes out.
+//!
+//! Nothing here reads a clock, the environment, a file or the network. Functions are named by
+//! phase: `parse_`, `plan_`, `judge_`, `decide_`; they are total and give the same answer for the
+//! same input, so that a run can be planned again at any time.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`name`] | newtypes for names: a value that exists is valid |
+//! | [`nearest`] | which known word an unknown one is likely to mean |
+//! | [`release`] | digest, commit, version: what is promoted |
+//! | [`target`] | environments, their order, where each one lives |
+//! | [`spec`] | how the service is to be configured, and its hash |
+//! | [`traffic`] | splits that sum to 100 and keep foreign tags |
+//! | [`state`] | what is remembered in the service's annotation |
+//! | [`snapshot`] | what was seen, when, with the etag |
+//! | [`stage`] | from event and ref to what this run is about |
+//! | [`plan`] | intent + snapshot → steps, each with its undo |
+//! | [`verdict`] | evidence → verdict |
+//! | [`diagnostic`] | cause, state, way out, exit code |
+//! | [`event`] | what happens while a plan is executed |
+//! | [`outcome`] | how a run ended, one to one with the exit codes |
+
+pub mod diagnostic;
+pub mod event;
+pub mod name;
+pub mod nearest;
+pub mod outcome;
+pub mod plan;
+pub mod release;
+pub mod snapshot;
+pub mod spec;
+pub mod stage;
+pub mod state;
+pub mod target;
+pub mod traffic;
+pub mod verdict;

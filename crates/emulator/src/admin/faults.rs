@@ -34,6 +34,63 @@ pub struct Rule {
     pub fault: Fault,
 }
 
+/// Canonical codes (`google/rpc/code.proto`) that an answer can have.
+const CODES: [&str; 16] = [
+    "ABORTED",
+    "ALREADY_EXISTS",
+    "CANCELLED",
+    "DATA_LOSS",
+    "DEADLINE_EXCEEDED",
+    "FAILED_PRECONDITION",
+    "INTERNAL",
+    "INVALID_ARGUMENT",
+    "NOT_FOUND",
+    "OUT_OF_RANGE",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "UNAUTHENTICATED",
+    "UNAVAILABLE",
+    "UNIMPLEMENTED",
+    "UNKNOWN",
+];
+
+impl Rule {
+    /// Says what is wrong with the rule, if anything.
+    ///
+    /// # Errors
+    /// A text for who wrote the rule.
+    pub fn check(&self) -> Result<(), String> {
+        let Fault {
+            status,
+            delay_ms,
+            drop,
+            ..
+        } = &self.fault;
+        if !self
+            .point
+            .split_once(' ')
+            .is_some_and(|(_, path)| path.starts_with(['/', '*']))
+        {
+            let point = &self.point;
+            return Err(format!(
+                "point must be \"METHOD path-glob\", not \"{point}\""
+            ));
+        }
+        if self.count == Some(0) {
+            return Err("count must be at least 1; leave it out to hit every request".to_owned());
+        }
+        if !status.is_empty() && !CODES.contains(&status.as_str()) {
+            return Err(format!(
+                "\"{status}\" is no canonical code, such as UNAVAILABLE"
+            ));
+        }
+        if status.is_empty() && *delay_ms == 0 && !drop {
+            return Err("the fault does nothing: give status, delay_ms or drop".to_owned());
+        }
+        Ok(())
+    }
+}
+
 /// The rules in force. The oldest rule that matches is used up first.
 #[derive(Default)]
 pub struct Faults {

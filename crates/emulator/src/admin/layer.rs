@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
 use futures_util::stream;
+use serde_json::json;
 
 use super::{Fault, Seen};
 use crate::error::ApiError;
@@ -30,7 +32,7 @@ async fn stand_before(State(world): State<Arc<World>>, request: Request, next: N
     let fault = world.faults.take(&format!("{method} {path}"));
     let dropped = fault.as_ref().is_some_and(|fault| fault.drop);
     let response = match fault {
-        Some(fault) => meet(fault, request, next).await,
+        Some(fault) => meet(fault, &path, request, next).await,
         None => next.run(request).await,
     };
     world.requests.record(Seen {
@@ -48,7 +50,7 @@ async fn stand_before(State(world): State<Arc<World>>, request: Request, next: N
     response
 }
 
-async fn meet(fault: Fault, request: Request, next: Next) -> Response {
+async fn meet(fault: Fault, path: &str, request: Request, next: Next) -> Response {
     tokio::time::sleep(Duration::from_millis(fault.delay_ms)).await;
     let ends_here = fault.drop || !fault.status.is_empty();
     if !ends_here {
@@ -60,7 +62,23 @@ async fn meet(fault: Fault, request: Request, next: Next) -> Response {
     if fault.drop {
         return broken();
     }
-    ApiError::new(&fault.status, fault.message).into_response()
+    answer(path, &fault)
+}
+
+/// The fault's answer in the form of the service that was asked.
+fn answer(path: &str, fault: &Fault) -> Response {
+    let error = ApiError::new(&fault.status, &fault.message);
+    let code = StatusCode::from_u16(error.0.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let is_registry = path.starts_with("/v2/") && !path.starts_with("/v2/projects/");
+    if path.starts_with("/repos/") {
+        let body = json!({"message": fault.message, "status": code.as_u16().to_string()});
+        (code, Json(body)).into_response()
+    } else if is_registry {
+        let body = json!({"errors": [{"code": fault.status, "message": fault.message}]});
+        (code, Json(body)).into_response()
+    } else {
+        error.into_response()
+    }
 }
 
 /// An answer whose body fails before the head is sent: the server closes the connection.

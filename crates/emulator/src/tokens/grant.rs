@@ -19,40 +19,47 @@ pub struct Caller {
     pub claims: Value,
 }
 
-/// The tokens that were issued.
-pub(super) struct Grants {
+/// Who holds a token of the registry.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum RegistryHolder {
+    /// Nobody in particular: may pull.
+    Anonymous,
+    /// Whose access token it was made from.
+    Known(Caller),
+}
+
+/// The tokens of one kind that were issued, each with what it stands for.
+pub(super) struct Grants<T> {
     /// Makes tokens unguessable.
     secret: [u8; 32],
     issued: u64,
-    callers: HashMap<String, Caller>,
+    all: HashMap<String, (T, DateTime<Utc>)>,
 }
 
-impl Grants {
+impl<T: Clone> Grants<T> {
     pub(super) fn new(secret: [u8; 32]) -> Self {
         Self {
             secret,
             issued: 0,
-            callers: HashMap::new(),
+            all: HashMap::new(),
         }
     }
 
-    /// A new token for `caller`. `prefix` is what tokens of its kind begin with.
-    pub(super) fn issue(&mut self, prefix: &str, caller: Caller) -> String {
+    /// A new token. `prefix` is what tokens of its kind begin with.
+    pub(super) fn issue(&mut self, prefix: &str, stands_for: T, expires: DateTime<Utc>) -> String {
         self.issued += 1;
         let mut hash = Sha256::new();
         hash.update(self.secret);
         hash.update(self.issued.to_be_bytes());
         let token = format!("{prefix}{}", hex::encode(hash.finalize()));
-        self.callers.insert(token.clone(), caller);
+        self.all.insert(token.clone(), (stands_for, expires));
         token
     }
 
-    /// Whose token it is, unless it has expired.
-    pub(super) fn find(&self, token: &str, now: DateTime<Utc>) -> Option<Caller> {
-        self.callers
-            .get(token)
-            .filter(|caller| caller.expires > now)
-            .cloned()
+    /// What a token stands for, unless it is unknown or has expired.
+    pub(super) fn find(&self, token: &str, now: DateTime<Utc>) -> Option<T> {
+        let (stands_for, expires) = self.all.get(token)?;
+        (*expires > now).then(|| stands_for.clone())
     }
 }
 

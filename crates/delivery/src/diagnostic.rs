@@ -1,0 +1,183 @@
+//! One value for everything that goes wrong: cause, state, way out.
+//!
+//! The catalogue below is the source of `docs/errors.md`.
+
+use std::fmt;
+
+use crate::outcome::ExitCode;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $id:literal, $exit:ident, $meaning:literal;)*) => {
+        /// What went wrong, as a documented code.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code { $(#[doc = $meaning] $name,)* }
+
+        impl Code {
+            /// Every code, in the order of the catalogue.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// `D0101` and so on.
+            pub fn id(self) -> &'static str {
+                match self { $(Self::$name => $id,)* }
+            }
+
+            /// The exit code of a run that ends with it.
+            pub fn exit_code(self) -> ExitCode {
+                match self { $(Self::$name => ExitCode::$exit,)* }
+            }
+
+            /// What it means, in one sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => $meaning,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    InputMissing = "D0101", BadInput, "A required input is missing.";
+    InputInvalid = "D0102", BadInput, "An input has a value that cannot be used.";
+    InputUnknown = "D0103", BadInput, "An input or a key of the configuration file is not known.";
+    ConfigUnreadable = "D0104", BadInput, "The configuration file cannot be read.";
+    TestsUnreadable = "D0105", BadInput, "The API test file cannot be read.";
+    RefNotDeployable = "D0106", BadInput, "The Git ref is neither a configured branch nor a version tag.";
+    NameTooLong = "D0107", BadInput, "A name that follows from the inputs is longer than Cloud Run allows.";
+
+    PrereleaseToProduction = "D0201", Blocked, "A prerelease does not go to production.";
+    OlderThanProduction = "D0202", Blocked, "The version is older than the one that serves in production.";
+    DigestRejected = "D0203", Blocked, "The digest was rolled back here before.";
+    SupersededRerun = "D0204", Blocked, "A re-run of a superseded release that was never healthy here.";
+    AnotherRun = "D0205", Blocked, "Another run is changing this service.";
+    StateUnreadable = "D0206", Blocked, "The record in the service's annotation cannot be read.";
+    NoRollbackTarget = "D0207", Blocked, "There is no revision to roll back to.";
+    RollbackTargetUnfit = "D0208", Blocked, "The revision to roll back to cannot serve.";
+    ApprovalNotRequired = "D0209", Blocked, "The GitHub environment of production has no required reviewers.";
+    WrongGitHubEnvironment = "D0210", Blocked, "The job does not run in the GitHub environment of its target.";
+    ApprovalUnknown = "D0211", Blocked, "Whether the approval is enforced cannot be checked.";
+    NoImageForCommit = "D0212", Blocked, "No image was built from the tagged commit.";
+    ServiceBusy = "D0213", Blocked, "The service keeps changing under this run.";
+    VersionReused = "D0214", Blocked, "The version stands for another digest in production.";
+    NotARelease = "D0215", Blocked, "A build of a branch does not go to production.";
+
+    CandidateNotReady = "D0301", VerificationFailed, "The candidate revision did not become ready.";
+    TestsFailed = "D0302", VerificationFailed, "The API tests failed against the candidate.";
+    TestsInconclusive = "D0303", VerificationFailed, "The API tests against the candidate could not be decided.";
+    NotConfirmed = "D0304", VerificationFailed, "The service did not answer as the new release within the grace period.";
+    Interrupted = "D0305", VerificationFailed, "The run was interrupted.";
+    DeadlinePassed = "D0306", VerificationFailed, "The run took longer than its deadline.";
+    UndoFailed = "D0307", RollbackFailed, "What served before could not be restored.";
+    LocalTestsFailed = "D0308", VerificationFailed, "The API tests failed against the image, started locally.";
+
+    DockerUnavailable = "D0401", Cloud, "The Docker engine does not answer.";
+    BuildFailed = "D0402", Cloud, "The image could not be built.";
+    PushFailed = "D0403", Cloud, "The image could not be pushed.";
+    RegistryFailed = "D0404", Cloud, "The registry refused or did not answer.";
+    DigestMismatch = "D0405", Cloud, "The registry holds another digest than the one that was pushed.";
+    DiskFull = "D0406", Cloud, "The Docker engine has no space left.";
+
+    NoCredentials = "D0501", Cloud, "No credentials for Google Cloud were found.";
+    CredentialsRefused = "D0502", Cloud, "The credentials were refused.";
+    IdTokenUnavailable = "D0503", Cloud, "No ID token can be made with these credentials.";
+    PermissionDenied = "D0504", Cloud, "The caller lacks a permission.";
+    CloudFailed = "D0505", Cloud, "A Google Cloud API refused or did not answer.";
+    GitHubFailed = "D0506", Cloud, "GitHub refused or did not answer.";
+    EndpointRefused = "D0507", BadInput, "An endpoint override points outside loopback and private addresses.";
+
+    Internal = "D0901", Internal, "A defect of this program.";
+}
+
+/// How much it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// The run does not go on.
+    Error,
+    /// The run goes on.
+    Warning,
+}
+
+/// Something that went wrong, ready to be shown anywhere. No secret may be put into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// The documented code.
+    pub code: Code,
+    /// How much it matters.
+    pub level: Level,
+    /// One line: what did not work, with names.
+    pub title: String,
+    /// Where: the step and target, or the input and where its value came from.
+    pub at: Option<String>,
+    /// Why; one line a cause, outermost first. May hold text of others.
+    pub cause: Vec<String>,
+    /// What serves now.
+    pub state: Option<String>,
+    /// The way out; one line a possibility.
+    pub help: Vec<String>,
+    /// The last lines of a log. Text of others.
+    pub logs: Vec<String>,
+}
+
+impl Diagnostic {
+    /// An error with nothing but its title.
+    pub fn error(code: Code, title: impl Into<String>) -> Self {
+        Self {
+            code,
+            level: Level::Error,
+            title: title.into(),
+            at: None,
+            cause: Vec::new(),
+            state: None,
+            help: Vec::new(),
+            logs: Vec::new(),
+        }
+    }
+
+    /// A warning with nothing but its title.
+    pub fn warning(code: Code, title: impl Into<String>) -> Self {
+        Self {
+            level: Level::Warning,
+            ..Self::error(code, title)
+        }
+    }
+
+    /// Says where.
+    #[must_use]
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        self.at = Some(place.into());
+        self
+    }
+
+    /// Adds a cause.
+    #[must_use]
+    pub fn cause(mut self, cause: impl Into<String>) -> Self {
+        self.cause.push(cause.into());
+        self
+    }
+
+    /// Says what serves now.
+    #[must_use]
+    pub fn state(mut self, state: impl Into<String>) -> Self {
+        self.state = Some(state.into());
+        self
+    }
+
+    /// Adds a way out.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help.push(help.into());
+        self
+    }
+
+    /// Adds the last lines of a log.
+    #[must_use]
+    pub fn logs(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.logs.extend(lines);
+        self
+    }
+}
+
+/// The title alone, for logs; reporters render the whole.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.id(), self.title)
+    }
+}

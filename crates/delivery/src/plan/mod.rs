@@ -1,0 +1,255 @@
+//! Intent and snapshot in, plan out. The undo of each step is in the plan before the first write.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `standing` | what is concluded from a snapshot before anything is decided |
+//! | `guard` | what must not be done, every reason at once |
+//! | `candidate` | the names of one attempt |
+//! | `promote`, `rollback` | which revision is brought, and what is remembered of it |
+//! | `steps` | the steps that bring it, from a service that serves or one that does not yet |
+//! | `finish` | the steps when it serves already |
+//! | [`lint`] | what every plan must keep to |
+//! | [`render`] | plans as text |
+
+mod candidate;
+mod finish;
+mod guard;
+pub mod lint;
+mod promote;
+pub mod render;
+mod rollback;
+mod standing;
+mod steps;
+
+pub use candidate::{REVISION_LENGTH, TAG_AND_SERVICE_LENGTH};
+pub use guard::{COMMIT_VARIABLE, RESERVED_VARIABLES, VERSION_VARIABLE};
+pub use lint::lint;
+
+use crate::diagnostic::Diagnostic;
+use crate::name::{RevisionName, TagName};
+use crate::release::{Commit, Release};
+use crate::snapshot::Snapshot;
+use crate::spec::{Access, ServiceSpec};
+use crate::stage::RollbackTo;
+use crate::state::{RevisionRecord, RunRef, StateRecord};
+use crate::target::Target;
+use crate::traffic::TrafficSplit;
+
+/// Says what is to be done so that the wanted holds, or why it must not be done. Total and pure: it
+/// takes "now" from the snapshot, and planning again after a finished plan says [`Planned::UpToDate`].
+pub fn plan(wanted: &Wanted, snapshot: &Snapshot) -> Planned {
+    let standing = standing::Standing::of(snapshot);
+    match &wanted.intent {
+        Intent::Promote { release, spec } => promote::plan(wanted, &standing, release, spec),
+        Intent::Rollback { to } => rollback::plan(wanted, &standing, to),
+    }
+}
+
+/// What is wanted of one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Promote or roll back.
+    pub intent: Intent,
+    /// Who wants it.
+    pub run: RunRef,
+    /// 1, or more for a re-run of the same workflow run.
+    pub run_attempt: u32,
+    /// Promote a digest again that was rolled back here.
+    pub retry_rejected: bool,
+    /// Seconds for which other runs keep off: the run's own deadline and some reserve.
+    pub lease_seconds: u32,
+}
+
+/// Promote or roll back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Intent {
+    /// Bring this release, configured like this.
+    Promote {
+        /// The release.
+        release: Release,
+        /// The configuration.
+        spec: Box<ServiceSpec>,
+    },
+    /// Move traffic back.
+    Rollback {
+        /// To what.
+        to: RollbackTo,
+    },
+}
+
+/// What planning says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Planned {
+    /// Nothing to do.
+    UpToDate {
+        /// The revision that serves.
+        revision: RevisionName,
+        /// Why nothing is to be done.
+        because: String,
+    },
+    /// These steps.
+    Proceed(Plan),
+    /// It must not be done.
+    Blocked(Vec<Diagnostic>),
+}
+
+/// Steps in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Where.
+    pub target: Target,
+    /// Etag that the first write carries; `None` when the service does not exist.
+    pub etag: Option<String>,
+    /// The revision that serves at the end.
+    pub revision: RevisionName,
+    /// What serves before, in words: `ml-api-test-v1-0-0-3f9c2a serves 100 %`.
+    pub before: String,
+    /// What is done, each with its undo.
+    pub steps: Vec<Step>,
+    /// Things to know, such as traffic that followed LATEST.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What is done.
+    pub action: Action,
+    /// Why.
+    pub because: String,
+    /// What restores what served before the plan, should this or a later step fail. It undoes
+    /// everything up to and including this step, so only the last one that was reached is carried out.
+    pub undo: Undo,
+}
+
+/// A revision to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRevision {
+    /// What it says about itself (its name is in there).
+    pub record: RevisionRecord,
+    /// The release.
+    pub release: Release,
+    /// The configuration, `ML_DEPLOY_VERSION` and `ML_DEPLOY_COMMIT` among its variables.
+    pub spec: ServiceSpec,
+}
+
+/// Which address a check is sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// The address of this tag.
+    Tag(TagName),
+    /// The address of the service.
+    Service,
+}
+
+/// What is done. A closed list: execution makes no choices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Creates the service, closed to all but callers with an ID token; all traffic to LATEST, which
+    /// is the candidate. Waits for the operation.
+    CreateService {
+        /// The first revision.
+        revision: Box<NewRevision>,
+        /// The record.
+        state: StateRecord,
+    },
+    /// Writes the candidate's template, the traffic (candidate at 0 % under its tag, or LATEST when
+    /// nothing serves), the record and, where said, who may call. Waits for the operation.
+    DeployCandidate {
+        /// The revision.
+        revision: Box<NewRevision>,
+        /// The whole new traffic.
+        traffic: TrafficSplit,
+        /// The record.
+        state: StateRecord,
+        /// Closes the service when nothing tested serves; `None` leaves it as it is.
+        access: Option<Access>,
+    },
+    /// Takes up a revision that exists: writes the traffic (the revision under a tag of its own, or,
+    /// where nothing tested serves, everything to it), the record and, where said, who may call.
+    /// Waits, also for a revision that is not ready yet.
+    TagRevision {
+        /// The revision.
+        revision: RevisionName,
+        /// The whole new traffic.
+        traffic: TrafficSplit,
+        /// The record.
+        state: StateRecord,
+        /// Closes the service when nothing tested serves; `None` leaves it as it is.
+        access: Option<Access>,
+    },
+    /// Runs the API tests against the candidate.
+    Verify {
+        /// The revision that must answer.
+        revision: RevisionName,
+        /// Where.
+        address: Address,
+        /// The commit that must answer; `None` for a revision that other tools made.
+        commit: Option<Commit>,
+    },
+    /// Writes the end state: traffic pinned, our tag gone, who may call, the record. Waits.
+    ShiftTraffic {
+        /// The revision that gets everything.
+        revision: RevisionName,
+        /// The whole new traffic.
+        traffic: TrafficSplit,
+        /// The record, still with the intent.
+        state: StateRecord,
+        /// Who may call from now on; `None` leaves it as it is.
+        access: Option<Access>,
+    },
+    /// `trafficStatuses` shows 100 % on the revision, and consecutive answers through the service's
+    /// address come from the commit.
+    Confirm {
+        /// The revision.
+        revision: RevisionName,
+        /// The commit; `None` for a revision that other tools made.
+        commit: Option<Commit>,
+    },
+    /// Writes the record alone: healthy, intent gone.
+    Record {
+        /// The record.
+        state: StateRecord,
+    },
+}
+
+impl Action {
+    /// Its name in logs and diagnostics.
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::CreateService { .. } => "create-service",
+            Self::DeployCandidate { .. } => "deploy-candidate",
+            Self::TagRevision { .. } => "tag-revision",
+            Self::Verify { .. } => "verify",
+            Self::ShiftTraffic { .. } => "shift-traffic",
+            Self::Confirm { .. } => "confirm",
+            Self::Record { .. } => "record",
+        }
+    }
+}
+
+/// What restores what served before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Undo {
+    /// Nothing was changed.
+    Nothing,
+    /// Writes this traffic and record; the rejection gets its reason from the failure.
+    Restore {
+        /// The traffic that served before, without our tag.
+        traffic: TrafficSplit,
+        /// The record without intent. [`StateRecord::rejected`] gets one entry for `rejects`.
+        state: StateRecord,
+        /// What is rejected by the failure.
+        rejects: Option<RevisionRecord>,
+        /// Who may call; `None` leaves it as it is.
+        access: Option<Access>,
+    },
+    /// A first deploy: nothing tested served before. The service stays, is closed to all but callers
+    /// with an ID token, and keeps its traffic; the record is written.
+    KeepClosed {
+        /// The record without intent.
+        state: StateRecord,
+        /// What is rejected by the failure.
+        rejects: Option<RevisionRecord>,
+    },
+}

@@ -1,0 +1,172 @@
+//! What is remembered about a service, in one annotation of it.
+//!
+//! State lives in the cloud, never on the runner: a run that was killed is resumed or undone by
+//! observing and planning again. The record rides in the same etag-guarded write as its effect.
+
+mod text;
+mod timestamp;
+mod transition;
+
+pub use text::RecordTextError;
+pub(crate) use text::newer;
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::name::{RevisionName, TagName};
+use crate::release::{Commit, ImageDigest};
+use crate::spec::ConfigHash;
+use crate::traffic::TrafficSplit;
+
+/// Key of the service's annotation that holds [`StateRecord`] as JSON.
+pub const STATE_ANNOTATION: &str = "ml-deploy/state";
+/// Key of a revision's annotation that holds [`RevisionRecord`] as JSON.
+pub const RELEASE_ANNOTATION: &str = "ml-deploy/release";
+/// Version of [`StateRecord`] that this program writes. A newer one is refused, never rewritten.
+pub const STATE_VERSION: u32 = 1;
+/// Longest reason of a rejection, in characters: the record stays far below the 256 KiB that all
+/// annotations of a service may have together.
+pub const REASON_LENGTH: usize = 200;
+/// Most healthy and most rejected entries that are kept, newest first.
+pub const STATE_ENTRIES: usize = 10;
+
+/// Seconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+/// Which run did something: `ID/ATTEMPT` on GitHub, `cli/USER@HOST` on a terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunRef(pub String);
+
+impl RunRef {
+    /// Identifier and attempt of a run on GitHub, whose identifiers grow with time.
+    pub fn github(&self) -> Option<(u64, u32)> {
+        let (id, attempt) = self.0.split_once('/')?;
+        Some((id.parse().ok()?, attempt.parse().ok()?))
+    }
+
+    /// True when `other` is this run, or an earlier attempt of it: GitHub starts an attempt only
+    /// when the one before has ended.
+    pub fn continues(&self, other: &Self) -> bool {
+        self == other
+            || matches!(
+                (self.github(), other.github()),
+                (Some((id, attempt)), Some((other_id, earlier)))
+                    if id == other_id && earlier < attempt
+            )
+    }
+}
+
+/// What is remembered about a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateRecord {
+    /// [`STATE_VERSION`].
+    pub version: u32,
+    /// Revisions that passed and served, newest first; the first is the stable one.
+    #[serde(default)]
+    pub healthy: Vec<Healthy>,
+    /// Digests that failed or were rolled back, newest first.
+    #[serde(default)]
+    pub rejected: Vec<Rejected>,
+    /// What a run is about to do, or left behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<OpenIntent>,
+}
+
+impl Default for StateRecord {
+    fn default() -> Self {
+        Self {
+            version: STATE_VERSION,
+            healthy: Vec::new(),
+            rejected: Vec::new(),
+            intent: None,
+        }
+    }
+}
+
+/// A revision that passed its tests and served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Healthy {
+    /// The revision.
+    pub revision: RevisionName,
+    /// Its image.
+    pub digest: ImageDigest,
+    /// Its configuration.
+    pub config: ConfigHash,
+    /// Its version, if it was a release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
+    /// Its commit.
+    pub commit: Commit,
+    /// When it was confirmed.
+    pub at: Timestamp,
+    /// By which run.
+    pub run: RunRef,
+}
+
+/// Why a digest was rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rejection {
+    /// It failed before it got traffic: the same release may be tried again.
+    Failed,
+    /// It served and was rolled back: it is not promoted again unless told.
+    RolledBack,
+}
+
+/// A digest that failed or was rolled back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// The image.
+    pub digest: ImageDigest,
+    /// The revision that showed it.
+    pub revision: RevisionName,
+    /// Its configuration, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigHash>,
+    /// How it came to be rejected.
+    pub kind: Rejection,
+    /// In one line, at most 200 characters.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// By which run.
+    pub run: RunRef,
+}
+
+/// What a run is about to do: written before, or together with, the first effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenIntent {
+    /// The run.
+    pub run: RunRef,
+    /// The revision that it brings.
+    pub revision: RevisionName,
+    /// The tag that it set.
+    pub tag: TagName,
+    /// The traffic to return to; absent on a first deploy, where nothing served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<TrafficSplit>,
+    /// Until then, other runs keep off.
+    pub expires: Timestamp,
+}
+
+/// What a revision says about itself: written into its template, so it cannot change later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionRecord {
+    /// Its own name. Other tools copy annotations into revisions that they make; the record counts
+    /// only where this name is the revision's.
+    pub revision: RevisionName,
+    /// The image.
+    pub digest: ImageDigest,
+    /// The wanted configuration.
+    pub config: ConfigHash,
+    /// 1 for the first try of this digest with this configuration.
+    pub attempt: u32,
+    /// The version, if it is a release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
+    /// The commit.
+    pub commit: Commit,
+}

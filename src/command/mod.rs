@@ -1,0 +1,1 @@
+//! Wires the rooms together, one command a file.

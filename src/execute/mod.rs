@@ -1,0 +1,1 @@
+//! Walks a plan; guards it against failure, signals and the deadline.

@@ -1,0 +1,1 @@
+//! GitHub: context, approval gate, deployments.

@@ -1,0 +1,1 @@
+//! Build, push and local trial of images through the Docker Engine API.

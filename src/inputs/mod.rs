@@ -1,0 +1,1 @@
+//! Every input, typed, defined once.

@@ -1,0 +1,1 @@
+//! Cloud reads → `delivery::snapshot::Snapshot`.
