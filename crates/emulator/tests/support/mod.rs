@@ -11,6 +11,11 @@ use emulator::runtime::Runtime;
 use emulator::{Config, Emulator};
 use serde_json::Value;
 
+/// A private key that is used in tests and nowhere else: the lines of a PKCS #8 file.
+pub const PRIVATE_KEY: &str = include_str!("../keys/rsa-2048.pkcs8");
+/// Its public half, in PEM.
+pub const PUBLIC_KEY: &str = include_str!("../keys/rsa-2048.pub.pem");
+
 /// Runs no container: these tests deploy nothing.
 struct NoContainers;
 
