@@ -1,4 +1,5 @@
 //! Faults, clock, request log, health and reset.
+#![allow(clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! GitHub's endpoints, over HTTP and through the client that the tool uses.
+#![allow(clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
 mod support;
 
