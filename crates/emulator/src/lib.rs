@@ -2,7 +2,9 @@
 //!
 //! | module | what it models |
 //! |---|---|
-//! | [`run`] | Cloud Run Admin API v2: services, revisions, operations, IAM policies, logs |
+//! | [`run`] | Cloud Run Admin API v2: services, revisions, operations, IAM policies, secrets |
+//! | [`dataplane`] | the addresses of services and tags, and the way from there to instances |
+//! | [`logging`] | Cloud Logging: what containers write, what happened to requests |
 //! | [`runtime`] | where containers run: the Docker engine, or scripted behaviour in tests |
 //! | [`registry`] | an OCI registry that answers for every `*-docker.pkg.dev` path |
 //! | [`tokens`] | GitHub OIDC, Security Token Service, IAM Credentials, OAuth token endpoint |
@@ -12,8 +14,10 @@
 //! | [`server`] | listens, routes, answers 501 with the name of what is not modelled |
 
 pub mod admin;
+pub mod dataplane;
 pub mod error;
 pub mod github;
+pub mod logging;
 pub mod registry;
 pub mod run;
 pub mod runtime;
