@@ -56,6 +56,8 @@ codes! {
     ApprovalUnknown = "D0211", Blocked, "Whether the approval is enforced cannot be checked.";
     NoImageForCommit = "D0212", Blocked, "No image was built from the tagged commit.";
     ServiceBusy = "D0213", Blocked, "The service keeps changing under this run.";
+    VersionReused = "D0214", Blocked, "The version stands for another digest in production.";
+    NotARelease = "D0215", Blocked, "A build of a branch does not go to production.";
 
     CandidateNotReady = "D0301", VerificationFailed, "The candidate revision did not become ready.";
     TestsFailed = "D0302", VerificationFailed, "The API tests failed against the candidate.";

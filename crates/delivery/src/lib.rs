@@ -7,6 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`name`] | newtypes for names: a value that exists is valid |
+//! | [`nearest`] | which known word an unknown one is likely to mean |
 //! | [`release`] | digest, commit, version: what is promoted |
 //! | [`target`] | environments, their order, where each one lives |
 //! | [`spec`] | how the service is to be configured, and its hash |
@@ -23,6 +24,7 @@
 pub mod diagnostic;
 pub mod event;
 pub mod name;
+pub mod nearest;
 pub mod outcome;
 pub mod plan;
 pub mod release;

@@ -3,6 +3,13 @@
 //! State lives in the cloud, never on the runner: a run that was killed is resumed or undone by
 //! observing and planning again. The record rides in the same etag-guarded write as its effect.
 
+mod text;
+mod timestamp;
+mod transition;
+
+pub use text::RecordTextError;
+pub(crate) use text::newer;
+
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +24,9 @@ pub const STATE_ANNOTATION: &str = "ml-deploy/state";
 pub const RELEASE_ANNOTATION: &str = "ml-deploy/release";
 /// Version of [`StateRecord`] that this program writes. A newer one is refused, never rewritten.
 pub const STATE_VERSION: u32 = 1;
+/// Longest reason of a rejection, in characters: the record stays far below the 256 KiB that all
+/// annotations of a service may have together.
+pub const REASON_LENGTH: usize = 200;
 /// Most healthy and most rejected entries that are kept, newest first.
 pub const STATE_ENTRIES: usize = 10;
 
@@ -29,6 +39,25 @@ pub struct Timestamp(pub i64);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunRef(pub String);
+
+impl RunRef {
+    /// Identifier and attempt of a run on GitHub, whose identifiers grow with time.
+    pub fn github(&self) -> Option<(u64, u32)> {
+        let (id, attempt) = self.0.split_once('/')?;
+        Some((id.parse().ok()?, attempt.parse().ok()?))
+    }
+
+    /// True when `other` is this run, or an earlier attempt of it: GitHub starts an attempt only
+    /// when the one before has ended.
+    pub fn continues(&self, other: &Self) -> bool {
+        self == other
+            || matches!(
+                (self.github(), other.github()),
+                (Some((id, attempt)), Some((other_id, earlier)))
+                    if id == other_id && earlier < attempt
+            )
+    }
+}
 
 /// What is remembered about a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +123,9 @@ pub struct Rejected {
     pub digest: ImageDigest,
     /// The revision that showed it.
     pub revision: RevisionName,
+    /// Its configuration, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigHash>,
     /// How it came to be rejected.
     pub kind: Rejection,
     /// In one line, at most 200 characters.

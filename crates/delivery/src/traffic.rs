@@ -103,7 +103,7 @@ impl TrafficSplit {
         &self.tags
     }
 
-    /// True when some share or tag follows whichever revision is the latest.
+    /// True when some share follows whichever revision is the latest.
     pub fn follows_latest(&self) -> bool {
         self.shares
             .iter()
@@ -160,5 +160,31 @@ impl TrafficSplit {
     #[must_use]
     pub fn shifted_to(&self, revision: &RevisionName) -> Self {
         Self::all_to(Destination::Revision(revision.clone()), self.tags.clone())
+    }
+
+    /// The same shares with these tags.
+    #[must_use]
+    pub fn with_tags(&self, tags: Vec<Tag>) -> Self {
+        Self {
+            shares: self.shares.clone(),
+            tags,
+        }
+    }
+
+    /// Percent of the traffic that this revision gets by its name; LATEST counts as nobody.
+    pub fn percent_of(&self, revision: &RevisionName) -> u32 {
+        self.shares
+            .iter()
+            .filter(|share| matches!(&share.to, Destination::Revision(name) if name == revision))
+            .map(|share| share.percent)
+            .sum()
+    }
+
+    /// The revisions that get a share by name.
+    pub fn revisions(&self) -> impl Iterator<Item = &RevisionName> {
+        self.shares.iter().filter_map(|share| match &share.to {
+            Destination::Revision(name) => Some(name),
+            Destination::Latest => None,
+        })
     }
 }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use cloud_api::rpc::{ErrorBody, ErrorStatus};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// An error answer: HTTP status, canonical code name, text, details.
@@ -50,4 +51,15 @@ impl IntoResponse for ApiError {
         let code = StatusCode::from_u16(self.0.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (code, Json(ErrorBody { error: self.0 })).into_response()
     }
+}
+
+/// Reads a JSON body.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` with the place of the mistake.
+pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| {
+        let message = format!("Invalid JSON payload received. {error}");
+        ApiError::new("INVALID_ARGUMENT", message)
+    })
 }

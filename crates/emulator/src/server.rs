@@ -2,16 +2,15 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::Uri;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use crate::error::ApiError;
 use crate::world::{Config, World};
-use crate::{admin, github, registry, run, tokens};
+use crate::{admin, github, logging, registry, run, tokens};
 
 /// Why the local cloud did not start.
 #[derive(Debug, thiserror::Error)]
@@ -25,13 +24,23 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// No signing key could be made.
+    #[error(transparent)]
+    Key(#[from] tokens::KeyError),
+    /// No directory for the registry's blobs could be made.
+    #[error("cannot make a directory for the registry's blobs")]
+    Storage(#[source] std::io::Error),
 }
 
-/// A running local cloud; it stops when [`Emulator::stop`] is called.
+/// How long requests in flight may take to end when the local cloud stops; Cloud Run gives an
+/// instance the same time.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A running local cloud. [`Emulator::stop`] ends it in order; dropped without, it stops serving
+/// and removes its containers as well as it can.
 pub struct Emulator {
     world: Arc<World>,
-    shutdown: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
+    stopped: bool,
 }
 
 impl Emulator {
@@ -44,21 +53,18 @@ impl Emulator {
         let listen = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         config.listen = listener.local_addr().map_err(listen)?;
-        let world = Arc::new(World::new(config));
-        let (shutdown, stopped) = oneshot::channel::<()>();
+        let world = Arc::new(World::new(config)?);
         let service = router(Arc::clone(&world));
-        let task = tokio::spawn(async move {
-            let served = axum::serve(listener, service).with_graceful_shutdown(async {
-                let _ = stopped.await;
-            });
+        let closing = world.closing.clone().cancelled_owned();
+        world.spawn_to_end(async move {
+            let served = axum::serve(listener, service).with_graceful_shutdown(closing);
             if let Err(error) = served.await {
                 tracing::error!(%error, "the local cloud stopped serving");
             }
         });
         Ok(Self {
             world,
-            shutdown: Some(shutdown),
-            task,
+            stopped: false,
         })
     }
 
@@ -67,24 +73,39 @@ impl Emulator {
         &self.world
     }
 
-    /// Stops serving and every container that was started.
+    /// Stops: requests in flight may end, then every port is closed, every task ended, every
+    /// container removed.
     pub async fn stop(mut self) {
-        if let Some(shutdown) = self.shutdown.take() {
-            let _ = shutdown.send(());
+        self.stopped = true;
+        self.world.close(GRACE).await;
+        self.world.config.runtime.shutdown().await;
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        if self.stopped {
+            return;
         }
-        self.task.abort();
+        self.world.closing.cancel();
+        let runtime = Arc::clone(&self.world.config.runtime);
+        if let Ok(executor) = tokio::runtime::Handle::try_current() {
+            executor.spawn(async move { runtime.shutdown().await });
+        }
     }
 }
 
 fn router(world: Arc<World>) -> Router {
-    Router::new()
+    let routes = Router::new()
         .merge(run::routes())
+        .merge(logging::routes())
         .merge(registry::routes())
         .merge(tokens::routes())
         .merge(github::routes())
         .merge(admin::routes())
         .fallback(not_modelled)
-        .with_state(world)
+        .with_state(Arc::clone(&world));
+    admin::layer(routes, &world)
 }
 
 async fn not_modelled(method: axum::http::Method, uri: Uri) -> ApiError {

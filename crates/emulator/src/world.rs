@@ -1,13 +1,20 @@
 //! The world: everything that exists in the local cloud, as one value.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::admin::{Clock, Faults};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{Clock, Faults, Requests};
+use crate::dataplane::DataPlane;
 use crate::github::GitHub;
+use crate::logging::Logging;
 use crate::registry::Registry;
 use crate::run::Run;
 use crate::runtime::Runtime;
+use crate::server::StartError;
 use crate::tokens::Tokens;
 
 /// How the world is set up. Nothing in it changes afterwards.
@@ -47,32 +54,82 @@ pub struct World {
     pub clock: Clock,
     /// What goes wrong on purpose.
     pub faults: Faults,
+    /// What was asked.
+    pub requests: Requests,
     /// Cloud Run.
     pub run: Run,
+    /// The addresses of services and tags.
+    pub data_plane: DataPlane,
+    /// Cloud Logging.
+    pub logging: Logging,
     /// The OCI registry.
     pub registry: Registry,
     /// The token services.
     pub tokens: Tokens,
     /// GitHub.
     pub github: GitHub,
+    /// Cancelled when the local cloud stops.
+    pub(crate) closing: CancellationToken,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 impl World {
     /// An empty world. `config.listen` must hold the port that is really bound.
-    pub fn new(config: Config) -> Self {
-        Self {
-            clock: Clock::default(),
+    ///
+    /// # Errors
+    /// When the system gives no randomness for keys or no directory for blobs.
+    pub fn new(config: Config) -> Result<Self, StartError> {
+        let clock = Clock::default();
+        Ok(Self {
             faults: Faults::default(),
+            requests: Requests::default(),
             run: Run::new(&config),
-            registry: Registry::new(&config),
-            tokens: Tokens::new(&config),
+            data_plane: DataPlane::new(&config),
+            logging: Logging::default(),
+            registry: Registry::new(&config).map_err(StartError::Storage)?,
+            tokens: Tokens::new(&config, clock.clone())?,
             github: GitHub::default(),
+            closing: CancellationToken::new(),
+            tasks: Mutex::default(),
+            clock,
             config,
-        }
+        })
     }
 
     /// `http://ADDRESS:PORT` of the control plane.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.config.listen)
+    }
+
+    /// Runs work in the background; it is dropped when the local cloud stops.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let closing = self.closing.clone();
+        self.spawn_to_end(async move {
+            tokio::select! {
+                () = closing.cancelled() => {}
+                () = work => {}
+            }
+        });
+    }
+
+    /// Runs work in the background that ends by itself when the local cloud stops.
+    pub(crate) fn spawn_to_end(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that have ended need no place any more.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(work);
+    }
+
+    /// Ends all background work: what has not ended by itself within `grace` is dropped.
+    pub(crate) async fn close(&self, grace: Duration) {
+        self.closing.cancel();
+        let mut tasks = {
+            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *tasks)
+        };
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, ended).await.is_err() {
+            tasks.shutdown().await;
+        }
     }
 }

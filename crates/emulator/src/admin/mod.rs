@@ -1,20 +1,30 @@
-//! `/_emulator/…`: faults, clock, what happened.
+//! `/_emulator/…`: faults, clock, what happened, and the set-up of the world.
+//!
+//! | route | what |
+//! |---|---|
+//! | `GET health` | version and time |
+//! | `POST reset` | forgets everything but keys and issued tokens |
+//! | `GET, PUT clock` | `{"offset_seconds": n}` |
+//! | `POST clock/advance` | `{"seconds": n}` |
+//! | `GET, POST, DELETE faults` | `{"point": "METHOD path-glob", "count": n, "fault": {…}}`, see [`Rule`] |
+//! | `GET, DELETE requests` | method, path, status, caller |
+//! | `POST tokens` | `{"email"}`: an access token without proof |
+//! | `POST service-accounts` | see [`crate::tokens::ServiceAccount`] |
+//! | `POST workload-identity-providers` | see [`crate::tokens::Provider`] |
+//! | `PUT registry/repositories/{project}/{repository}` | `{"immutable_tags": bool}` |
+//! | `PUT github/repos/{owner}/{name}/environments/{name}` | see [`crate::github::EnvironmentSettings`] |
+//! | `PUT github/repos/{owner}/{name}/runs/{id}` | see [`crate::github::RunSettings`] |
+//! | `PUT github/repos/{owner}/{name}/refs/{ref}` | `{"sha"}` |
 
-use std::sync::Arc;
+mod clock;
+mod faults;
+mod layer;
+mod requests;
+mod routes;
+mod setup;
 
-use axum::Router;
-
-use crate::world::World;
-
-/// What time it is.
-#[derive(Default)]
-pub struct Clock {}
-
-/// What goes wrong on purpose.
-#[derive(Default)]
-pub struct Faults {}
-
-/// The routes of this part.
-pub fn routes() -> Router<Arc<World>> {
-    Router::new()
-}
+pub use clock::Clock;
+pub use faults::{Fault, Faults, Rule};
+pub use layer::layer;
+pub use requests::{Requests, Seen};
+pub use routes::routes;

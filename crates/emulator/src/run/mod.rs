@@ -1,22 +1,134 @@
 //! Cloud Run Admin API v2.
+//!
+//! The model is pure: [`change`] turns a request into a new state and an operation, [`settle`]
+//! turns what happened to instances and traffic into another. [`rollout`] does what takes time in
+//! between, [`http`] is the projection on HTTP.
 
-use std::sync::Arc;
+mod chance;
+mod change;
+mod check;
+mod check_resources;
+mod defaults;
+mod enums;
+mod etag;
+mod failure;
+mod http;
+mod iam;
+mod instance;
+mod key;
+mod mask;
+mod quantity;
+mod rollout;
+mod schema;
+mod secrets;
+mod settle;
+mod state;
+mod view;
 
-use axum::Router;
+#[cfg(test)]
+mod change_tests;
 
-use crate::world::{Config, World};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Services, revisions, operations.
-pub struct Run {}
+use serde_json::Value;
+use tokio::sync::watch;
+
+use self::secrets::Secrets;
+use self::state::State;
+use crate::world::Config;
+
+pub use chance::Chance;
+pub use failure::{Failure, Reason};
+pub use http::routes;
+pub use key::{ServiceKey, project_number};
+
+pub(crate) use instance::InstancePlan;
+pub(crate) use settle::Route;
+pub(crate) use state::Work;
+
+/// Services, revisions, operations, and the secrets that they read.
+pub struct Run {
+    state: Mutex<State>,
+    secrets: Mutex<Secrets>,
+    /// Told after each change, so that whoever waits for an operation looks again.
+    changed: watch::Sender<()>,
+    chance: Chance,
+}
+
+/// Who may use a service's addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// True: no token is asked for.
+    pub(crate) public: bool,
+    /// True: answers 404 to this network.
+    pub(crate) hidden: bool,
+    /// Audience that an ID token must name: the base URI.
+    pub(crate) audience: String,
+    /// Other audiences that the service accepts.
+    pub(crate) custom_audiences: Vec<String>,
+}
 
 impl Run {
     /// No service exists.
-    pub fn new(_config: &Config) -> Self {
-        Self {}
+    pub fn new(config: &Config) -> Self {
+        Self {
+            state: Mutex::default(),
+            secrets: Mutex::default(),
+            changed: watch::Sender::new(()),
+            chance: Chance::new(config.seed),
+        }
     }
-}
 
-/// The routes of this part.
-pub fn routes() -> Router<Arc<World>> {
-    Router::new()
+    /// Adds a version to a secret (and makes the secret); gives the version's number, from 1.
+    pub fn put_secret(&self, project: &str, name: &str, value: &[u8]) -> usize {
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.add(project, name, value)
+    }
+
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&State, &Secrets) -> T) -> T {
+        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        look(&self.lock(), &secrets)
+    }
+
+    pub(crate) fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let result = change(&mut self.lock());
+        self.changed.send_replace(());
+        result
+    }
+
+    /// A write that nobody has to be told of.
+    pub(crate) fn write_quietly<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.lock())
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Who may use the addresses of a service; `None` when it does not exist.
+    pub(crate) fn access(&self, key: &ServiceKey) -> Option<Access> {
+        let state = self.lock();
+        let service = state.services.get(key)?;
+        let flag = |name: &str| service.spec.get(name) == Some(&Value::Bool(true));
+        let ingress = service.spec.get("ingress").and_then(Value::as_str);
+        let custom = service
+            .spec
+            .get("customAudiences")
+            .and_then(Value::as_array);
+        Some(Access {
+            public: flag("invokerIamDisabled") || service.policy.is_public(),
+            hidden: flag("defaultUriDisabled")
+                || ingress.is_some_and(|ingress| ingress != "INGRESS_TRAFFIC_ALL"),
+            audience: service.uri.clone(),
+            custom_audiences: custom
+                .into_iter()
+                .flatten()
+                .filter_map(|audience| audience.as_str().map(str::to_owned))
+                .collect(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -1,13 +1,49 @@
 //! Intent and snapshot in, plan out. The undo of each step is in the plan before the first write.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `standing` | what is concluded from a snapshot before anything is decided |
+//! | `guard` | what must not be done, every reason at once |
+//! | `candidate` | the names of one attempt |
+//! | `promote`, `rollback` | which revision is brought, and what is remembered of it |
+//! | `steps` | the steps that bring it, from a service that serves or one that does not yet |
+//! | `finish` | the steps when it serves already |
+//! | [`lint`] | what every plan must keep to |
+//! | [`render`] | plans as text |
+
+mod candidate;
+mod finish;
+mod guard;
+pub mod lint;
+mod promote;
+pub mod render;
+mod rollback;
+mod standing;
+mod steps;
+
+pub use candidate::{REVISION_LENGTH, TAG_AND_SERVICE_LENGTH};
+pub use guard::{COMMIT_VARIABLE, RESERVED_VARIABLES, VERSION_VARIABLE};
+pub use lint::lint;
 
 use crate::diagnostic::Diagnostic;
 use crate::name::{RevisionName, TagName};
 use crate::release::{Commit, Release};
+use crate::snapshot::Snapshot;
 use crate::spec::{Access, ServiceSpec};
 use crate::stage::RollbackTo;
 use crate::state::{RevisionRecord, RunRef, StateRecord};
 use crate::target::Target;
 use crate::traffic::TrafficSplit;
+
+/// Says what is to be done so that the wanted holds, or why it must not be done. Total and pure: it
+/// takes "now" from the snapshot, and planning again after a finished plan says [`Planned::UpToDate`].
+pub fn plan(wanted: &Wanted, snapshot: &Snapshot) -> Planned {
+    let standing = standing::Standing::of(snapshot);
+    match &wanted.intent {
+        Intent::Promote { release, spec } => promote::plan(wanted, &standing, release, spec),
+        Intent::Rollback { to } => rollback::plan(wanted, &standing, to),
+    }
+}
 
 /// What is wanted of one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,14 +165,18 @@ pub enum Action {
         /// Closes the service when nothing tested serves; `None` leaves it as it is.
         access: Option<Access>,
     },
-    /// Gives a revision that exists a tag of its own, and writes the record. Waits.
+    /// Takes up a revision that exists: writes the traffic (the revision under a tag of its own, or,
+    /// where nothing tested serves, everything to it), the record and, where said, who may call.
+    /// Waits, also for a revision that is not ready yet.
     TagRevision {
         /// The revision.
         revision: RevisionName,
-        /// The whole new traffic, with the tag.
+        /// The whole new traffic.
         traffic: TrafficSplit,
         /// The record.
         state: StateRecord,
+        /// Closes the service when nothing tested serves; `None` leaves it as it is.
+        access: Option<Access>,
     },
     /// Runs the API tests against the candidate.
     Verify {
@@ -144,8 +184,8 @@ pub enum Action {
         revision: RevisionName,
         /// Where.
         address: Address,
-        /// The commit that must answer.
-        commit: Commit,
+        /// The commit that must answer; `None` for a revision that other tools made.
+        commit: Option<Commit>,
     },
     /// Writes the end state: traffic pinned, our tag gone, who may call, the record. Waits.
     ShiftTraffic {
@@ -163,8 +203,8 @@ pub enum Action {
     Confirm {
         /// The revision.
         revision: RevisionName,
-        /// The commit.
-        commit: Commit,
+        /// The commit; `None` for a revision that other tools made.
+        commit: Option<Commit>,
     },
     /// Writes the record alone: healthy, intent gone.
     Record {
@@ -204,7 +244,8 @@ pub enum Undo {
         /// Who may call; `None` leaves it as it is.
         access: Option<Access>,
     },
-    /// A first deploy: nothing served before. The service stays, closed; the record is written.
+    /// A first deploy: nothing tested served before. The service stays, is closed to all but callers
+    /// with an ID token, and keeps its traffic; the record is written.
     KeepClosed {
         /// The record without intent.
         state: StateRecord,

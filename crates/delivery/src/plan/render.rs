@@ -1,0 +1,231 @@
+//! Plans as text for people.
+
+use std::fmt::Write;
+
+use super::{Action, Address, NewRevision, Plan, Step, Undo};
+use crate::diagnostic::Diagnostic;
+use crate::release::Commit;
+use crate::snapshot::Serving;
+use crate::spec::Access;
+use crate::target::Target;
+use crate::traffic::{Destination, TrafficSplit};
+
+/// A plan: where, traffic before and after, numbered steps with their reasons, warnings.
+pub fn render_plan(plan: &Plan) -> String {
+    let Plan {
+        target,
+        etag: _,
+        revision,
+        before,
+        steps,
+        warnings,
+    } = plan;
+    let mut text = String::new();
+    let mut line = |line: String| {
+        text.push_str(&line);
+        text.push('\n');
+    };
+    line(format!("plan for {}", place(target)));
+    line(format!("  before: {before}"));
+    line(format!("  after:  {revision} serves 100 %"));
+    for (index, step) in steps.iter().enumerate() {
+        let Step {
+            action,
+            because,
+            undo,
+        } = step;
+        line(format!(
+            "{:>3}. {}: {}",
+            index + 1,
+            action.id(),
+            describe(action)
+        ));
+        line(format!("     because: {because}"));
+        line(format!("     on failure: {}", describe_undo(undo)));
+    }
+    for warning in warnings {
+        let Diagnostic {
+            title, cause, help, ..
+        } = warning;
+        line(format!("warning: {title}"));
+        for cause in cause {
+            line(format!("  cause: {cause}"));
+        }
+        for help in help {
+            line(format!("   help: {help}"));
+        }
+    }
+    text
+}
+
+/// `test · us-central1/ml-api-test`.
+pub fn place(target: &Target) -> String {
+    let Target {
+        environment,
+        project: _,
+        region,
+        service,
+    } = target;
+    format!("{} · {region}/{service}", environment.name)
+}
+
+/// `a 90 %, b 10 %; tag blue → a`.
+pub fn traffic(split: &TrafficSplit) -> String {
+    let shares: Vec<String> = split
+        .shares()
+        .iter()
+        .map(|share| format!("{} {} %", destination(&share.to), share.percent))
+        .collect();
+    let mut text = shares.join(", ");
+    for tag in split.tags() {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "; tag {} → {}", tag.name, destination(&tag.to));
+    }
+    text
+}
+
+fn destination(to: &Destination) -> String {
+    match to {
+        Destination::Latest => "LATEST".to_owned(),
+        Destination::Revision(name) => name.to_string(),
+    }
+}
+
+/// `a serves 100 %`, `a serves 90 %, b 10 %`, or `nothing serves`.
+pub fn serving_in_words(serving: &[Serving]) -> String {
+    let mut shares: Vec<(&str, u32)> = Vec::new();
+    for entry in serving.iter().filter(|entry| entry.percent > 0) {
+        match shares
+            .iter_mut()
+            .find(|(name, _)| *name == entry.revision.as_str())
+        {
+            Some((_, percent)) => *percent += entry.percent,
+            None => shares.push((entry.revision.as_str(), entry.percent)),
+        }
+    }
+    let Some(((first, percent), rest)) = shares.split_first() else {
+        return "nothing serves".to_owned();
+    };
+    let mut text = format!("{first} serves {percent} %");
+    for (name, percent) in rest {
+        let _ = write!(text, ", {name} {percent} %");
+    }
+    text
+}
+
+/// What a step does, in one line.
+pub fn describe(action: &Action) -> String {
+    match action {
+        Action::CreateService { revision, state: _ } => {
+            format!("service with {}, closed", new_revision(revision))
+        }
+        Action::DeployCandidate {
+            revision,
+            traffic: split,
+            state: _,
+            access,
+        } => format!(
+            "{}; traffic {}{}",
+            new_revision(revision),
+            traffic(split),
+            access_in_words(*access)
+        ),
+        Action::TagRevision {
+            revision,
+            traffic: split,
+            state: _,
+            access,
+        } => format!(
+            "{revision}; traffic {}{}",
+            traffic(split),
+            access_in_words(*access)
+        ),
+        Action::Verify {
+            revision,
+            address,
+            commit,
+        } => {
+            let address = match address {
+                Address::Tag(tag) => format!("the address of tag {tag}"),
+                Address::Service => "the service's address".to_owned(),
+            };
+            format!(
+                "API tests against {revision}{} at {address}",
+                of(commit.as_ref())
+            )
+        }
+        Action::ShiftTraffic {
+            revision: _,
+            traffic: split,
+            state: _,
+            access,
+        } => format!("traffic {}{}", traffic(split), access_in_words(*access)),
+        Action::Confirm { revision, commit } => {
+            format!(
+                "{revision}{} answers at the service's address",
+                of(commit.as_ref())
+            )
+        }
+        Action::Record { state } => match state.healthy.first() {
+            Some(newest) => format!("newest healthy revision {}", newest.revision),
+            None => "no healthy revision".to_owned(),
+        },
+    }
+}
+
+/// What an undo does, in one line.
+pub fn describe_undo(undo: &Undo) -> String {
+    match undo {
+        Undo::Nothing => "nothing was changed".to_owned(),
+        Undo::Restore {
+            traffic: split,
+            state: _,
+            rejects,
+            access,
+        } => {
+            let rejected = rejects.as_ref().map_or_else(String::new, |record| {
+                format!("; {} is rejected", record.revision)
+            });
+            format!(
+                "traffic {}{}{rejected}",
+                traffic(split),
+                access_in_words(*access)
+            )
+        }
+        Undo::KeepClosed { state: _, rejects } => {
+            let rejected = rejects.as_ref().map_or_else(String::new, |record| {
+                format!("; {} is rejected", record.revision)
+            });
+            format!("the service stays closed{rejected}")
+        }
+    }
+}
+
+fn new_revision(new: &NewRevision) -> String {
+    let NewRevision {
+        record,
+        release,
+        spec: _,
+    } = new;
+    format!(
+        "{} from {} (digest {}, attempt {})",
+        record.revision,
+        release.label(),
+        release.image.digest.short(),
+        record.attempt
+    )
+}
+
+fn of(commit: Option<&Commit>) -> String {
+    commit.map_or_else(String::new, |commit| {
+        format!(" (commit {})", commit.short())
+    })
+}
+
+fn access_in_words(access: Option<Access>) -> &'static str {
+    match access {
+        None => "",
+        Some(Access::Public) => "; everybody may call",
+        Some(Access::Private) => "; only callers with an ID token",
+    }
+}

@@ -1,0 +1,206 @@
+//! How the service stands: what the planner concludes from a snapshot before it decides anything.
+
+use super::candidate::is_our_tag;
+use crate::name::RevisionName;
+use crate::snapshot::{Readiness, RevisionSeen, ServiceSeen, Snapshot, StateSeen};
+use crate::state::{OpenIntent, Rejection, RevisionRecord, StateRecord, Timestamp};
+use crate::target::Target;
+use crate::traffic::{Destination, Share, Tag, TrafficSplit};
+
+/// Conclusions from one snapshot.
+#[derive(Debug)]
+pub(crate) struct Standing<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) now: Timestamp,
+    pub(crate) service: Option<&'a ServiceSeen>,
+    /// The record as it was read. Empty where there is none: health is never guessed from the fact
+    /// that a revision serves. Empty too where it is unreadable, which blocks every plan.
+    pub(crate) record: StateRecord,
+    /// The shares to build on, pinned, with the tags of the service; `None` while nothing serves.
+    pub(crate) base: Option<TrafficSplit>,
+}
+
+impl<'a> Standing<'a> {
+    pub(crate) fn of(snapshot: &'a Snapshot) -> Self {
+        let Snapshot {
+            target,
+            observed_at,
+            service,
+        } = snapshot;
+        let record = match service.as_ref().map(|seen| &seen.state) {
+            Some(StateSeen::Known(record)) => record.clone(),
+            Some(StateSeen::Absent | StateSeen::Unreadable(_)) | None => StateRecord::default(),
+        };
+        Self {
+            target,
+            now: *observed_at,
+            service: service.as_ref(),
+            record,
+            base: service.as_ref().and_then(base),
+        }
+    }
+
+    pub(crate) fn revisions(&self) -> impl Iterator<Item = &'a RevisionSeen> {
+        self.service.iter().flat_map(|seen| seen.revisions.iter())
+    }
+
+    pub(crate) fn revision(&self, name: &RevisionName) -> Option<&'a RevisionSeen> {
+        self.revisions().find(|seen| seen.name == *name)
+    }
+
+    /// The record of a revision, if it is that revision's own and not a copy made by another tool.
+    pub(crate) fn own_record(seen: &RevisionSeen) -> Option<&RevisionRecord> {
+        seen.record
+            .as_ref()
+            .filter(|record| record.revision == seen.name)
+    }
+
+    pub(crate) fn record_of(&self, name: &RevisionName) -> Option<&'a RevisionRecord> {
+        self.revision(name).and_then(Self::own_record)
+    }
+
+    /// Tags that are not ours, as they are.
+    pub(crate) fn foreign_tags(&self) -> Vec<Tag> {
+        self.tags()
+            .filter(|tag| !self.is_ours(tag))
+            .cloned()
+            .collect()
+    }
+
+    /// Tags that this program left behind.
+    pub(crate) fn has_our_tags(&self) -> bool {
+        self.tags().any(|tag| self.is_ours(tag))
+    }
+
+    fn tags(&self) -> impl Iterator<Item = &'a Tag> {
+        self.service.iter().flat_map(|seen| seen.traffic.tags())
+    }
+
+    fn is_ours(&self, tag: &Tag) -> bool {
+        let of_intent = |intent: &OpenIntent| intent.tag == tag.name;
+        self.record.intent.as_ref().is_some_and(of_intent)
+            || matches!(&tag.to, Destination::Revision(name) if is_our_tag(&tag.name, name))
+    }
+
+    /// Tags that are not ours; those that follow LATEST stay at the revision that is the latest ready
+    /// one now, so that callers of their addresses do not reach a candidate before its tests.
+    pub(crate) fn foreign_tags_pinned(&self) -> Vec<Tag> {
+        let ready = self.service.and_then(|seen| seen.latest_ready.as_ref());
+        let pin = |tag: Tag| match (&tag.to, ready) {
+            (Destination::Latest, Some(ready)) => Tag {
+                to: Destination::Revision(ready.clone()),
+                name: tag.name,
+            },
+            _ => tag,
+        };
+        self.foreign_tags().into_iter().map(pin).collect()
+    }
+
+    /// True when everything goes to this revision, if LATEST is taken for the latest ready one.
+    pub(crate) fn serves_alone(&self, name: &RevisionName) -> bool {
+        self.base
+            .as_ref()
+            .is_some_and(|base| base.percent_of(name) == 100)
+    }
+
+    /// The revision with the largest share.
+    pub(crate) fn main_revision(&self) -> Option<&RevisionName> {
+        let base = self.base.as_ref()?;
+        base.revisions().max_by_key(|name| base.percent_of(name))
+    }
+
+    /// True when no caller depends on what serves: nothing does, or only revisions that are known
+    /// to be untested. Such a service may be closed, and stays closed until a candidate has passed.
+    /// A revision that is merely not recorded (another tool's, or the record was erased) counts as
+    /// depended on: to close it would be an outage.
+    pub(crate) fn nothing_tested_serves(&self) -> bool {
+        match &self.base {
+            None => true,
+            Some(base) => base.revisions().all(|name| self.is_untested(name)),
+        }
+    }
+
+    fn is_untested(&self, name: &RevisionName) -> bool {
+        let failed = |kind| kind == Rejection::Failed;
+        let first_deploy_died = self.record.intent.as_ref().is_some_and(|intent| {
+            // Traffic follows LATEST until the tests have passed: then it is pinned.
+            intent.revision == *name
+                && intent.undo.is_none()
+                && self
+                    .service
+                    .is_some_and(|seen| seen.traffic.follows_latest())
+        });
+        self.record_of(name).is_some()
+            && self.record.healthy_entry(name).is_none()
+            && (first_deploy_died
+                || self
+                    .record
+                    .rejected_entry(name)
+                    .is_some_and(|entry| failed(entry.kind)))
+    }
+
+    /// True when a run died after it had shifted everything to its revision, and before it confirmed
+    /// that. Its undo is still due, should this plan fail.
+    pub(crate) fn is_unconfirmed(&self, intent: &OpenIntent) -> bool {
+        self.serves_alone(&intent.revision) && self.record.healthy_entry(&intent.revision).is_none()
+    }
+
+    /// Where traffic returns to if this plan fails: what serves now; where a shift was left
+    /// unconfirmed, what served before it, if that still can.
+    pub(crate) fn undo_shares(&self) -> Option<TrafficSplit> {
+        let left_behind = self.record.intent.as_ref().and_then(|intent| {
+            let undo = intent.undo.as_ref()?;
+            let can_serve = undo.shares().iter().all(|share| self.is_ready(&share.to));
+            (self.is_unconfirmed(intent) && can_serve).then(|| undo.clone())
+        });
+        left_behind.or_else(|| self.base.clone())
+    }
+
+    fn is_ready(&self, to: &Destination) -> bool {
+        self.service.is_some_and(|seen| is_ready(seen, to))
+    }
+
+    /// `R serves 100 %`, from the traffic as it is.
+    pub(crate) fn state_in_words(&self) -> String {
+        match self.service {
+            None => "the service does not exist".to_owned(),
+            Some(seen) => super::render::serving_in_words(&seen.serving),
+        }
+    }
+
+    /// `test · us-central1/ml-api-test`.
+    pub(crate) fn place(&self) -> String {
+        super::render::place(self.target)
+    }
+}
+
+fn is_ready(service: &ServiceSeen, to: &Destination) -> bool {
+    matches!(to, Destination::Revision(name) if service.revisions.iter()
+        .any(|seen| seen.name == *name && seen.readiness == Readiness::Ready))
+}
+
+/// The wanted traffic, pinned, if all of it can serve: a new split may take a while to show in what
+/// serves, and going by the old one would undo a stranger's change. Else (a failed rollout, a
+/// deleted revision) what serves.
+fn base(service: &ServiceSeen) -> Option<TrafficSplit> {
+    let pinned = match &service.latest_ready {
+        Some(ready) => service.traffic.pinned_to(ready),
+        None => service.traffic.clone(),
+    };
+    if pinned
+        .shares()
+        .iter()
+        .all(|share| is_ready(service, &share.to))
+    {
+        return Some(pinned);
+    }
+    let shares = service
+        .serving
+        .iter()
+        .map(|serving| Share {
+            to: Destination::Revision(serving.revision.clone()),
+            percent: serving.percent,
+        })
+        .collect();
+    TrafficSplit::new(shares, service.traffic.tags().to_vec()).ok()
+}

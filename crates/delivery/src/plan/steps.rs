@@ -1,0 +1,305 @@
+//! From a decided change to its steps, each with its reason and its undo.
+
+use super::standing::Standing;
+use super::{Action, Address, NewRevision, Step, Undo, Wanted};
+use crate::name::{RevisionName, TagName};
+use crate::release::Commit;
+use crate::snapshot::Readiness;
+use crate::spec::Access;
+use crate::state::{OpenIntent, RevisionRecord, StateRecord};
+use crate::traffic::{Destination, Tag, TrafficSplit};
+
+/// A decided change: bring this revision to 100 %.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub(crate) bring: Bring,
+    pub(crate) tag: TagName,
+    /// Who must answer; `None` for a revision that other tools made.
+    pub(crate) commit: Option<Commit>,
+    /// What it is, for people: `v1.4.0`.
+    pub(crate) label: String,
+    /// Who may call at the end; `None` leaves it as it is.
+    pub(crate) access: Option<Access>,
+    /// The record at the end, without intent.
+    pub(crate) end: StateRecord,
+    /// What a failure rejects.
+    pub(crate) rejects: Option<RevisionRecord>,
+}
+
+/// Make it, or take up one that exists.
+#[derive(Debug)]
+pub(crate) enum Bring {
+    New(Box<NewRevision>),
+    Existing(RevisionName),
+}
+
+impl Change {
+    pub(crate) fn revision(&self) -> &RevisionName {
+        match &self.bring {
+            Bring::New(new) => &new.record.revision,
+            Bring::Existing(name) => name,
+        }
+    }
+}
+
+/// The steps that bring a revision which does not serve everything yet.
+pub(crate) fn steps(wanted: &Wanted, standing: &Standing<'_>, change: Change) -> Vec<Step> {
+    match &standing.base {
+        Some(base) if !standing.nothing_tested_serves() => beside(wanted, standing, change, base),
+        _ => closed(wanted, standing, change),
+    }
+}
+
+/// Something serves: the candidate stands beside it at 0 % under its own tag until it has passed.
+fn beside(
+    wanted: &Wanted,
+    standing: &Standing<'_>,
+    change: Change,
+    base: &TrafficSplit,
+) -> Vec<Step> {
+    let revision = change.revision().clone();
+    let to_candidate = || Destination::Revision(revision.clone());
+    let is_ready = standing
+        .revision(&revision)
+        .is_some_and(|seen| seen.readiness == Readiness::Ready);
+    // What is about to become ready becomes LATEST: tags that follow it must not reach it yet.
+    let waiting_tags = if is_ready {
+        standing.foreign_tags()
+    } else {
+        standing.foreign_tags_pinned()
+    };
+    let undo_traffic = standing
+        .undo_shares()
+        .unwrap_or_else(|| base.clone())
+        .with_tags(waiting_tags.clone());
+    let traffic = base
+        .with_tags(waiting_tags)
+        .with_tag(change.tag.clone(), to_candidate());
+    let state = intent(wanted, standing, &change, Some(undo_traffic.clone()));
+    let undo = |access| Undo::Restore {
+        traffic: undo_traffic.clone(),
+        state: standing.record.without_intent(),
+        rejects: change.rejects.clone(),
+        access,
+    };
+    let first = match change.bring {
+        Bring::New(ref new) => Step {
+            because: format!(
+                "make `{revision}` from {} beside what serves: no traffic, reached only through its tag `{}`",
+                change.label, change.tag
+            ),
+            undo: undo(None),
+            action: Action::DeployCandidate {
+                revision: new.clone(),
+                traffic,
+                state: state.clone(),
+                access: None,
+            },
+        },
+        Bring::Existing(_) => Step {
+            because: format!(
+                "`{revision}` ({}) exists: give it its tag `{}`, no traffic yet",
+                change.label, change.tag
+            ),
+            undo: undo(None),
+            action: Action::TagRevision {
+                revision: revision.clone(),
+                traffic,
+                state: state.clone(),
+                access: None,
+            },
+        },
+    };
+    let verify = Step {
+        because: "test the candidate at its own address: only what passes gets traffic".to_owned(),
+        undo: undo(None),
+        action: Action::Verify {
+            revision: revision.clone(),
+            address: Address::Tag(change.tag.clone()),
+            commit: change.commit.clone(),
+        },
+    };
+    let seen_access = standing.service.map(|seen| seen.access);
+    let access = change.access.filter(|wanted| Some(*wanted) != seen_access);
+    let end = End {
+        traffic: TrafficSplit::all_to(to_candidate(), standing.foreign_tags()),
+        state,
+        access,
+        undo: undo(access.and(seen_access)),
+    };
+    [first, verify]
+        .into_iter()
+        .chain(end.steps(&change))
+        .collect()
+}
+
+/// Nothing tested serves: the service is closed, the candidate gets all of it and is tested with an
+/// ID token at the service's address; it is opened only then, and stays closed on failure.
+fn closed(wanted: &Wanted, standing: &Standing<'_>, change: Change) -> Vec<Step> {
+    let revision = change.revision().clone();
+    let state = intent(wanted, standing, &change, None);
+    let tags = standing.foreign_tags();
+    let undo = || Undo::KeepClosed {
+        state: standing.record.without_intent(),
+        rejects: change.rejects.clone(),
+    };
+    let latest_created = standing
+        .service
+        .and_then(|seen| seen.latest_created.as_ref());
+    let (action, because) = match (&change.bring, standing.service) {
+        (Bring::New(new), None) => (
+            Action::CreateService {
+                revision: new.clone(),
+                state: state.clone(),
+            },
+            format!(
+                "the service does not exist: create it with `{revision}` from {}, closed to all but callers with an ID token",
+                change.label
+            ),
+        ),
+        (Bring::New(new), Some(_)) => (
+            Action::DeployCandidate {
+                revision: new.clone(),
+                traffic: TrafficSplit::all_to(Destination::Latest, tags.clone()),
+                state: state.clone(),
+                access: Some(Access::Private),
+            },
+            format!(
+                "nothing tested serves: make `{revision}` from {} in the closed service",
+                change.label
+            ),
+        ),
+        (Bring::Existing(_), _) => {
+            // Followed by LATEST, a revision that is not ready yet may still become so.
+            let to = if latest_created == Some(&revision) {
+                Destination::Latest
+            } else {
+                Destination::Revision(revision.clone())
+            };
+            (
+                Action::TagRevision {
+                    revision: revision.clone(),
+                    traffic: TrafficSplit::all_to(to, tags.clone()),
+                    state: state.clone(),
+                    access: Some(Access::Private),
+                },
+                format!(
+                    "nothing tested serves, but `{revision}` ({}) exists: take it up in the closed service",
+                    change.label
+                ),
+            )
+        }
+    };
+    let first = Step {
+        action,
+        because,
+        undo: undo(),
+    };
+    let verify = Step {
+        because: "test it with an ID token while the service is closed to everybody else"
+            .to_owned(),
+        undo: undo(),
+        action: Action::Verify {
+            revision: revision.clone(),
+            address: Address::Service,
+            commit: change.commit.clone(),
+        },
+    };
+    let as_it_was = standing.service.map_or(Access::Private, |seen| seen.access);
+    let end = End {
+        traffic: TrafficSplit::all_to(Destination::Revision(revision), tags),
+        state,
+        access: Some(change.access.unwrap_or(as_it_was)),
+        undo: undo(),
+    };
+    [first, verify]
+        .into_iter()
+        .chain(end.steps(&change))
+        .collect()
+}
+
+/// The last three steps.
+pub(crate) struct End {
+    pub(crate) traffic: TrafficSplit,
+    /// With the intent.
+    pub(crate) state: StateRecord,
+    pub(crate) access: Option<Access>,
+    pub(crate) undo: Undo,
+}
+
+impl End {
+    pub(crate) fn steps(self, change: &Change) -> Vec<Step> {
+        let revision = change.revision().clone();
+        let opening = match self.access {
+            None => "",
+            Some(Access::Public) => ", and let everybody call it",
+            Some(Access::Private) => ", for callers with an ID token",
+        };
+        let shift = Step {
+            because: format!(
+                "it passed: all traffic goes to `{revision}`, pinned, and our tag goes{opening}"
+            ),
+            undo: self.undo.clone(),
+            action: Action::ShiftTraffic {
+                revision,
+                traffic: self.traffic,
+                state: self.state,
+                access: self.access,
+            },
+        };
+        let mut steps = vec![shift];
+        steps.extend(confirm_and_record(change, &self.undo));
+        steps
+    }
+}
+
+/// Confirm that it serves, and remember it.
+pub(crate) fn confirm_and_record(change: &Change, undo: &Undo) -> [Step; 2] {
+    let revision = change.revision();
+    [
+        Step {
+            because: format!("see that callers reach `{revision}` and nothing else"),
+            undo: undo.clone(),
+            action: Action::Confirm {
+                revision: revision.clone(),
+                commit: change.commit.clone(),
+            },
+        },
+        Step {
+            because: if change.end.healthy_entry(revision).is_some() {
+                "remember it as healthy, so that a later release can be rolled back to it"
+                    .to_owned()
+            } else {
+                "close the record: nothing is under way any more".to_owned()
+            },
+            undo: undo.clone(),
+            action: Action::Record {
+                state: change.end.clone(),
+            },
+        },
+    ]
+}
+
+/// The record while the change is under way.
+pub(crate) fn intent(
+    wanted: &Wanted,
+    standing: &Standing<'_>,
+    change: &Change,
+    undo: Option<TrafficSplit>,
+) -> StateRecord {
+    standing.record.with_intent(OpenIntent {
+        run: wanted.run.clone(),
+        revision: change.revision().clone(),
+        tag: change.tag.clone(),
+        undo,
+        expires: standing.now.plus(wanted.lease_seconds),
+    })
+}
+
+/// Tags that follow LATEST, for the warning.
+pub(crate) fn following_latest(tags: &[Tag]) -> Vec<&TagName> {
+    tags.iter()
+        .filter(|tag| tag.to == Destination::Latest)
+        .map(|tag| &tag.name)
+        .collect()
+}

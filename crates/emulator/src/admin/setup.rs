@@ -1,0 +1,147 @@
+//! Sets up what in the true cloud is set up before a deployment: accounts, repositories,
+//! environments.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::routes::{invalid, read};
+use crate::error::ApiError;
+use crate::world::World;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WantedToken {
+    /// Service account to stand for.
+    email: String,
+}
+
+/// `POST /_emulator/tokens`: an access token without proof, for tests and shells.
+pub(super) async fn token(
+    State(world): State<Arc<World>>,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let WantedToken { email } = read(&body)?;
+    check_email(&email)?;
+    let token = world.tokens.issue_local(&email);
+    Ok((StatusCode::CREATED, Json(json!({"access_token": token}))))
+}
+
+fn check_email(email: &str) -> Result<(), ApiError> {
+    match email.split_once('@') {
+        Some((name, domain)) if !name.is_empty() && !domain.is_empty() => Ok(()),
+        _ => Err(invalid(format!(
+            "email must be NAME@PROJECT.iam.gserviceaccount.com, not \"{email}\""
+        ))),
+    }
+}
+
+/// `POST /_emulator/service-accounts`.
+pub(super) async fn service_account(
+    State(world): State<Arc<World>>,
+    body: Bytes,
+) -> Result<StatusCode, ApiError> {
+    let account: crate::tokens::ServiceAccount = read(&body)?;
+    check_email(&account.email)?;
+    let registered = world.tokens.register_account(account);
+    registered.map_err(|error| invalid(error.to_string()))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /_emulator/workload-identity-providers`.
+pub(super) async fn provider(
+    State(world): State<Arc<World>>,
+    body: Bytes,
+) -> Result<StatusCode, ApiError> {
+    let registered = world.tokens.register_provider(read(&body)?);
+    registered.map_err(|error| invalid(error.to_string()))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RepositorySettings {
+    immutable_tags: bool,
+}
+
+/// `PUT /_emulator/registry/repositories/{project}/{repository}`.
+pub(super) async fn repository(
+    State(world): State<Arc<World>>,
+    Path((project, repository)): Path<(String, String)>,
+    body: Bytes,
+) -> Result<StatusCode, ApiError> {
+    let RepositorySettings { immutable_tags } = read(&body)?;
+    world
+        .registry
+        .set_immutable_tags(&project, &repository, immutable_tags);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `PUT /_emulator/github/repos/{owner}/{name}/environments/{environment}`.
+pub(super) async fn environment(
+    State(world): State<Arc<World>>,
+    Path((owner, name, environment)): Path<(String, String, String)>,
+    body: Bytes,
+) -> Result<StatusCode, ApiError> {
+    let settings: crate::github::EnvironmentSettings = read(&body)?;
+    let kinds = ["User", "Team"];
+    if let Some(reviewer) = settings
+        .reviewers
+        .iter()
+        .find(|it| !kinds.contains(&&*it.kind))
+    {
+        let kind = &reviewer.kind;
+        return Err(invalid(format!(
+            "a reviewer's type is User or Team, not \"{kind}\""
+        )));
+    }
+    let now = world.clock.now();
+    world
+        .github
+        .set_environment((&owner, &name), &environment, settings, now);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `PUT /_emulator/github/repos/{owner}/{name}/runs/{id}`.
+pub(super) async fn run(
+    State(world): State<Arc<World>>,
+    Path((owner, name, id)): Path<(String, String, String)>,
+    body: Bytes,
+) -> Result<StatusCode, ApiError> {
+    let id = id
+        .parse()
+        .map_err(|_| invalid(format!("\"{id}\" is no run id")))?;
+    let now = world.clock.now();
+    world.github.set_run((&owner, &name), id, read(&body)?, now);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Target {
+    sha: String,
+}
+
+/// `PUT /_emulator/github/repos/{owner}/{name}/refs/{ref}`, such as `…/refs/tags/v1.0.0`.
+pub(super) async fn git_ref(
+    State(world): State<Arc<World>>,
+    Path((owner, name, git_ref)): Path<(String, String, String)>,
+    body: Bytes,
+) -> Result<StatusCode, ApiError> {
+    let Target { sha } = read(&body)?;
+    if sha.len() != 40 || !sha.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(invalid(format!(
+            "sha must be a full commit hash, not \"{sha}\""
+        )));
+    }
+    let now = world.clock.now();
+    world
+        .github
+        .set_ref((&owner, &name), &format!("refs/{git_ref}"), &sha, now);
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,257 @@
+//! The instance of a revision: started when it is needed, ended when nothing needs it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Notify, oneshot};
+
+use crate::logging::{RevisionLabels, Severity};
+use crate::run::{Failure, InstancePlan, ServiceKey};
+use crate::runtime::{Check, Exit, Instance, LogSink, ProbeOutcome, StartFailure, probe};
+use crate::world::World;
+
+/// A revision that can serve, with at most one instance.
+pub(crate) struct Backend {
+    key: ServiceKey,
+    labels: RevisionLabels,
+    plan: InstancePlan,
+    running: Mutex<Option<Box<dyn Instance>>>,
+    /// True while traffic, a tag or a rollout needs it.
+    referred: AtomicBool,
+    in_flight: AtomicUsize,
+    idle: Notify,
+}
+
+/// Holds an instance while a request is in it.
+pub(crate) struct InFlight(Arc<Backend>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if self.0.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.idle.notify_waiters();
+        }
+    }
+}
+
+impl Backend {
+    pub(crate) fn new(key: &ServiceKey, revision: &str, plan: InstancePlan) -> Self {
+        Self {
+            key: key.clone(),
+            labels: RevisionLabels {
+                project: key.project.clone(),
+                location: key.location.clone(),
+                service: key.service.clone(),
+                revision: revision.to_owned(),
+            },
+            plan,
+            running: Mutex::new(None),
+            referred: AtomicBool::new(true),
+            in_flight: AtomicUsize::new(0),
+            idle: Notify::new(),
+        }
+    }
+
+    pub(crate) fn revision(&self) -> &str {
+        &self.labels.revision
+    }
+
+    pub(crate) fn labels(&self) -> &RevisionLabels {
+        &self.labels
+    }
+
+    /// Longest time of one request.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.plan.timeout
+    }
+
+    /// Says that the instance is needed from now on.
+    pub(crate) fn refer(&self) {
+        self.referred.store(true, Ordering::Release);
+    }
+
+    /// Says that the instance is needed no more.
+    pub(crate) fn unrefer(&self) {
+        self.referred.store(false, Ordering::Release);
+    }
+
+    /// Counts a request in; the instance is not ended before the request is.
+    pub(crate) fn enter(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        InFlight(Arc::clone(self))
+    }
+
+    /// The address of a running instance; starts one where there is none.
+    ///
+    /// # Errors
+    /// Why no instance became ready.
+    pub(crate) async fn ensure(
+        self: &Arc<Self>,
+        world: &Arc<World>,
+    ) -> Result<SocketAddr, Failure> {
+        if let Some(address) = running(self.running.lock().await.as_deref()) {
+            return Ok(address);
+        }
+        // In a task of its own: a caller that goes away must not leave half a start behind. The
+        // task is waited for when the local cloud stops, so that no container comes up after that.
+        let (told, outcome) = oneshot::channel();
+        let (backend, in_world) = (Arc::clone(self), Arc::clone(world));
+        world.spawn_to_end(async move {
+            let _ = told.send(backend.start(&in_world).await);
+        });
+        outcome.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    async fn start(&self, world: &Arc<World>) -> Result<SocketAddr, Failure> {
+        let mut slot = self.running.lock().await;
+        if let Some(address) = running(slot.as_deref()) {
+            return Ok(address);
+        }
+        if let Some(ended) = slot.take() {
+            ended.stop().await;
+        }
+        if world.closing.is_cancelled() {
+            return Err(stopping());
+        }
+        let runtime = &world.config.runtime;
+        let instance = runtime
+            .start(&self.plan.spec, self.sink(world))
+            .await
+            .map_err(|failure| self.start_failure(failure))?;
+        let address = instance.address();
+        let outcome = tokio::select! {
+            outcome = probe(&self.plan.probe, address, instance.exit(), &world.clock) => outcome,
+            () = world.closing.cancelled() => return Err(stopping()),
+        };
+        self.note_probe(world, outcome);
+        match outcome {
+            ProbeOutcome::Passed { .. } => {
+                self.watch(world, instance.as_ref());
+                *slot = Some(instance);
+                Ok(address)
+            }
+            ProbeOutcome::Failed { .. } | ProbeOutcome::Exited(_) => {
+                instance.stop().await;
+                Err(self.unhealthy(outcome))
+            }
+        }
+    }
+
+    /// Waits until no request is left, then ends the instance, unless it is needed again.
+    pub(crate) async fn drain(&self) {
+        loop {
+            let idle = self.idle.notified();
+            tokio::pin!(idle);
+            // Registered before the look at the counter, so that the last exit is not missed.
+            idle.as_mut().enable();
+            if self.in_flight.load(Ordering::Acquire) > 0 {
+                idle.await;
+                continue;
+            }
+            let mut slot = self.running.lock().await;
+            if self.referred.load(Ordering::Acquire) {
+                return;
+            }
+            if self.in_flight.load(Ordering::Acquire) == 0 {
+                if let Some(instance) = slot.take() {
+                    instance.stop().await;
+                }
+                return;
+            }
+        }
+    }
+
+    fn sink(&self, world: &Arc<World>) -> LogSink {
+        let world = Arc::downgrade(world);
+        let labels = self.labels.clone();
+        Arc::new(move |source, line| {
+            if let Some(world) = world.upgrade() {
+                world.logging.line(&labels, source, line, world.clock.now());
+            }
+        })
+    }
+
+    /// Notes it in the log when an instance that serves ends by itself.
+    fn watch(&self, world: &Arc<World>, instance: &dyn Instance) {
+        let mut exit = instance.exit();
+        let (weak, labels) = (Arc::downgrade(world), self.labels.clone());
+        tokio::spawn(async move {
+            let Ok(Some(Exit { code })) = exit.wait_for(Option::is_some).await.map(|exit| *exit)
+            else {
+                return;
+            };
+            if let Some(world) = weak.upgrade() {
+                let text = format!("Container called exit({code}).");
+                let now = world.clock.now();
+                world.logging.system(&labels, Severity::Warning, &text, now);
+            }
+        });
+    }
+
+    fn start_failure(&self, failure: StartFailure) -> Failure {
+        match failure {
+            StartFailure::ImageNotFound(_) => Failure::image_missing(&self.plan.image),
+            StartFailure::NotExecutable(_) => {
+                Failure::not_listening(&self.key, self.revision(), self.plan.spec.port)
+            }
+            StartFailure::Engine(cause) => Failure::internal(&cause),
+        }
+    }
+
+    /// A crash and a missed default probe have the same text; a missed own probe has its own.
+    fn unhealthy(&self, outcome: ProbeOutcome) -> Failure {
+        let crashed = matches!(outcome, ProbeOutcome::Exited(_));
+        if self.plan.probe.configured && !crashed {
+            return Failure::probe_failed(&self.key, self.revision());
+        }
+        Failure::not_listening(&self.key, self.revision(), self.plan.spec.port)
+    }
+
+    fn note_probe(&self, world: &Arc<World>, outcome: ProbeOutcome) {
+        let InstancePlan {
+            probe,
+            spec,
+            container,
+            ..
+        } = &self.plan;
+        let origin = if probe.configured { "" } else { "Default " };
+        let (kind, path) = match &probe.check {
+            Check::Tcp => ("TCP", String::new()),
+            Check::Http { path, .. } => ("HTTP", format!(" path \"{path}\"")),
+        };
+        let place = format!("for container \"{container}\" on port {}{path}.", spec.port);
+        let (severity, text) = match outcome {
+            ProbeOutcome::Passed { attempts } => {
+                let s = if attempts == 1 { "" } else { "s" };
+                let text = format!(
+                    "{origin}STARTUP {kind} probe succeeded after {attempts} attempt{s} {place}"
+                );
+                (Severity::Info, text)
+            }
+            ProbeOutcome::Failed { attempts } => {
+                let s = if attempts == 1 { "" } else { "s" };
+                let text = format!(
+                    "{origin}STARTUP {kind} probe failed {attempts} time{s} consecutively {place}"
+                );
+                (Severity::Error, text)
+            }
+            ProbeOutcome::Exited(Exit { code }) => {
+                (Severity::Warning, format!("Container called exit({code})."))
+            }
+        };
+        let now = world.clock.now();
+        world.logging.system(&self.labels, severity, &text, now);
+    }
+}
+
+fn stopping() -> Failure {
+    Failure::internal("The local cloud stops.")
+}
+
+/// The address of an instance that has not ended.
+fn running(instance: Option<&dyn Instance>) -> Option<SocketAddr> {
+    let instance = instance?;
+    let ended = instance.exit().borrow().is_some();
+    (!ended).then(|| instance.address())
+}

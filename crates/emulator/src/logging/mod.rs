@@ -1,0 +1,110 @@
+//! Cloud Logging: keeps what revisions write and what happens to their requests; answers queries.
+
+mod entry;
+mod filter;
+mod list;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+pub use entry::{Entry, RevisionLabels, Severity, Stream};
+
+use crate::runtime::Source;
+
+/// Entries kept of each revision; the oldest give way.
+const PER_REVISION: usize = 5_000;
+
+/// All logs.
+#[derive(Default)]
+pub struct Logging {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    entries: BTreeMap<RevisionLabels, VecDeque<Entry>>,
+    written: u64,
+}
+
+impl Logging {
+    /// Keeps a line that a container wrote.
+    pub fn line(&self, labels: &RevisionLabels, source: Source, line: &str, now: DateTime<Utc>) {
+        let stream = match source {
+            Source::Stdout => Stream::Stdout,
+            Source::Stderr => Stream::Stderr,
+        };
+        self.write(labels, entry::from_line(stream, line, now));
+    }
+
+    /// Keeps a line that the platform itself writes about a revision.
+    pub fn system(
+        &self,
+        labels: &RevisionLabels,
+        severity: Severity,
+        text: &str,
+        now: DateTime<Utc>,
+    ) {
+        let payload = json!({ "textPayload": text });
+        self.write(labels, Entry::new(Stream::System, severity, payload, now));
+    }
+
+    /// Keeps an entry of the request log; `request` is the `httpRequest` object.
+    pub fn request(&self, labels: &RevisionLabels, request: &Value, now: DateTime<Utc>) {
+        let severity = match request["status"].as_u64() {
+            Some(500..) => Severity::Error,
+            Some(400..) => Severity::Warning,
+            _ => Severity::Info,
+        };
+        let payload = json!({ "httpRequest": request });
+        self.write(labels, Entry::new(Stream::Requests, severity, payload, now));
+    }
+
+    /// The newest lines of one revision that its container wrote, oldest first.
+    pub fn last_lines(&self, labels: &RevisionLabels, count: usize) -> Vec<String> {
+        let state = self.lock();
+        let entries = state.entries.get(labels).into_iter().flatten();
+        let mut lines: Vec<String> = entries
+            .rev()
+            .filter(|entry| matches!(entry.stream, Stream::Stdout | Stream::Stderr))
+            .take(count)
+            .map(Entry::text)
+            .collect();
+        lines.reverse();
+        lines
+    }
+
+    fn write(&self, labels: &RevisionLabels, mut entry: Entry) {
+        let mut state = self.lock();
+        state.written += 1;
+        entry.number = state.written;
+        let entries = state.entries.entry(labels.clone()).or_default();
+        entries.push_back(entry);
+        if entries.len() > PER_REVISION {
+            entries.pop_front();
+        }
+    }
+
+    /// Every entry of a project as JSON with the time and number that order it.
+    fn of_project(&self, project: &str) -> Vec<(DateTime<Utc>, u64, Value)> {
+        let state = self.lock();
+        state
+            .entries
+            .iter()
+            .filter(|(labels, _)| labels.project == project)
+            .flat_map(|(labels, entries)| {
+                entries
+                    .iter()
+                    .map(|entry| (entry.time, entry.number, entry.view(labels)))
+            })
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub use list::routes;

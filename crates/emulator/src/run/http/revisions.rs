@@ -1,0 +1,73 @@
+//! `…/services/S/revisions`; as the parent of a list, `-` stands for every service.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde_json::Value;
+
+use super::{Answer, Authenticated, DeleteQuery, Page, key, project_of, with_context};
+use crate::run::{change, rollout, view};
+use crate::world::World;
+
+/// Revisions on one page at most.
+const LARGEST_PAGE: usize = 1000;
+
+pub(super) async fn list(
+    State(world): State<Arc<World>>,
+    _caller: Authenticated,
+    Path((project, location, service)): Path<(String, String, String)>,
+    Query(page): Query<Page>,
+) -> Answer {
+    let project = project_of(&world, &project);
+    let revisions = world.run.read(|state, _| {
+        let mut found: Vec<_> = state
+            .services
+            .values()
+            .filter(|record| record.key.project == project && record.key.location == location)
+            .filter(|record| service == "-" || record.key.service == service)
+            .flat_map(|record| {
+                record
+                    .revisions
+                    .values()
+                    .map(move |revision| (record, revision))
+            })
+            .collect();
+        found.sort_by_key(|(_, revision)| std::cmp::Reverse(revision.order));
+        let views = found
+            .into_iter()
+            .map(|(record, revision)| view::revision(record, revision));
+        views.collect::<Vec<Value>>()
+    });
+    page.cut("revisions", revisions, LARGEST_PAGE)
+}
+
+pub(super) async fn get(
+    State(world): State<Arc<World>>,
+    _caller: Authenticated,
+    Path((project, location, service, revision)): Path<(String, String, String, String)>,
+) -> Answer {
+    let key = key(&world, &project, &location, &service);
+    world.run.read(|state, _| {
+        let service = state.service(&key)?;
+        let revision = service.revision(&revision)?;
+        Ok(Json(view::revision(service, revision)))
+    })
+}
+
+pub(super) async fn delete(
+    State(world): State<Arc<World>>,
+    Authenticated(caller): Authenticated,
+    Path((project, location, service, revision)): Path<(String, String, String, String)>,
+    Query(query): Query<DeleteQuery>,
+) -> Answer {
+    let key = key(&world, &project, &location, &service);
+    let etag = query.etag.as_deref();
+    let written = with_context(&world, &caller, |state, context| {
+        change::delete_revision(state, context, &key, &revision, etag, query.validate_only)
+    })?;
+    if let Some(work) = written.work {
+        world.spawn(rollout::carry_out_deletion(Arc::clone(&world), work));
+    }
+    Ok(Json(written.operation))
+}

@@ -1,0 +1,195 @@
+//! `…/services`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use bytes::Bytes;
+use cloud_api::run::SetIamPolicyRequest;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Answer, Authenticated, DeleteQuery, Page, key, no_such_method, project_of, with_context,
+};
+use crate::error::{ApiError, parse_json};
+use crate::run::change::{self, PatchOptions, Written};
+use crate::run::{iam, rollout, view};
+use crate::world::World;
+
+/// Services on one page at most.
+const LARGEST_PAGE: usize = 1000;
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct CreateQuery {
+    service_id: String,
+    validate_only: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct PatchQuery {
+    update_mask: Option<String>,
+    allow_missing: bool,
+    validate_only: bool,
+    force_new_revision: bool,
+}
+
+pub(super) async fn list(
+    State(world): State<Arc<World>>,
+    _caller: Authenticated,
+    Path((project, location)): Path<(String, String)>,
+    Query(page): Query<Page>,
+) -> Answer {
+    if location == "-" {
+        return Err(ApiError::new(
+            "INVALID_ARGUMENT",
+            "Violation in ListServicesRequest.parent: the location must be a region.",
+        ));
+    }
+    let project = project_of(&world, &project);
+    let services = world.run.read(|state, _| {
+        let mut found: Vec<_> = state
+            .services
+            .values()
+            .filter(|service| service.key.project == project && service.key.location == location)
+            .collect();
+        found.sort_by_key(|service| std::cmp::Reverse(service.order));
+        found.into_iter().map(view::service).collect::<Vec<Value>>()
+    });
+    page.cut("services", services, LARGEST_PAGE)
+}
+
+pub(super) async fn create(
+    State(world): State<Arc<World>>,
+    Authenticated(caller): Authenticated,
+    Path((project, location)): Path<(String, String)>,
+    Query(query): Query<CreateQuery>,
+    body: Bytes,
+) -> Answer {
+    let body = object(&body)?;
+    let service_id = if query.service_id.is_empty() {
+        format!("service-{}", world.run.chance.suffix())
+    } else {
+        query.service_id
+    };
+    let key = key(&world, &project, &location, &service_id);
+    let written = with_context(&world, &caller, |state, context| {
+        change::create(state, context, &key, body, query.validate_only)
+    })?;
+    Ok(accepted(&world, written))
+}
+
+pub(super) async fn get(
+    State(world): State<Arc<World>>,
+    _caller: Authenticated,
+    Path((project, location, name)): Path<(String, String, String)>,
+) -> Answer {
+    let (service, verb) = split(&name);
+    let key = key(&world, &project, &location, service);
+    world.run.read(|state, _| {
+        let service = state.service(&key)?;
+        match verb {
+            None => Ok(Json(view::service(service))),
+            Some("getIamPolicy") => Ok(Json(json!(service.policy.view()))),
+            Some(_) => Err(no_such_method("GET", &name)),
+        }
+    })
+}
+
+pub(super) async fn patch(
+    State(world): State<Arc<World>>,
+    Authenticated(caller): Authenticated,
+    Path((project, location, service)): Path<(String, String, String)>,
+    Query(query): Query<PatchQuery>,
+    body: Bytes,
+) -> Answer {
+    let body = object(&body)?;
+    let key = key(&world, &project, &location, &service);
+    let options = PatchOptions {
+        update_mask: query.update_mask,
+        allow_missing: query.allow_missing,
+        validate_only: query.validate_only,
+        force_new_revision: query.force_new_revision,
+    };
+    let written = with_context(&world, &caller, |state, context| {
+        change::patch(state, context, &key, body, &options)
+    })?;
+    Ok(accepted(&world, written))
+}
+
+pub(super) async fn delete(
+    State(world): State<Arc<World>>,
+    Authenticated(caller): Authenticated,
+    Path((project, location, service)): Path<(String, String, String)>,
+    Query(query): Query<DeleteQuery>,
+) -> Answer {
+    let key = key(&world, &project, &location, &service);
+    let written = with_context(&world, &caller, |state, context| {
+        change::delete(
+            state,
+            context,
+            &key,
+            query.etag.as_deref(),
+            query.validate_only,
+        )
+    })?;
+    if let Some(work) = written.work {
+        world.spawn(rollout::carry_out_deletion(Arc::clone(&world), work));
+    }
+    Ok(Json(written.operation))
+}
+
+/// `:setIamPolicy` and `:testIamPermissions`.
+pub(super) async fn post(
+    State(world): State<Arc<World>>,
+    _caller: Authenticated,
+    Path((project, location, name)): Path<(String, String, String)>,
+    body: Bytes,
+) -> Answer {
+    let (service, verb) = split(&name);
+    let key = key(&world, &project, &location, service);
+    match verb {
+        Some("setIamPolicy") => {
+            let SetIamPolicyRequest { policy } = parse_json(&body)?;
+            let now = world.clock.now();
+            let policy = world
+                .run
+                .write(|state| iam::set_policy(state, &key, policy, now))?;
+            Ok(Json(json!(policy)))
+        }
+        Some("testIamPermissions") => {
+            let request: Value = parse_json(&body)?;
+            // Roles are not modelled: who has a token of this world may do everything.
+            Ok(Json(json!({ "permissions": request["permissions"] })))
+        }
+        _ => Err(no_such_method("POST", &name)),
+    }
+}
+
+fn accepted(world: &Arc<World>, written: Written) -> Json<Value> {
+    if let Some(work) = written.work {
+        world.spawn(rollout::carry_out(Arc::clone(world), work));
+    }
+    Json(written.operation)
+}
+
+/// `name` or `name:verb`.
+fn split(name: &str) -> (&str, Option<&str>) {
+    match name.split_once(':') {
+        Some((name, verb)) => (name, Some(verb)),
+        None => (name, None),
+    }
+}
+
+fn object(body: &[u8]) -> Result<Value, ApiError> {
+    let value: Value = parse_json(body)?;
+    if value.is_object() {
+        return Ok(value);
+    }
+    Err(ApiError::new(
+        "INVALID_ARGUMENT",
+        "Invalid JSON payload received. A service must be an object.",
+    ))
+}

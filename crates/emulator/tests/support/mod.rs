@@ -1,0 +1,89 @@
+//! What the tests of the local cloud's edges share: a world on a free port and a client for it.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses a part of it"
+)]
+
+use std::sync::{Arc, Once};
+
+use emulator::runtime::Runtime;
+use emulator::{Config, Emulator};
+use serde_json::Value;
+
+/// A private key that is used in tests and nowhere else: the lines of a PKCS #8 file.
+pub const PRIVATE_KEY: &str = include_str!("../keys/rsa-2048.pkcs8");
+/// Its public half, in PEM.
+pub const PUBLIC_KEY: &str = include_str!("../keys/rsa-2048.pub.pem");
+
+/// Runs no container: these tests deploy nothing.
+struct NoContainers;
+
+impl Runtime for NoContainers {}
+
+/// A running world and a client for it.
+pub struct Local {
+    pub emulator: Emulator,
+    pub http: reqwest::Client,
+    pub base: String,
+}
+
+/// Starts a world on a free port.
+pub async fn start() -> Local {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .expect("no provider is installed yet");
+    });
+    let emulator = Emulator::start(Config::loopback(Arc::new(NoContainers)))
+        .await
+        .expect("the world starts");
+    let base = emulator.world().base_url();
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .expect("a client");
+    Local {
+        emulator,
+        http,
+        base,
+    }
+}
+
+impl Local {
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn host(&self) -> &str {
+        self.base.trim_start_matches("http://")
+    }
+
+    pub fn token(&self, email: &str) -> String {
+        self.emulator.world().tokens.issue_local(email)
+    }
+
+    /// Sends JSON; answers status and JSON (`null` when the body is none).
+    pub async fn json(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+    ) -> (u16, Value) {
+        let method = method.parse().expect("a method");
+        let mut request = self.http.request(method, self.url(path));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.expect("an answer");
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap_or(Value::Null))
+    }
+}

@@ -1,0 +1,84 @@
+//! One authenticated call: transport and tokens together.
+
+use std::sync::Arc;
+
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::auth::TokenSource;
+use super::endpoint::Endpoints;
+use super::error::GcpError;
+use super::transport::{Body, Call, Transport};
+
+/// What every client of a Google API holds.
+#[derive(Clone)]
+pub struct Api {
+    transport: Transport,
+    endpoints: Endpoints,
+    tokens: Arc<dyn TokenSource>,
+}
+
+impl Api {
+    /// Calls are made through `transport`, to `endpoints`, with tokens of `tokens`.
+    pub fn new(transport: Transport, endpoints: Endpoints, tokens: Arc<dyn TokenSource>) -> Self {
+        Self {
+            transport,
+            endpoints,
+            tokens,
+        }
+    }
+
+    /// Where the APIs are.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Where tokens come from.
+    pub fn tokens(&self) -> &Arc<dyn TokenSource> {
+        &self.tokens
+    }
+
+    /// The HTTP seam.
+    pub fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// Makes the call with an access token and reads its answer.
+    ///
+    /// # Errors
+    /// [`GcpError`]; no token is [`GcpError::Credentials`].
+    pub async fn call<T: DeserializeOwned>(&self, call: Call) -> Result<T, GcpError> {
+        let token = self
+            .tokens
+            .access_token()
+            .await
+            .map_err(|diagnostic| GcpError::Credentials(Box::new(diagnostic)))?;
+        self.transport.json(call.bearer(token)).await
+    }
+
+    /// A read.
+    ///
+    /// # Errors
+    /// [`GcpError`].
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        url: String,
+        query: Vec<(&'static str, String)>,
+    ) -> Result<T, GcpError> {
+        self.call(Call::new(Method::GET, url).query(query)).await
+    }
+
+    /// A POST that changes nothing, or that may be repeated.
+    ///
+    /// # Errors
+    /// [`GcpError`].
+    pub async fn ask<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        url: String,
+        body: &B,
+    ) -> Result<T, GcpError> {
+        let call = Call::new(Method::POST, url).body(Body::json(body)?);
+        self.call(call.repeatable()).await
+    }
+}

@@ -1,0 +1,248 @@
+//! Workload identity federation: a token of somebody else → Security Token Service → (mostly) a
+//! service account.
+//!
+//! Source: <https://cloud.google.com/iam/docs/reference/sts/rest/v1/TopLevel/token>,
+//! <https://cloud.google.com/iam/docs/reference/credentials/rest>.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cloud_api::token::{
+    GenerateAccessTokenRequest, GenerateAccessTokenResponse, GenerateIdTokenRequest,
+    GenerateIdTokenResponse, OAuthToken, StsExchangeRequest,
+};
+use delivery::diagnostic::{Code, Diagnostic};
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::oidc::{self, OidcRequest};
+use super::{ASSUMED_LIFETIME, Context, Fresh, Minter, SCOPE, jwt, no_id_token};
+use crate::gcp::error::GcpError;
+use crate::gcp::transport::{Body, Call};
+use crate::secret::Secret;
+
+/// Where the token to exchange comes from.
+pub(super) enum SubjectSource {
+    /// GitHub's OIDC endpoint, asked directly.
+    GitHub {
+        request: OidcRequest,
+        audience: String,
+    },
+    /// A URL that is read with these headers.
+    Url {
+        url: String,
+        headers: Vec<(String, Secret)>,
+        field: Option<String>,
+    },
+    /// A file that somebody else renews.
+    File {
+        path: PathBuf,
+        field: Option<String>,
+    },
+}
+
+/// A federated identity.
+pub(super) struct Federation {
+    pub(super) context: Context,
+    /// Audience of the exchange: `//iam.googleapis.com/projects/N/…/providers/P`.
+    pub(super) audience: String,
+    pub(super) subject_token_type: String,
+    pub(super) subject: SubjectSource,
+    /// Where the exchange is.
+    pub(super) token_url: String,
+    /// The account that is acted as; without one the federated principal acts itself.
+    pub(super) service_account: Option<String>,
+}
+
+impl Federation {
+    async fn subject_token(&self) -> Result<Secret, Diagnostic> {
+        let failed = |what: &str, why: String| {
+            Diagnostic::error(
+                Code::CredentialsRefused,
+                format!("the token to exchange cannot be read from {what}"),
+            )
+            .cause(why)
+            .help("give the job `permissions: id-token: write`, and run google-github-actions/auth in the same job")
+        };
+        let (what, text, field) = match &self.subject {
+            SubjectSource::GitHub { request, audience } => {
+                let token = oidc::fetch(&self.context.transport, request, audience).await?;
+                self.context.masker.mask(&token);
+                return Ok(token);
+            }
+            SubjectSource::Url {
+                url,
+                headers,
+                field,
+            } => {
+                let what = "the URL in the credential file";
+                let call = headers.iter().fold(
+                    Call::new(Method::GET, url.as_str()),
+                    |call, (name, value)| call.header(name.as_str(), value.clone()),
+                );
+                let bytes = self.context.transport.bytes(call).await;
+                let bytes = bytes.map_err(|error| failed(what, error.to_string()))?;
+                (what.to_owned(), bytes, field)
+            }
+            SubjectSource::File { path, field } => {
+                let what = format!("`{}`", path.display());
+                let bytes = tokio::fs::read(path).await;
+                let bytes = bytes.map_err(|error| failed(&what, error.to_string()))?;
+                (what, bytes, field)
+            }
+        };
+        let token = match field {
+            None => String::from_utf8_lossy(&text).trim().to_owned(),
+            // The parser's own message would quote the text, which is secret.
+            Some(field) => serde_json::from_slice::<Value>(&text)
+                .ok()
+                .and_then(|json| json.get(field)?.as_str().map(str::to_owned))
+                .ok_or_else(|| failed(&what, format!("it has no text field `{field}`")))?,
+        };
+        Ok(self.context.secret(token))
+    }
+
+    async fn federated(&self) -> Result<Fresh, Diagnostic> {
+        let subject = self.subject_token().await?;
+        let request = StsExchangeRequest {
+            audience: self.audience.clone(),
+            grant_type: "urn:ietf:params:oauth:grant-type:token-exchange".to_owned(),
+            requested_token_type: "urn:ietf:params:oauth:token-type:access_token".to_owned(),
+            scope: SCOPE.to_owned(),
+            subject_token_type: self.subject_token_type.clone(),
+            subject_token: subject.expose().to_owned(),
+        };
+        let exchanged: Result<OAuthToken, GcpError> =
+            self.post(self.token_url.clone(), &request, None).await;
+        let token = exchanged.map_err(|error| self.exchange_refused(error, &subject))?;
+        Ok(Fresh {
+            secret: self.context.secret(token.access_token),
+            lifetime: token
+                .expires_in
+                .map_or(ASSUMED_LIFETIME, Duration::from_secs),
+        })
+    }
+
+    async fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        url: String,
+        body: &B,
+        bearer: Option<Secret>,
+    ) -> Result<T, GcpError> {
+        let mut call = Call::new(Method::POST, url).body(Body::json(body)?);
+        if let Some(token) = bearer {
+            call = call.bearer(token);
+        }
+        // Making a token twice does no harm.
+        self.context.transport.json(call.repeatable()).await
+    }
+
+    /// Why the exchange was refused, told by what the token really claims.
+    fn exchange_refused(&self, error: GcpError, subject: &Secret) -> Diagnostic {
+        let was_refused = error.http().is_some_and(|http| (400..500).contains(&http));
+        let mut diagnostic = error.into_diagnostic("exchange the OIDC token for a Google token");
+        if !was_refused {
+            return diagnostic;
+        }
+        diagnostic.code = Code::CredentialsRefused;
+        if let Ok(claims) = oidc::claims(subject) {
+            diagnostic = diagnostic.cause(format!("the token claims {}", claims.describe()));
+        }
+        diagnostic.help.clear();
+        diagnostic
+            .cause(format!("the provider is `{}`", self.audience))
+            .help("compare these claims with the provider's attribute condition: a job without `environment:` has no environment claim, and `sub` has other forms in newer repositories, so the condition is best on repository_id and environment")
+            .help("check number of the project, pool and provider in input `workload_identity_provider`")
+    }
+
+    async fn impersonate<B: Serialize, T: DeserializeOwned>(
+        &self,
+        account: &str,
+        method: &str,
+        body: &B,
+    ) -> Result<T, Diagnostic> {
+        let federated = self.federated().await?;
+        let base = self.context.endpoints.iam_credentials();
+        let url = format!("{base}/v1/projects/-/serviceAccounts/{account}:{method}");
+        let answer = self.post(url, body, Some(federated.secret)).await;
+        answer.map_err(|error: GcpError| {
+            let refused = error.http() == Some(403) || error.http() == Some(404);
+            let mut diagnostic = error.into_diagnostic(&format!("act as `{account}`"));
+            if refused {
+                diagnostic.code = Code::CredentialsRefused;
+                diagnostic.help.insert(
+                    0,
+                    format!("grant roles/iam.workloadIdentityUser on `{account}` to the pool's principal set, such as principalSet:{}/attribute.repository_id/ID", pool(&self.audience)),
+                );
+            }
+            diagnostic
+        })
+    }
+}
+
+/// The pool's part of a provider's name.
+fn pool(audience: &str) -> &str {
+    audience
+        .split_once("/providers/")
+        .map_or(audience, |(pool, _)| pool)
+}
+
+#[async_trait]
+impl Minter for Federation {
+    async fn access_token(&self) -> Result<Fresh, Diagnostic> {
+        let Some(account) = &self.service_account else {
+            return self.federated().await;
+        };
+        let request = GenerateAccessTokenRequest {
+            scope: vec![SCOPE.to_owned()],
+            lifetime: Some("3600s".to_owned()),
+            delegates: Vec::new(),
+        };
+        let GenerateAccessTokenResponse {
+            access_token,
+            expire_time,
+        } = self
+            .impersonate(account, "generateAccessToken", &request)
+            .await?;
+        let lifetime = chrono::DateTime::parse_from_rfc3339(&expire_time)
+            .ok()
+            .and_then(|end| (end.to_utc() - chrono::Utc::now()).to_std().ok())
+            .unwrap_or(ASSUMED_LIFETIME);
+        Ok(Fresh {
+            secret: self.context.secret(access_token),
+            lifetime,
+        })
+    }
+
+    async fn id_token(&self, audience: &str) -> Result<Fresh, Diagnostic> {
+        let Some(account) = &self.service_account else {
+            return Err(no_id_token(
+                &self.describe(),
+                "a federated principal without a service account has no ID tokens",
+            ));
+        };
+        let request = GenerateIdTokenRequest {
+            audience: audience.to_owned(),
+            include_email: true,
+            delegates: Vec::new(),
+        };
+        let GenerateIdTokenResponse { token } = self
+            .impersonate(account, "generateIdToken", &request)
+            .await?;
+        let lifetime = jwt::lifetime(&token).unwrap_or(ASSUMED_LIFETIME);
+        Ok(Fresh {
+            secret: self.context.secret(token),
+            lifetime,
+        })
+    }
+
+    fn describe(&self) -> String {
+        match &self.service_account {
+            Some(account) => format!("{account}, through workload identity federation"),
+            None => format!("a principal of {}", pool(&self.audience)),
+        }
+    }
+}
