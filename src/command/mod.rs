@@ -1,1 +1,2 @@
 //! Wires the rooms together, one command a file.
+pub mod generate;
