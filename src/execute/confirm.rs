@@ -81,7 +81,9 @@ impl Execution<'_> {
                 let Some(commit) = commit else {
                     return true;
                 };
-                let identity = self.verifier.identity(&place.url, place.audience.as_deref());
+                let identity = self
+                    .verifier
+                    .identity(&place.url, place.audience.as_deref());
                 let identity = identity.await;
                 seen.truncate(1);
                 seen.push(answer_in_words(identity.as_ref()));
