@@ -1,4 +1,5 @@
 //! Real containers: an image is pushed to the local registry, pulled by the engine, and run.
+#![allow(clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
 mod cloud;
 mod support;
@@ -290,7 +291,10 @@ async fn crashes_and_wrong_ports_fail_the_rollout() {
         "ImportError: no module named model"
     );
     assert_eq!(lines[1]["textPayload"], "Container called exit(3).");
-    assert!(real.containers().await.is_empty(), "what failed is removed");
+    eventually("what failed is removed", async || {
+        real.containers().await.is_empty().then_some(())
+    })
+    .await;
 
     let mut body = named(&image, "hello-b");
     body["template"]["containers"][0]["command"] = json!(["/nowhere"]);
