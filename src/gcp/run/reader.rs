@@ -1,0 +1,137 @@
+//! Reads: services, revisions, policies, operations.
+
+use std::time::Duration;
+
+use cloud_api::rpc::{Operation, WaitOperationRequest};
+use cloud_api::run::{ListRevisionsResponse, Policy, Revision, Service};
+use delivery::name::RevisionName;
+use delivery::target::Target;
+use reqwest::Method;
+
+use crate::gcp::api::Api;
+use crate::gcp::error::GcpError;
+use crate::gcp::transport::{Body, Call};
+
+/// Entries asked for in one page.
+const PAGE_SIZE: &str = "100";
+/// Most pages that are read: Cloud Run keeps at most 1,000 revisions of a service.
+const MOST_PAGES: usize = 20;
+/// Longest time that the server is asked to hold a `:wait`, in seconds.
+const WAIT_SECONDS: u64 = 30;
+/// What the network may need on top of that.
+const WAIT_RESERVE: Duration = Duration::from_secs(15);
+
+/// Reads only.
+#[derive(Clone)]
+pub struct RunReader {
+    api: Api,
+}
+
+impl RunReader {
+    /// Reads through `api`.
+    pub fn new(api: Api) -> Self {
+        Self { api }
+    }
+
+    /// The calls' common part.
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
+    pub(super) fn url(&self, name: &str) -> String {
+        format!("{}/v2/{name}", self.api.endpoints().run())
+    }
+
+    /// The service; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`GcpError`].
+    pub async fn service(&self, target: &Target) -> Result<Option<Service>, GcpError> {
+        let url = self.url(&target.resource_name());
+        absent(self.api.get(url, Vec::new()).await)
+    }
+
+    /// All revisions, newest first; none when there is no service.
+    ///
+    /// # Errors
+    /// [`GcpError`].
+    pub async fn revisions(&self, target: &Target) -> Result<Vec<Revision>, GcpError> {
+        let url = self.url(&format!("{}/revisions", target.resource_name()));
+        let mut all = Vec::new();
+        let mut token = String::new();
+        for _ in 0..MOST_PAGES {
+            let mut query = vec![("pageSize", PAGE_SIZE.to_owned())];
+            if !token.is_empty() {
+                query.push(("pageToken", token));
+            }
+            let page: Option<ListRevisionsResponse> =
+                absent(self.api.get(url.clone(), query).await)?;
+            let ListRevisionsResponse {
+                revisions,
+                next_page_token,
+            } = page.unwrap_or_default();
+            all.extend(revisions);
+            token = next_page_token;
+            if token.is_empty() {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// One revision; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`GcpError`].
+    pub async fn revision(
+        &self,
+        target: &Target,
+        name: &RevisionName,
+    ) -> Result<Option<Revision>, GcpError> {
+        let url = self.url(&format!("{}/revisions/{name}", target.resource_name()));
+        absent(self.api.get(url, Vec::new()).await)
+    }
+
+    /// The service's IAM policy.
+    ///
+    /// # Errors
+    /// [`GcpError`].
+    pub async fn policy(&self, target: &Target) -> Result<Policy, GcpError> {
+        let url = self.url(&format!("{}:getIamPolicy", target.resource_name()));
+        // Without version 3 conditions would be hidden, and lost when the policy is written back.
+        let version = vec![("options.requestedPolicyVersion", "3".to_owned())];
+        self.api.get(url, version).await
+    }
+
+    /// An operation as it is now.
+    ///
+    /// # Errors
+    /// [`GcpError`]; a deployer may lack `run.operations.get`.
+    pub async fn operation(&self, name: &str) -> Result<Operation, GcpError> {
+        self.api.get(self.url(name), Vec::new()).await
+    }
+
+    /// An operation, held by the server until it is done or half a minute has passed.
+    ///
+    /// # Errors
+    /// [`GcpError`].
+    pub async fn wait(&self, name: &str) -> Result<Operation, GcpError> {
+        let request = WaitOperationRequest {
+            timeout: Some(format!("{WAIT_SECONDS}s")),
+        };
+        let call = Call::new(Method::POST, self.url(&format!("{name}:wait")))
+            .body(Body::json(&request)?)
+            .timeout(Duration::from_secs(WAIT_SECONDS) + WAIT_RESERVE)
+            .repeatable();
+        self.api.call(call).await
+    }
+}
+
+/// 404 → `None`.
+fn absent<T>(answer: Result<T, GcpError>) -> Result<Option<T>, GcpError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.http() == Some(404) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

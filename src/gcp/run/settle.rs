@@ -1,0 +1,161 @@
+//! Waits until a change is in effect: the operation's long poll first, then its plain reading, then
+//! the service alone, whichever of them the caller is allowed and the server knows.
+
+use std::time::{Duration, Instant};
+
+use cloud_api::rpc::{Operation, OperationError};
+use cloud_api::run::Service;
+use delivery::diagnostic::{Code, Diagnostic};
+use delivery::snapshot::Readiness;
+use delivery::target::Target;
+
+use super::change::{Pending, WriteError};
+use super::reader::RunReader;
+use super::rollout::{Standing, judge};
+use crate::gcp::error::operation_refusal;
+
+/// Longest wait. Cloud Run itself gives up earlier: a startup probe has at most 240 s, an import
+/// of an image a few minutes.
+const LONGEST_WAIT: Duration = Duration::from_secs(1_200);
+/// First and longest pause between two readings.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(150), Duration::from_secs(2));
+
+/// How the operation is followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Wait,
+    Get,
+    Service,
+}
+
+/// Growing pauses.
+struct Pause(Duration);
+
+impl Pause {
+    fn new() -> Self {
+        Self(PAUSES.0)
+    }
+
+    async fn rest(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 3 / 2).min(PAUSES.1);
+    }
+}
+
+/// Waits; gives the service in which the change is in effect.
+pub(super) async fn settle(
+    reader: &RunReader,
+    target: &Target,
+    pending: &Pending,
+) -> Result<Service, WriteError> {
+    let started = Instant::now();
+    let ended = match &pending.ended {
+        Some(end) => end.clone().err(),
+        None => follow(reader, pending, started).await,
+    };
+    if let Some(error) = &ended
+        && operation_refusal(error).is_conflict()
+    {
+        return Err(WriteError::Conflict);
+    }
+    let mut pause = Pause::new();
+    loop {
+        let read = reader.service(target).await.map_err(|error| {
+            WriteError::Unknown(Box::new(error.into_diagnostic("follow the change")))
+        })?;
+        let Some(service) = read else {
+            return Err(WriteError::Conflict);
+        };
+        let message = ended.as_ref().map(|error| error.message.as_str());
+        match judge(&service, pending, message) {
+            Standing::InEffect => match expected(reader, target, pending).await? {
+                Readiness::Ready => return Ok(service),
+                Readiness::Failed(text) => return Err(WriteError::NotReady(text)),
+                Readiness::Pending => {}
+            },
+            Standing::Foreign => return Err(WriteError::Conflict),
+            Standing::Failed(text) => return Err(failed(pending, ended, text)),
+            Standing::Waiting => {}
+        }
+        if started.elapsed() >= LONGEST_WAIT {
+            return Err(WriteError::Unknown(Box::new(
+                Diagnostic::error(Code::CloudFailed, "the change did not come into effect")
+                    .cause(format!(
+                        "Cloud Run still reports it as under way after {} s",
+                        started.elapsed().as_secs()
+                    ))
+                    .help("look at the service in the console, then run again"),
+            )));
+        }
+        pause.rest().await;
+    }
+}
+
+/// How the revision stands that must be ready; ready where there is none.
+async fn expected(
+    reader: &RunReader,
+    target: &Target,
+    pending: &Pending,
+) -> Result<Readiness, WriteError> {
+    let Some(name) = &pending.expects else {
+        return Ok(Readiness::Ready);
+    };
+    let read = reader.revision(target, name).await.map_err(|error| {
+        WriteError::Unknown(Box::new(
+            error.into_diagnostic(&format!("read the revision `{name}`")),
+        ))
+    })?;
+    let seen = read.as_ref().and_then(super::seen::revision_seen);
+    Ok(seen.map_or_else(
+        || Readiness::Failed(format!("the revision `{name}` does not exist any more")),
+        |seen| seen.readiness,
+    ))
+}
+
+fn failed(pending: &Pending, ended: Option<OperationError>, text: String) -> WriteError {
+    if pending.revision.is_some() || pending.expects.is_some() {
+        return WriteError::NotReady(text);
+    }
+    let error = ended.unwrap_or(OperationError {
+        code: 9,
+        message: text,
+        details: Vec::new(),
+    });
+    let refusal = operation_refusal(&error);
+    let mut diagnostic = Diagnostic::error(
+        Code::CloudFailed,
+        "Cloud Run could not bring the change into effect",
+    )
+    .cause(refusal.message.clone());
+    diagnostic
+        .help
+        .extend(crate::gcp::advice::for_refusal(&refusal));
+    WriteError::Failed(Box::new(diagnostic))
+}
+
+/// Follows the operation to its end; `None` when it ended well, or can no longer be followed.
+async fn follow(reader: &RunReader, pending: &Pending, started: Instant) -> Option<OperationError> {
+    let name = pending.operation.as_deref()?;
+    let mut by = By::Wait;
+    let mut pause = Pause::new();
+    while started.elapsed() < LONGEST_WAIT {
+        let asked = Instant::now();
+        let answer = match by {
+            By::Wait => reader.wait(name).await,
+            By::Get => reader.operation(name).await,
+            By::Service => return None,
+        };
+        match answer {
+            Ok(Operation {
+                done: true, error, ..
+            }) => return error,
+            // A server that does not hold the call must not be asked without a pause.
+            Ok(_) if by == By::Get || asked.elapsed() < PAUSES.1 => pause.rest().await,
+            Ok(_) => {}
+            // Not implemented, not found, not allowed, or out of order: the next way.
+            Err(_) if by == By::Wait => by = By::Get,
+            Err(_) => by = By::Service,
+        }
+    }
+    None
+}

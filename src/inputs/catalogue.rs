@@ -1,0 +1,215 @@
+//! Every input, once. `action.yml`, the reference, the flags, the schema of the configuration file
+//! and the parser all follow from this list.
+
+use super::table::Section::{Build, Identity, Safety, Service, Target, Tests};
+use super::table::{InputSpec, Kind};
+
+/// Longest value that Cloud Run takes for a request timeout, in seconds (its documented limit).
+pub const LONGEST_REQUEST_SECONDS: u64 = 3600;
+/// Most requests at once per instance (Cloud Run's documented limit).
+pub const MOST_CONCURRENCY: u64 = 1000;
+/// Where the configuration file is looked for.
+pub const DEFAULT_CONFIG: &str = ".github/ml-deploy.yml";
+/// Longest deadline of a run in minutes: GitHub ends a job after 360.
+pub const LONGEST_DEADLINE_MINUTES: u64 = 350;
+/// Most instances that can be asked for; the quota of the region decides below that.
+pub const MOST_INSTANCES: u64 = 1000;
+
+/// Every input.
+pub const INPUTS: &[InputSpec] = &[
+    InputSpec::new(Target, "command", Kind::Choice(&["auto", "plan", "status"]), "plan",
+        "What to do. `auto` follows from the event: a pull request builds and tests, a push to a \
+         configured branch deploys to the first environment, a version tag promotes. `plan` shows \
+         what `auto` would do and writes nothing. `status` shows what serves.")
+        .default("auto"),
+    InputSpec::new(Target, "environment", Kind::Text, "staging",
+        "The environment that this job deploys to: a name from the list of environments \
+         (dev, test, staging and production unless the configuration file says otherwise). \
+         A push to a branch goes to the first one without being told; a version tag needs it.")
+        .variables(&["ML_DEPLOY_ENVIRONMENT"]),
+    InputSpec::new(Target, "service", Kind::Text, "ml-api",
+        "Base name of the Cloud Run service. Each environment appends its own name: `ml-api` is \
+         `ml-api-dev`, `ml-api-test`, `ml-api-staging` and `ml-api-prod`. An environment whose entry \
+         in the configuration file has a `service` of its own uses that one, as it is.")
+        .per_environment(),
+    InputSpec::new(Target, "image", Kind::Text, "us-central1-docker.pkg.dev/my-project/ml/ml-api",
+        "Repository of the image in Artifact Registry, without tag and digest. Tags follow from the \
+         commit and the version; what is deployed is always a digest.")
+        .in_file(),
+    InputSpec::new(Target, "project_id", Kind::Text, "my-project",
+        "The Google Cloud project of the service.")
+        .per_environment()
+        .variables(&["GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT", "GCLOUD_PROJECT"]),
+    InputSpec::new(Target, "region", Kind::Text, "europe-west1", "The region of the service.")
+        .default("us-central1")
+        .per_environment(),
+    InputSpec::new(Target, "config", Kind::Text, DEFAULT_CONFIG,
+        "The configuration file. It may be absent when it is at its default place.")
+        .default(DEFAULT_CONFIG)
+        .variables(&["ML_DEPLOY_CONFIG"]),
+    InputSpec::new(Target, "branches", Kind::List, "main",
+        "Branches whose pushes are built and deployed to the first environment.")
+        .default("main")
+        .in_file(),
+    InputSpec::new(Target, "rollback_to", Kind::Text, "previous",
+        "Move traffic back instead of deploying: `previous` (the last revision that was healthy \
+         before the one that serves), a version such as `v1.2.3`, or the name of a revision."),
+
+    InputSpec::new(Service, "env_vars", Kind::Pairs, "LOG_LEVEL=info",
+        "Environment variables of the service, one `KEY=VALUE` a line. On a single line a comma \
+         separates where every part begins with `KEY=`, and `\\,` is a comma. JSON and spaces are kept. \
+         A value of several lines is written `KEY<<END`, its lines, `END`.")
+        .per_environment(),
+    InputSpec::new(Service, "env_vars_update_strategy", Kind::Choice(&["merge", "overwrite"]), "overwrite",
+        "`merge` adds to the variables that the service has; `overwrite` removes those that are not named.")
+        .default("merge")
+        .per_environment(),
+    InputSpec::new(Service, "secrets", Kind::Secrets, "API_KEY=api-key:latest",
+        "Secrets from Secret Manager, one a line: `KEY=name:version` for an environment variable, \
+         `/path/to/file=name:version` for a file.")
+        .per_environment(),
+    InputSpec::new(Service, "secrets_update_strategy", Kind::Choice(&["merge", "overwrite"]), "overwrite",
+        "As `env_vars_update_strategy`, for secrets.")
+        .default("merge")
+        .per_environment(),
+    InputSpec::new(Service, "labels", Kind::Pairs, "team=ml",
+        "Labels of the service and its revisions, `key=value`.")
+        .per_environment(),
+    InputSpec::new(Service, "cpu", Kind::Cpu, "1", "CPUs of one instance. Unless said, as the service has it; Cloud Run begins with 1.")
+        .per_environment(),
+    InputSpec::new(Service, "memory", Kind::Memory, "1Gi",
+        "Memory of one instance. Unless said, as the service has it; Cloud Run begins with 512Mi.")
+        .per_environment(),
+    InputSpec::new(Service, "port", Kind::Number { least: 1, most: 65535, unit: "(a port)" }, "8080",
+        "The port that the container listens on; it is told in `PORT`. Cloud Run begins with 8080.")
+        .per_environment(),
+    InputSpec::new(Service, "concurrency", Kind::Number { least: 1, most: MOST_CONCURRENCY, unit: "requests" }, "20",
+        "Requests that one instance works on at once. With less than 1 CPU it must be 1.")
+        .per_environment(),
+    InputSpec::new(Service, "min_instances", Kind::Number { least: 0, most: MOST_INSTANCES, unit: "instances" }, "1",
+        "Instances that are kept although idle. 0 saves money, and a cold model costs its first caller seconds.")
+        .per_environment(),
+    InputSpec::new(Service, "max_instances", Kind::Number { least: 1, most: MOST_INSTANCES, unit: "instances" }, "10",
+        "Most instances at once.")
+        .per_environment(),
+    InputSpec::new(Service, "timeout", Kind::Number { least: 1, most: LONGEST_REQUEST_SECONDS, unit: "seconds" }, "60",
+        "Longest duration of one request, in seconds. How long the run may take is `deadline`.")
+        .per_environment(),
+    InputSpec::new(Service, "runtime_service_account", Kind::Text, "ml-api@my-project.iam.gserviceaccount.com",
+        "The service account that the container runs as.")
+        .per_environment(),
+    InputSpec::new(Service, "startup_probe", Kind::Probe, "http:/health period=5 failure_threshold=24",
+        "Decides when the container has started: `tcp` or `http:/path`, then any of `initial_delay=`, \
+         `period=`, `timeout=` (seconds, at most 240) and `failure_threshold=`.")
+        .per_environment(),
+    InputSpec::new(Service, "access", Kind::Choice(&["public", "private"]), "public",
+        "Who may call the service: everybody, or callers with an ID token and the invoker role.")
+        .default("private")
+        .per_environment(),
+
+    InputSpec::new(Build, "context", Kind::Text, "examples/ml-api", "Directory that is sent to the Docker engine.")
+        .default(".")
+        .in_file(),
+    InputSpec::new(Build, "file", Kind::Text, "docker/Dockerfile",
+        "The Dockerfile, relative to the repository. Unless said: `Dockerfile` in `context`.")
+        .in_file(),
+    InputSpec::new(Build, "target", Kind::Text, "runtime", "The stage of the Dockerfile to build. Unless said: the last one.")
+        .in_file(),
+    InputSpec::new(Build, "build_args", Kind::Pairs, "PYTHON=3.13", "Arguments of the Dockerfile, `NAME=value`, one a line.")
+        .in_file(),
+    InputSpec::new(Build, "platform", Kind::Text, "linux/amd64", "The platform to build for. Cloud Run runs linux/amd64.")
+        .default("linux/amd64")
+        .in_file(),
+    InputSpec::new(Build, "cache_from", Kind::List, "us-central1-docker.pkg.dev/my-project/ml/ml-api:cache",
+        "Images whose layers may be used again, one a line.")
+        .in_file(),
+    InputSpec::new(Build, "no_cache", Kind::Switch, "true", "Build every layer anew.").default("false").in_file(),
+    InputSpec::new(Build, "build_on_tag", Kind::Switch, "true",
+        "Build when a version tag's commit has no image yet. The new image then begins at the first environment.")
+        .default("false")
+        .in_file(),
+    InputSpec::new(Build, "wait_for_build", Kind::Number { least: 0, most: 120, unit: "minutes" }, "15",
+        "How long a version tag waits for the image of its commit, in minutes: the branch's build may be under way.")
+        .default("15")
+        .in_file(),
+
+    InputSpec::new(Tests, "tests", Kind::Text, "golden.yaml",
+        "The API test file: requests and the answers that are expected, with tolerances. \
+         Unless said, only `health_path` and `version_path` are asked.")
+        .per_environment(),
+    InputSpec::new(Tests, "health_path", Kind::Text, "/health", "A path that answers 200 when the service is well.")
+        .default("/health")
+        .per_environment(),
+    InputSpec::new(Tests, "version_path", Kind::Text, "/version",
+        "A path that answers JSON with `version` and `commit`, so that what answers can be told from what should.")
+        .default("/version")
+        .per_environment(),
+
+    InputSpec::new(Safety, "approval", Kind::Choice(&["required", "external", "none"]), "external",
+        "Who approves. `required`: the GitHub environment must have required reviewers, and it is checked. \
+         `external`: something outside GitHub. `none`: nobody. Unless said: `required` for production, \
+         `none` for the others.")
+        .per_environment(),
+    InputSpec::new(Safety, "retry_rejected", Kind::Switch, "true", "Promote a digest again that was rolled back in this environment.")
+        .default("false"),
+    InputSpec::new(Safety, "deadline", Kind::Number { least: 1, most: LONGEST_DEADLINE_MINUTES, unit: "minutes" }, "30",
+        "Longest duration of the run, in minutes. What is not done by then is undone.")
+        .default("60")
+        .in_file(),
+
+    InputSpec::new(Identity, "workload_identity_provider", Kind::Text,
+        "projects/123456789/locations/global/workloadIdentityPools/github/providers/my-repo",
+        "The workload identity provider that trusts this repository. Needs `permissions: id-token: write`.")
+        .per_environment(),
+    InputSpec::new(Identity, "service_account", Kind::Text, "deployer@my-project.iam.gserviceaccount.com",
+        "The service account to act as. What the container runs as is `runtime_service_account`.")
+        .per_environment(),
+    InputSpec::new(Identity, "credentials_json", Kind::Sensitive, "${{ secrets.GCP_KEY }}",
+        "A service account key. Workload identity is better: a key can leak, and does not end."),
+    InputSpec::new(Identity, "github_token", Kind::Sensitive, "${{ github.token }}",
+        "Token to read the environment's rules and approvals. Needs `permissions: actions: read`.")
+        .default("${{ github.token }}")
+        .variables(&["GITHUB_TOKEN"]),
+    InputSpec::new(Identity, "cloud_url", Kind::Text, "http://127.0.0.1:8085",
+        "A local cloud (`ml-deploy emulator`) that stands in for every Google API. Loopback and private addresses only.")
+        .variables(&["ML_DEPLOY_CLOUD_URL"]),
+];
+
+/// The input of this name.
+pub fn find(name: &str) -> Option<&'static InputSpec> {
+    INPUTS.iter().find(|spec| spec.name == name)
+}
+
+/// Keys of an entry of `environments:` that are no inputs, and what they mean.
+pub const ENVIRONMENT_KEYS: &[(&str, &str)] = &[
+    ("name", "Name of the environment."),
+    (
+        "github_environment",
+        "The GitHub environment that its job runs in. Unless said: its name.",
+    ),
+    (
+        "tier",
+        "`production` for the environment that users reach; `preproduction` for the others. \
+              Unless said: `production` for an environment named `production` or `prod`.",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_unique_and_documented() {
+        let names: BTreeSet<_> = INPUTS.iter().map(|spec| spec.name).collect();
+        assert_eq!(names.len(), INPUTS.len());
+        for spec in INPUTS {
+            assert!(spec.doc.ends_with('.'), "{}: {}", spec.name, spec.doc);
+            assert!(
+                spec.name
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c == '_')
+            );
+        }
+    }
+}

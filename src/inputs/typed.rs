@@ -1,0 +1,175 @@
+//! What was said, as typed values. A value that exists is valid.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use delivery::diagnostic::{Code, Diagnostic};
+use delivery::name::{EnvironmentName, ProjectId, Region, ServiceName};
+use delivery::spec::ServiceSpec;
+use delivery::target::{Environment, Target};
+
+use super::catalogue;
+use crate::secret::Secret;
+
+/// What the input `command` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// What follows from the event.
+    Auto,
+    /// Show what `Auto` would do.
+    Plan,
+    /// Show what serves.
+    Status,
+}
+
+/// Everything that was said.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// What to do.
+    pub command: Wish,
+    /// Every environment, in the order of promotion; at least one.
+    pub environments: Vec<EnvironmentInputs>,
+    /// The one that this job names.
+    pub chosen: Option<EnvironmentName>,
+    /// `REGION-docker.pkg.dev/P/R/I`.
+    pub image: Option<String>,
+    /// Branches whose pushes are deployed.
+    pub branches: Vec<String>,
+    /// The text of `rollback_to`.
+    pub rollback_to: Option<String>,
+    /// How the image is built.
+    pub build: BuildInputs,
+    /// Promote a digest again that was rolled back.
+    pub retry_rejected: bool,
+    /// Longest duration of the run.
+    pub deadline: Duration,
+    /// To read GitHub's rules and approvals.
+    pub github_token: Option<Secret>,
+    /// A service account key.
+    pub credentials_json: Option<Secret>,
+    /// A local cloud.
+    pub cloud_url: Option<String>,
+}
+
+/// How the image is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildInputs {
+    /// Directory, relative to the workspace.
+    pub context: String,
+    /// Dockerfile, relative to the workspace.
+    pub file: Option<String>,
+    /// Stage.
+    pub target: Option<String>,
+    /// Arguments.
+    pub build_args: BTreeMap<String, String>,
+    /// `os/arch`.
+    pub platform: String,
+    /// Images whose layers may be used again.
+    pub cache_from: Vec<String>,
+    /// Build every layer anew.
+    pub no_cache: bool,
+    /// Build when a version tag's commit has no image.
+    pub build_on_tag: bool,
+    /// How long a version tag waits for the image of its commit.
+    pub wait_for_build: Duration,
+}
+
+/// One environment and all that is said for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvironmentInputs {
+    /// Name, GitHub environment, tier, approval.
+    pub environment: Environment,
+    /// The service.
+    pub service: Option<ServiceName>,
+    /// The project.
+    pub project: Option<ProjectId>,
+    /// The region; `None` only after an error about it.
+    pub region: Option<Region>,
+    /// How the service is configured.
+    pub spec: ServiceSpec,
+    /// The API test file.
+    pub tests: Option<String>,
+    /// Answers 200.
+    pub health_path: String,
+    /// Answers version and commit.
+    pub version_path: String,
+    /// The provider that trusts this repository.
+    pub workload_identity_provider: Option<String>,
+    /// Whom to act as.
+    pub service_account: Option<String>,
+}
+
+impl EnvironmentInputs {
+    /// What a run writes to.
+    ///
+    /// # Errors
+    /// One diagnostic for each part that is not said.
+    pub fn target(&self) -> Result<Target, Vec<Diagnostic>> {
+        match (&self.project, &self.region, &self.service) {
+            (Some(project), Some(region), Some(service)) => Ok(Target {
+                environment: self.environment.clone(),
+                project: project.clone(),
+                region: region.clone(),
+                service: service.clone(),
+            }),
+            (project, region, service) => {
+                let absent = [
+                    ("project_id", project.is_none()),
+                    ("region", region.is_none()),
+                    ("service", service.is_none()),
+                ];
+                Err(absent
+                    .into_iter()
+                    .filter(|(_, is_absent)| *is_absent)
+                    .map(|(name, _)| missing(name))
+                    .collect())
+            }
+        }
+    }
+}
+
+impl Inputs {
+    /// The environment of this name.
+    pub fn environment(&self, name: &EnvironmentName) -> Option<&EnvironmentInputs> {
+        self.environments
+            .iter()
+            .find(|inputs| inputs.environment.name == *name)
+    }
+
+    /// Names in the order of promotion.
+    pub fn names(&self) -> Vec<&str> {
+        self.environments
+            .iter()
+            .map(|inputs| inputs.environment.name.as_str())
+            .collect()
+    }
+
+    /// The repository of the image.
+    ///
+    /// # Errors
+    /// When it is not said.
+    pub fn repository(&self) -> Result<&str, Diagnostic> {
+        self.image.as_deref().ok_or_else(|| missing("image"))
+    }
+}
+
+/// A required input that nobody said, and every place where it can be said.
+pub fn missing(name: &str) -> Diagnostic {
+    let diagnostic = Diagnostic::error(Code::InputMissing, format!("`{name}` is not said"));
+    let Some(spec) = catalogue::find(name) else {
+        return diagnostic;
+    };
+    let flag = spec.flag();
+    let example = spec.example;
+    let mut diagnostic = diagnostic
+        .at(format!("input `{name}`"))
+        .help(format!("in a workflow: `with: {{ {name}: {example} }}`"))
+        .help(format!("on a terminal: `--{flag} {example}`"));
+    if spec.file != super::table::InFile::No {
+        diagnostic = diagnostic.help(format!(
+            "in {}: `{name}: {example}`",
+            catalogue::DEFAULT_CONFIG
+        ));
+    }
+    diagnostic
+}

@@ -1,0 +1,298 @@
+//! One request to the API under test: bounded in time and size, no redirect followed.
+
+use std::error::Error as _;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::redirect::Policy;
+use reqwest::{StatusCode, Url};
+
+use delivery::diagnostic::{Code, Diagnostic};
+
+use super::suite::{Method, Request};
+use crate::secret::Secret;
+
+/// Largest answer that is read, in bytes. A prediction is far smaller; an endless answer must not
+/// fill the runner.
+pub const MOST_ANSWER_BYTES: usize = 1024 * 1024;
+
+/// Longest time for a connection to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whom the requests go to, and as whom.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Scheme, host and port of the service or tag, as the cloud answered it.
+    pub base_url: String,
+    /// Must not follow redirects: see [`Caller::new`].
+    pub client: reqwest::Client,
+    /// The ID token for a private service; its audience is the service's own address.
+    pub bearer: Option<Secret>,
+}
+
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    /// From sending the request to the last byte.
+    pub(crate) took: Duration,
+    /// Where an HTTP client that follows redirects, against the contract, ended up.
+    pub(crate) moved_to: Option<String>,
+}
+
+/// Why there is no whole answer.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(crate) enum NoAnswer {
+    /// The request cannot be made.
+    #[error("the address `{0}` is not valid")]
+    Address(String),
+    /// The name of the host is not known, or the network is down: says nothing about the API.
+    #[error("the host of {0} cannot be reached: {1}")]
+    Unreachable(String, String),
+    /// TLS ends before the API (on Cloud Run at Google's front end): says nothing about it.
+    #[error("no TLS connection to {0}: {1}")]
+    Tls(String, String),
+    /// A candidate that is ready takes connections.
+    #[error("the connection to {0} was refused")]
+    Refused(String),
+    /// No whole answer in time.
+    #[error("no complete answer within {} ms", .0.as_millis())]
+    TimedOut(Duration),
+    /// The connection broke before the end of the answer.
+    #[error("the connection broke before the end of the answer: {0}")]
+    Broken(String),
+    /// More than [`MOST_ANSWER_BYTES`].
+    #[error("the answer is larger than {MOST_ANSWER_BYTES} bytes")]
+    TooLarge,
+}
+
+impl NoAnswer {
+    /// Whether it tells something about the API. What does not leaves the case undecided.
+    pub(crate) fn blames_the_api(&self) -> bool {
+        match self {
+            Self::Address(_) | Self::Unreachable(..) | Self::Tls(..) => false,
+            Self::Refused(_) | Self::TimedOut(_) | Self::Broken(_) | Self::TooLarge => true,
+        }
+    }
+}
+
+impl Caller {
+    /// A caller with its own client, which follows no redirect. A loopback or private address is
+    /// called directly, past any proxy.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] when the HTTP client cannot be made (no CA certificates, no TLS provider).
+    pub fn new(base_url: impl Into<String>, bearer: Option<Secret>) -> Result<Self, Diagnostic> {
+        let base_url = base_url.into();
+        let builder = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .user_agent(concat!("ml-deploy/", env!("CARGO_PKG_VERSION")));
+        let builder = if is_near(&base_url) {
+            builder.no_proxy()
+        } else {
+            builder
+        };
+        let client = builder.build().map_err(|error| {
+            Diagnostic::error(
+                Code::Internal,
+                "the HTTP client for the API tests cannot be made",
+            )
+            .cause(chain(&error))
+        })?;
+        Ok(Self {
+            base_url,
+            client,
+            bearer,
+        })
+    }
+
+    /// Sends a request and reads the whole answer, within the time limit.
+    pub(crate) async fn send(
+        &self,
+        request: &Request,
+        limit: Duration,
+    ) -> Result<Answer, NoAnswer> {
+        let url = self.url(&request.path)?;
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let start = Instant::now();
+        let exchange = self.exchange(request, url, &host, start);
+        match tokio::time::timeout(limit, exchange).await {
+            Ok(answer) => answer,
+            Err(_) => Err(NoAnswer::TimedOut(limit)),
+        }
+    }
+
+    /// GET of a path.
+    pub(crate) async fn get(&self, path: &str, limit: Duration) -> Result<Answer, NoAnswer> {
+        let request = Request {
+            method: Method::Get,
+            path: path.to_owned(),
+            headers: std::collections::BTreeMap::new(),
+            json: None,
+            body: None,
+        };
+        self.send(&request, limit).await
+    }
+
+    fn url(&self, path: &str) -> Result<Url, NoAnswer> {
+        let text = format!("{}{path}", self.base_url.trim_end_matches('/'));
+        Url::parse(&text).map_err(|_| NoAnswer::Address(text))
+    }
+
+    async fn exchange(
+        &self,
+        request: &Request,
+        url: Url,
+        host: &str,
+        start: Instant,
+    ) -> Result<Answer, NoAnswer> {
+        let mut headers = HeaderMap::new();
+        if request.json.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Some(bearer) = &self.bearer
+            && let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", bearer.expose()))
+        {
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        for (name, value) in &request.headers {
+            // The suite was checked when it was read; what is not valid cannot be here.
+            if let (Ok(name), Ok(value)) = (
+                HeaderName::from_bytes(name.as_bytes()),
+                HeaderValue::from_str(value),
+            ) {
+                headers.insert(name, value);
+            }
+        }
+        let mut builder = self
+            .client
+            .request(request.method.wire(), url.clone())
+            .headers(headers);
+        if let Some(json) = &request.json {
+            builder = builder.body(json.to_string());
+        } else if let Some(body) = &request.body {
+            builder = builder.body(body.clone());
+        }
+        let mut response = builder
+            .send()
+            .await
+            .map_err(|error| classify(&error, host))?;
+        let moved_to = (*response.url() != url).then(|| response.url().to_string());
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body = Vec::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| classify(&error, host))?
+        {
+            if body.len() + chunk.len() > MOST_ANSWER_BYTES {
+                return Err(NoAnswer::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer {
+            status,
+            headers,
+            body,
+            took: start.elapsed(),
+            moved_to,
+        })
+    }
+}
+
+impl Answer {
+    /// Where the answer sends the caller, if it is a redirect.
+    pub(crate) fn redirect(&self) -> Option<String> {
+        if self.moved_to.is_some() {
+            return self.moved_to.clone();
+        }
+        if !self.status.is_redirection() {
+            return None;
+        }
+        let location = self.headers.get(LOCATION)?;
+        Some(String::from_utf8_lossy(location.as_bytes()).into_owned())
+    }
+
+    /// The content type, without parameters.
+    pub(crate) fn content_type(&self) -> Option<String> {
+        let value = self.headers.get(CONTENT_TYPE)?.to_str().ok()?;
+        let essence = value.split(';').next().unwrap_or(value);
+        Some(essence.trim().to_ascii_lowercase())
+    }
+}
+
+fn classify(error: &reqwest::Error, host: &str) -> NoAnswer {
+    let text = chain(error);
+    let lower = text.to_lowercase();
+    if is_refused(error) {
+        return NoAnswer::Refused(host.to_owned());
+    }
+    if error.is_timeout() && error.is_connect() {
+        return NoAnswer::Unreachable(host.to_owned(), "no connection in time".to_owned());
+    }
+    let tls = [
+        "certificate",
+        "tls",
+        "handshake",
+        "unknownissuer",
+        "corrupt message",
+    ];
+    if error.is_connect() && tls.iter().any(|word| lower.contains(word)) {
+        return NoAnswer::Tls(host.to_owned(), text);
+    }
+    if error.is_connect() {
+        return NoAnswer::Unreachable(host.to_owned(), text);
+    }
+    NoAnswer::Broken(text)
+}
+
+fn is_refused(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(io) = inner.downcast_ref::<std::io::Error>()
+            && io.kind() == std::io::ErrorKind::ConnectionRefused
+        {
+            return true;
+        }
+        source = inner.source();
+    }
+    false
+}
+
+/// The causes of an error, outermost left out: it only repeats the address, query included.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut parts = Vec::new();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let text = inner.to_string();
+        if parts.last() != Some(&text) {
+            parts.push(text);
+        }
+        source = inner.source();
+    }
+    if parts.is_empty() {
+        error.to_string()
+    } else {
+        parts.join(": ")
+    }
+}
+
+/// Whether a URL's host is a loopback or private address.
+fn is_near(base_url: &str) -> bool {
+    let Ok(url) = Url::parse(base_url) else {
+        return false;
+    };
+    let Some(host) = url.host_str() else {
+        return false;
+    };
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        Ok(IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unique_local(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
+}

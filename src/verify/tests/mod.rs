@@ -1,0 +1,4 @@
+//! Against real servers in the process.
+
+mod parse;
+mod server;

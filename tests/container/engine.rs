@@ -1,0 +1,85 @@
+//! The Docker engine, and the action's image, built once for all tests.
+
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use crate::repository;
+
+/// The image that `uses: ./` would build, under a name of the tests.
+const ACTION_IMAGE: &str = "ml-deploy/action-test:latest";
+
+/// Fails, and says what to do, unless an engine answers.
+#[track_caller]
+pub(crate) fn require() {
+    static ANSWERS: OnceLock<bool> = OnceLock::new();
+    let answers = ANSWERS.get_or_init(|| {
+        Command::new("docker")
+            .arg("info")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    });
+    assert!(
+        answers,
+        "no Docker engine answers: start one, or run `scripts/setup engine`"
+    );
+}
+
+/// Runs docker and gives what it prints.
+#[track_caller]
+pub(crate) fn docker(arguments: &[&str]) -> String {
+    require();
+    let output = Command::new("docker")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the docker client");
+    assert!(
+        output.status.success(),
+        "docker {}: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("UTF-8 from docker")
+}
+
+/// The action's image, from its Dockerfile, by the builder that knows no `RUN --mount`.
+#[track_caller]
+pub(crate) fn action_image() -> &'static str {
+    static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
+    require();
+    if let Err(reason) = BUILT.get_or_init(build_action) {
+        panic!("{reason}");
+    }
+    ACTION_IMAGE
+}
+
+fn build_action() -> Result<(), String> {
+    let begun = Instant::now();
+    run(Command::new("scripts/dist"), "scripts/dist")?;
+    let mut build = Command::new("docker");
+    build
+        .env("DOCKER_BUILDKIT", "0")
+        .args(["build", "--tag", ACTION_IMAGE, "."]);
+    run(build, "docker build (needs `scripts/setup action-base`)")?;
+    eprintln!("the action's image was built in {:.1?}", begun.elapsed());
+    Ok(())
+}
+
+fn run(mut command: Command, name: &str) -> Result<(), String> {
+    let output = command
+        .current_dir(repository())
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("{name}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "{name} failed:\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    ))
+}
