@@ -18,7 +18,12 @@ pub fn wrong_model() -> Behaviour {
 }
 
 fn answer(call: &Call, label: &str) -> Answer {
-    let variable = |name: &str| call.env.get(name).cloned().unwrap_or_else(|| "unknown".to_owned());
+    let variable = |name: &str| {
+        call.env
+            .get(name)
+            .cloned()
+            .unwrap_or_else(|| "unknown".to_owned())
+    };
     match (call.method.as_str(), call.path.as_str()) {
         ("GET", "/health") => Answer::json(&json!({"status": "ok"})),
         ("GET", "/version") => Answer::json(&json!({
@@ -43,7 +48,10 @@ impl Image {
             "config": {"Env": [format!("SEED={seed}")]},
             "rootfs": {"type": "layers", "diff_ids": []},
         });
-        Self { config: config.to_string().into_bytes(), layer: format!("layer of {seed}").into_bytes() }
+        Self {
+            config: config.to_string().into_bytes(),
+            layer: format!("layer of {seed}").into_bytes(),
+        }
     }
 
     pub(crate) fn manifest(&self, digest: impl Fn(&[u8]) -> String) -> Value {

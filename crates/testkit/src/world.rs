@@ -80,7 +80,10 @@ impl World {
     pub async fn start_with(program: impl Into<PathBuf>, setup: Setup) -> Result<Self, Failure> {
         // Another test of the same process may have been first; then it is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let Setup { propagation_ms, seed } = setup;
+        let Setup {
+            propagation_ms,
+            seed,
+        } = setup;
         let runtime = ScriptedRuntime::new();
         let mut config = Config::loopback(runtime.clone());
         config.propagation_ms = propagation_ms;
@@ -94,7 +97,13 @@ impl World {
             workspace: folder.path().join("checkout"),
             scratch: folder.path().join("jobs"),
         };
-        let world = Self { emulator, runtime, runner, client: reqwest::Client::new(), _folder: folder };
+        let world = Self {
+            emulator,
+            runtime,
+            runner,
+            client: reqwest::Client::new(),
+            _folder: folder,
+        };
         world.write(".github/ml-deploy.yml", CONFIG)?;
         world.write("golden.yaml", GOLDEN)?;
         Ok(world)
@@ -134,11 +143,27 @@ impl World {
     /// When the registry refuses.
     pub async fn built(&self, commit: &str, behaviour: Behaviour) -> Result<String, Failure> {
         let image = Image::new(commit);
-        let path = API_REPOSITORY.split_once('/').map_or(API_REPOSITORY, |(_, path)| path);
-        let token = self.emulator.world().tokens.issue_local("builder@demo-project.iam.gserviceaccount.com");
+        let path = API_REPOSITORY
+            .split_once('/')
+            .map_or(API_REPOSITORY, |(_, path)| path);
+        let token = self
+            .emulator
+            .world()
+            .tokens
+            .issue_local("builder@demo-project.iam.gserviceaccount.com");
         for blob in [&image.config, &image.layer] {
-            let url = format!("{}/v2/{path}/blobs/uploads/?digest={}", self.url(), digest(blob));
-            let answer = self.client.post(url).basic_auth("oauth2accesstoken", Some(&token)).body(blob.clone()).send().await?;
+            let url = format!(
+                "{}/v2/{path}/blobs/uploads/?digest={}",
+                self.url(),
+                digest(blob)
+            );
+            let answer = self
+                .client
+                .post(url)
+                .basic_auth("oauth2accesstoken", Some(&token))
+                .body(blob.clone())
+                .send()
+                .await?;
             expect(StatusCode::CREATED, answer).await?;
         }
         let manifest = image.manifest(digest).to_string();
@@ -147,7 +172,10 @@ impl World {
             .client
             .put(url)
             .basic_auth("oauth2accesstoken", Some(&token))
-            .header("content-type", "application/vnd.docker.distribution.manifest.v2+json")
+            .header(
+                "content-type",
+                "application/vnd.docker.distribution.manifest.v2+json",
+            )
             .body(manifest.clone())
             .send()
             .await?;
@@ -169,7 +197,10 @@ impl World {
 
     /// A job of a version tag for one environment, with the inputs that the example workflow gives.
     pub fn release_job(&self, tag: &str, commit: &str, environment: &str) -> Job {
-        Self::with_identity(Job::push(environment, &format!("refs/tags/{tag}"), commit, 100), environment)
+        Self::with_identity(
+            Job::push(environment, &format!("refs/tags/{tag}"), commit, 100),
+            environment,
+        )
     }
 
     /// A manual job that rolls one environment back.
@@ -181,8 +212,14 @@ impl World {
     fn with_identity(job: Job, environment: &str) -> Job {
         job.in_environment(environment)
             .with("environment", environment)
-            .with("workload_identity_provider", "projects/1/locations/global/workloadIdentityPools/github/providers/github")
-            .with("service_account", format!("deploy-{environment}@demo-project.iam.gserviceaccount.com"))
+            .with(
+                "workload_identity_provider",
+                "projects/1/locations/global/workloadIdentityPools/github/providers/github",
+            )
+            .with(
+                "service_account",
+                format!("deploy-{environment}@demo-project.iam.gserviceaccount.com"),
+            )
             .with("github_token", "test-token")
     }
 
@@ -207,8 +244,15 @@ impl World {
     /// # Errors
     /// When the API answers otherwise.
     pub async fn service(&self, name: &str) -> Result<Option<Value>, Failure> {
-        let url = format!("{}/v2/projects/demo-project/locations/us-central1/services/{name}", self.url());
-        let token = self.emulator.world().tokens.issue_local("tester@demo-project.iam.gserviceaccount.com");
+        let url = format!(
+            "{}/v2/projects/demo-project/locations/us-central1/services/{name}",
+            self.url()
+        );
+        let token = self
+            .emulator
+            .world()
+            .tokens
+            .issue_local("tester@demo-project.iam.gserviceaccount.com");
         let answer = self.client.get(url).bearer_auth(token).send().await?;
         if answer.status() == StatusCode::NOT_FOUND {
             return Ok(None);
@@ -220,13 +264,41 @@ impl World {
     ///
     /// # Errors
     /// When the API refuses.
-    pub async fn patch_service(&self, name: &str, mask: &str, body: &Value) -> Result<Value, Failure> {
-        let url = format!("{}/v2/projects/demo-project/locations/us-central1/services/{name}?updateMask={mask}", self.url());
-        let token = self.emulator.world().tokens.issue_local("other-tool@demo-project.iam.gserviceaccount.com");
-        let answer = self.client.patch(url).bearer_auth(&token).json(body).send().await?;
+    pub async fn patch_service(
+        &self,
+        name: &str,
+        mask: &str,
+        body: &Value,
+    ) -> Result<Value, Failure> {
+        let url = format!(
+            "{}/v2/projects/demo-project/locations/us-central1/services/{name}?updateMask={mask}",
+            self.url()
+        );
+        let token = self
+            .emulator
+            .world()
+            .tokens
+            .issue_local("other-tool@demo-project.iam.gserviceaccount.com");
+        let answer = self
+            .client
+            .patch(url)
+            .bearer_auth(&token)
+            .json(body)
+            .send()
+            .await?;
         let operation: Value = expect(StatusCode::OK, answer).await?;
-        let wait = format!("{}/v2/{}:wait", self.url(), operation["name"].as_str().unwrap_or_default());
-        let answer = self.client.post(wait).bearer_auth(token).json(&serde_json::json!({"timeout": "30s"})).send().await?;
+        let wait = format!(
+            "{}/v2/{}:wait",
+            self.url(),
+            operation["name"].as_str().unwrap_or_default()
+        );
+        let answer = self
+            .client
+            .post(wait)
+            .bearer_auth(token)
+            .json(&serde_json::json!({"timeout": "30s"}))
+            .send()
+            .await?;
         expect(StatusCode::OK, answer).await
     }
 
@@ -235,8 +307,14 @@ impl World {
     /// # Errors
     /// When there is no such service.
     pub async fn serving(&self, name: &str) -> Result<Vec<(String, u64)>, Failure> {
-        let service = self.service(name).await?.ok_or_else(|| format!("there is no service {name}"))?;
-        let statuses = service["trafficStatuses"].as_array().cloned().unwrap_or_default();
+        let service = self
+            .service(name)
+            .await?
+            .ok_or_else(|| format!("there is no service {name}"))?;
+        let statuses = service["trafficStatuses"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         Ok(statuses
             .iter()
             .filter(|status| status["percent"].as_u64().unwrap_or_default() > 0)
@@ -252,8 +330,13 @@ impl World {
     /// # Errors
     /// When there is no such service, or it does not answer.
     pub async fn call(&self, service: &str, path: &str) -> Result<(u16, String), Failure> {
-        let service = self.service(service).await?.ok_or("there is no such service")?;
-        let base = service["uri"].as_str().ok_or("the service has no address")?;
+        let service = self
+            .service(service)
+            .await?
+            .ok_or("there is no such service")?;
+        let base = service["uri"]
+            .as_str()
+            .ok_or("the service has no address")?;
         let answer = self.client.get(format!("{base}{path}")).send().await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     }
