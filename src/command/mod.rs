@@ -1,1 +1,4 @@
 //! Wires the rooms together, one command a file.
+
+#[cfg(feature = "local-cloud")]
+pub mod demo;

@@ -1,1 +1,173 @@
 //! Walks a plan; guards it against failure, signals and the deadline.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `seam` | what a plan is walked over: the cloud, the tests |
+//! | `guard` | cancelled? too late? |
+//! | `step` | one step |
+//! | `confirm` | the service answers as the new release |
+//! | `undo` | the way back |
+//! | `failure` | what went wrong, as a diagnostic |
+//!
+//! It makes no choices: what is done, and what undoes it, is in the plan.
+
+use delivery::diagnostic::Diagnostic;
+use delivery::event::{Event, EventSink};
+use delivery::plan::{Plan, Undo};
+use delivery::traffic::TrafficSplit;
+use delivery::verdict::Evidence;
+use tokio::time::Instant;
+
+use crate::gcp::run::{Live, WriteError};
+
+mod confirm;
+mod failure;
+mod guard;
+mod seam;
+mod step;
+mod undo;
+
+pub use guard::{Guard, Stop};
+pub use seam::{CloudWriter, Identity, Verifier};
+
+use failure::Failure;
+
+/// How the execution ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ExecutionEnd {
+    /// Every step ended well.
+    Done {
+        /// The service's address.
+        url: String,
+        /// The address that the candidate was tested at, if it had one of its own.
+        tag_url: Option<String>,
+        /// What was measured.
+        evidence: Vec<Evidence>,
+    },
+    /// Somebody else changed the service: observe and plan again. What this run has written so far
+    /// stays, with its intent in the record, and the next plan goes on from it.
+    Conflict,
+    /// It did not go through; what served before serves now.
+    Stopped(Vec<Diagnostic>),
+    /// It did not go through, and neither did the way back. The first cause comes first.
+    UndoFailed(Vec<Diagnostic>),
+}
+
+/// Everything that one execution works with.
+struct Execution<'a> {
+    plan: &'a Plan,
+    cloud: &'a mut dyn CloudWriter,
+    verifier: &'a dyn Verifier,
+    sink: &'a dyn EventSink,
+    guard: &'a Guard,
+    /// The service as the last own write left it.
+    live: Option<Live>,
+    /// Undoes everything that was reached so far.
+    undo: &'a Undo,
+    /// Each traffic that this execution wrote, or that was there before.
+    own_traffic: Vec<TrafficSplit>,
+    tag_url: Option<String>,
+    evidence: Vec<Evidence>,
+}
+
+/// Walks the plan. Whatever happens, it ends with the plan done, with what served before serving
+/// again, or with the command that restores it by hand.
+pub async fn execute(
+    plan: &Plan,
+    cloud: &mut dyn CloudWriter,
+    verifier: &dyn Verifier,
+    sink: &dyn EventSink,
+    guard: &Guard,
+) -> ExecutionEnd {
+    let mut execution = Execution {
+        plan,
+        cloud,
+        verifier,
+        sink,
+        guard,
+        live: None,
+        undo: &Undo::Nothing,
+        own_traffic: Vec::new(),
+        tag_url: None,
+        evidence: Vec::new(),
+    };
+    execution.run().await
+}
+
+impl Execution<'_> {
+    async fn run(&mut self) -> ExecutionEnd {
+        if let Err(failure) = self.begin().await {
+            return self.fail(0, failure).await;
+        }
+        let plan = self.plan;
+        let total = plan.steps.len();
+        for (index, step) in plan.steps.iter().enumerate() {
+            let id = step.action.id();
+            self.sink.emit(Event::StepStarted {
+                number: index + 1,
+                total,
+                id,
+                because: step.because.clone(),
+            });
+            let started = Instant::now();
+            match self.step(step).await {
+                Ok(result) => self.sink.emit(Event::StepFinished {
+                    id,
+                    result,
+                    millis: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                }),
+                Err(failure) => return self.fail(index, failure).await,
+            }
+        }
+        let url = self.live.as_ref().and_then(|live| live.uri.clone());
+        ExecutionEnd::Done {
+            url: url.unwrap_or_default(),
+            tag_url: self.tag_url.take(),
+            evidence: std::mem::take(&mut self.evidence),
+        }
+    }
+
+    /// Reads what the first write builds on.
+    async fn begin(&mut self) -> Result<(), Failure> {
+        let stop = self.guard.stopped();
+        tokio::select! {
+            biased;
+            stop = stop => Err(Failure::Stopped(stop)),
+            begun = self.cloud.begin(self.plan.etag.as_deref()) => match begun {
+                Ok(live) => {
+                    self.own_traffic.extend(live.as_ref().map(|live| live.traffic.clone()));
+                    self.live = live;
+                    Ok(())
+                }
+                Err(WriteError::Conflict) => Err(Failure::Conflict),
+                Err(WriteError::NotReady(text)) => Err(Failure::NotReady { text, seconds: 0 }),
+                Err(WriteError::Failed(problem) | WriteError::Unknown(problem)) => {
+                    Err(Failure::Problem(problem))
+                }
+            },
+        }
+    }
+
+    /// Ends it: the way back first, then what is to be said.
+    async fn fail(&mut self, index: usize, failure: Failure) -> ExecutionEnd {
+        if matches!(failure, Failure::Conflict) {
+            return ExecutionEnd::Conflict;
+        }
+        let reason = failure.rejection();
+        let undone = self.undo(reason.as_deref()).await;
+        let mut diagnostic = self.diagnostic(index, failure).await;
+        match undone {
+            Ok(state) => {
+                diagnostic.state = Some(state);
+                ExecutionEnd::Stopped(vec![diagnostic])
+            }
+            Err(undo) => {
+                diagnostic.state = undo.state.clone();
+                ExecutionEnd::UndoFailed(vec![diagnostic, *undo])
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

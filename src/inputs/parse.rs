@@ -13,7 +13,7 @@ use super::raw::RawInputs;
 use super::resource;
 use super::suggest;
 use super::typed::{BuildInputs, Inputs, Wish};
-use super::value::{self, ValueProblem};
+use super::value::ValueProblem;
 use crate::secret::Secret;
 
 /// Reads everything that was said. The values hold only when no problem is returned with them.

@@ -1,1 +1,168 @@
-//! Events and diagnostics → text.
+//! Events, diagnostics and outcomes → text.
+//!
+//! Renderers are pure functions; three reporters put their text where it belongs:
+//! [`github::GithubReporter`] (log, annotations, summary, outputs), [`terminal::TerminalReporter`]
+//! and [`lines::JsonReporter`]. All of them write through one [`Output`].
+
+pub mod command;
+pub mod diagnostic;
+pub mod files;
+pub mod github;
+pub mod json;
+pub mod lines;
+pub mod masker;
+pub mod style;
+pub mod summary;
+pub mod terminal;
+pub mod text;
+pub mod token;
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use delivery::diagnostic::Diagnostic;
+use delivery::event::EventSink;
+use delivery::outcome::Outcome;
+use delivery::verdict::Evidence;
+
+/// Where text goes. Cloned handles write to the same place, a whole message at a time.
+#[derive(Clone)]
+pub struct Output(Arc<Mutex<Box<dyn Write + Send>>>);
+
+impl Output {
+    /// Takes the place that is written to.
+    pub fn new(writer: impl Write + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Box::new(writer))))
+    }
+
+    /// Writes a text as it is, at once.
+    ///
+    /// A log that cannot be written (a closed pipe) must not end a deployment half-way: the error is
+    /// dropped.
+    pub fn write(&self, text: &str) {
+        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = writer
+            .write_all(text.as_bytes())
+            .and_then(|()| writer.flush());
+    }
+}
+
+/// What is told at the end, beside how the run ended.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunSummary {
+    /// Our name of the environment.
+    pub environment: Option<String>,
+    /// Project, region and service in one line.
+    pub service: Option<String>,
+    /// `v1.2.3`, or `sha-1234567`.
+    pub release_label: Option<String>,
+    /// The image by digest.
+    pub image: Option<String>,
+    /// The digest alone.
+    pub digest: Option<String>,
+    /// The version, without `v`.
+    pub version: Option<String>,
+    /// The full commit.
+    pub commit: Option<String>,
+    /// What served before.
+    pub before: Option<String>,
+    /// The candidate's own address.
+    pub candidate_url: Option<String>,
+    /// Who approved on GitHub.
+    pub approvers: Vec<String>,
+    /// The steps, one line each.
+    pub plan: Vec<String>,
+    /// What the tests measured.
+    pub evidence: Vec<Evidence>,
+    /// Things to know.
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl RunSummary {
+    /// The outputs of the action; absent ones are left out.
+    pub fn outputs(&self, outcome: &Outcome) -> Vec<(&'static str, String)> {
+        let (url, revision) = match outcome {
+            Outcome::Promoted { revision, url }
+            | Outcome::UpToDate { revision, url }
+            | Outcome::RolledBack { revision, url } => {
+                (Some(url.clone()), Some(revision.to_string()))
+            }
+            Outcome::Verified | Outcome::Stopped(_) | Outcome::RollbackFailed(_) => (None, None),
+        };
+        [
+            ("url", url),
+            ("revision", revision),
+            ("digest", self.digest.clone()),
+            ("image", self.image.clone()),
+            ("version", self.version.clone()),
+            ("candidate_url", self.candidate_url.clone()),
+            ("environment", self.environment.clone()),
+            ("outcome", Some(json::outcome_name(outcome).to_owned())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| value.map(|value| (name, value)))
+        .collect()
+    }
+}
+
+/// The outputs of the action, with what they mean; `action.yml` is made from it.
+pub const OUTPUTS: &[(&str, &str)] = &[
+    ("url", "Address of the service, as Cloud Run gives it."),
+    ("revision", "The revision that serves."),
+    ("digest", "Digest of the image, `sha256:…`."),
+    ("image", "The image by digest, `REPOSITORY@sha256:…`."),
+    (
+        "version",
+        "The version, without `v`; absent for a build of a branch.",
+    ),
+    (
+        "candidate_url",
+        "Address of the candidate's own, while it had one.",
+    ),
+    (
+        "outcome",
+        "`promoted`, `up-to-date`, `rolled-back`, `verified`, `stopped` or `rollback-failed`.",
+    ),
+    ("environment", "The environment that was deployed to."),
+];
+
+/// Takes events while the run goes on, and the outcome at its end.
+pub trait Reporter: EventSink {
+    /// Tells how the run ended. Called once, last.
+    fn finish(&self, outcome: &Outcome, run: &RunSummary);
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! An output that tests can read.
+
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::Output;
+
+    /// What was written.
+    #[derive(Clone, Default)]
+    pub(crate) struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Written {
+        pub(crate) fn output(&self) -> Output {
+            Output::new(self.clone())
+        }
+
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+}

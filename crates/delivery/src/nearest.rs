@@ -1,12 +1,12 @@
 //! Which known word an unknown one is likely to mean.
 
-/// The known word with the fewest edits, if those are at most a third of its length (and one
-/// edit at least): further away it would be a guess.
+/// The known word with the fewest edits, if those are at most a third of its length, rounded up:
+/// further away it would be a guess.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(edits, candidate)| *edits <= (candidate.chars().count() / 3).max(1))
+        .filter(|(edits, candidate)| *edits <= candidate.chars().count().div_ceil(3))
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, candidate)| candidate)
 }

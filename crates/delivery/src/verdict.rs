@@ -45,3 +45,101 @@ pub enum Verdict {
     /// Something is wrong; each line tells what.
     Fail(Vec<String>),
 }
+
+/// What all evidence together means: one failed case fails it, one undecided case leaves it open,
+/// and so does evidence without any case: what nobody measured has not passed.
+pub fn judge(evidence: &[Evidence]) -> Verdict {
+    let mut failed = Vec::new();
+    let mut undecided = Vec::new();
+    let mut cases = 0_usize;
+    for Evidence { gate, cases: found } in evidence {
+        if found.is_empty() {
+            undecided.push(format!("{gate}: no case was measured"));
+        }
+        for CaseResult {
+            name,
+            end,
+            millis: _,
+        } in found
+        {
+            cases += 1;
+            match end {
+                CaseEnd::Passed => {}
+                CaseEnd::Failed(differences) if differences.is_empty() => {
+                    failed.push(format!("{gate}/{name}: failed"));
+                }
+                CaseEnd::Failed(differences) => {
+                    let line = |difference| format!("{gate}/{name}: {difference}");
+                    failed.extend(differences.iter().map(line));
+                }
+                CaseEnd::Undecided(reason) => undecided.push(format!("{gate}/{name}: {reason}")),
+            }
+        }
+    }
+    if cases == 0 && undecided.is_empty() {
+        undecided.push("nothing was measured".to_owned());
+    }
+    match (failed.is_empty(), undecided.is_empty()) {
+        (false, _) => Verdict::Fail(failed),
+        (true, false) => Verdict::Inconclusive(undecided),
+        (true, true) => Verdict::Pass,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(ends: &[CaseEnd]) -> Evidence {
+        let case = |(number, end): (usize, &CaseEnd)| CaseResult {
+            name: format!("case-{number}"),
+            end: end.clone(),
+            millis: 5,
+        };
+        Evidence {
+            gate: "api-tests".to_owned(),
+            cases: ends.iter().enumerate().map(case).collect(),
+        }
+    }
+
+    #[test]
+    fn the_worst_case_decides() {
+        let fail = || CaseEnd::Failed(vec!["status: expected 200, got 500".to_owned()]);
+        let open = || CaseEnd::Undecided("no answer".to_owned());
+        for (ends, expected) in [
+            (vec![CaseEnd::Passed], "pass"),
+            (vec![CaseEnd::Passed, open()], "inconclusive"),
+            (vec![open(), CaseEnd::Passed, fail()], "fail"),
+            (vec![CaseEnd::Failed(Vec::new())], "fail"),
+            (vec![], "inconclusive"),
+        ] {
+            let word = match judge(&[gate(&ends)]) {
+                Verdict::Pass => "pass",
+                Verdict::Inconclusive(lines) => {
+                    assert!(!lines.is_empty());
+                    "inconclusive"
+                }
+                Verdict::Fail(lines) => {
+                    assert!(!lines.is_empty());
+                    "fail"
+                }
+            };
+            assert_eq!(word, expected, "{ends:?}");
+        }
+    }
+
+    #[test]
+    fn a_gate_without_cases_is_open_even_beside_one_that_passed() {
+        let verdict = judge(&[gate(&[CaseEnd::Passed]), gate(&[])]);
+        assert!(matches!(verdict, Verdict::Inconclusive(_)), "{verdict:?}");
+        assert!(matches!(judge(&[]), Verdict::Inconclusive(_)));
+    }
+
+    #[test]
+    fn lines_name_gate_case_and_difference() {
+        let differences = vec!["a".to_owned(), "b".to_owned()];
+        let verdict = judge(&[gate(&[CaseEnd::Failed(differences)])]);
+        let lines = ["api-tests/case-0: a", "api-tests/case-0: b"].map(str::to_owned);
+        assert_eq!(verdict, Verdict::Fail(lines.to_vec()));
+    }
+}

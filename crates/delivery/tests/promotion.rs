@@ -1,5 +1,7 @@
 //! Stories of one environment: what is planned, and what the cloud looks like after it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 mod world;
 
 use delivery::diagnostic::Code;

@@ -5,6 +5,7 @@
 //! | [`run`] | Cloud Run Admin API v2: services, revisions, operations, IAM policies, secrets |
 //! | [`dataplane`] | the addresses of services and tags, and the way from there to instances |
 //! | [`logging`] | Cloud Logging: what containers write, what happened to requests |
+//! | [`runner`] | how the GitHub runner starts the action: variables, command files, event |
 //! | [`runtime`] | where containers run: the Docker engine, or scripted behaviour in tests |
 //! | [`registry`] | an OCI registry that answers for every `*-docker.pkg.dev` path |
 //! | [`tokens`] | GitHub OIDC, Security Token Service, IAM Credentials, OAuth token endpoint |
@@ -20,6 +21,7 @@ pub mod github;
 pub mod logging;
 pub mod registry;
 pub mod run;
+pub mod runner;
 pub mod runtime;
 pub mod server;
 pub mod tokens;

@@ -57,7 +57,10 @@ impl Job {
 
     /// A manual run.
     pub fn dispatch(name: &str, git_ref: &str, commit: &str, run_id: u64) -> Self {
-        Self { event: "workflow_dispatch".to_owned(), ..Self::push(name, git_ref, commit, run_id) }
+        Self {
+            event: "workflow_dispatch".to_owned(),
+            ..Self::push(name, git_ref, commit, run_id)
+        }
     }
 
     /// Names the GitHub environment.
@@ -107,7 +110,9 @@ impl JobEnd {
     pub fn output(&self, name: &str) -> Option<String> {
         let mut lines = self.outputs.lines();
         while let Some(line) = lines.next() {
-            let Some(rest) = line.strip_prefix(name) else { continue };
+            let Some(rest) = line.strip_prefix(name) else {
+                continue;
+            };
             if let Some(value) = rest.strip_prefix('=') {
                 return Some(value.to_owned());
             }
@@ -148,7 +153,9 @@ impl Runner {
     /// # Errors
     /// When the program cannot be started or its files cannot be written.
     pub fn start(&self, job: &Job) -> io::Result<RunningJob> {
-        let folder = self.scratch.join(format!("{}-{}-{}", job.run_id, job.attempt, job.name));
+        let folder = self
+            .scratch
+            .join(format!("{}-{}-{}", job.run_id, job.attempt, job.name));
         std::fs::create_dir_all(&folder)?;
         let mut child = Command::new(&self.program)
             .env_clear()
@@ -162,20 +169,32 @@ impl Runner {
         let missing = || io::Error::other("the job has no output stream");
         let out = BufReader::new(child.stdout.take().ok_or_else(missing)?).lines();
         let err = BufReader::new(child.stderr.take().ok_or_else(missing)?).lines();
-        Ok(RunningJob { child, out, err, folder })
+        Ok(RunningJob {
+            child,
+            out,
+            err,
+            folder,
+        })
     }
 
     /// Runs a job to its end and hands each line of its log to `line`.
     ///
     /// # Errors
     /// As [`Runner::start`]. A job that fails is no error.
-    pub async fn run(&self, job: &Job, line: impl FnMut(&str) -> io::Result<()> + Send) -> io::Result<JobEnd> {
+    pub async fn run(
+        &self,
+        job: &Job,
+        line: impl FnMut(&str) -> io::Result<()>,
+    ) -> io::Result<JobEnd> {
         self.start(job)?.finish(line).await
     }
 
     fn variables(&self, job: &Job, folder: &Path) -> io::Result<BTreeMap<String, String>> {
         let event = folder.join("event.json");
-        std::fs::write(&event, json!({"ref": job.git_ref, "after": job.commit}).to_string())?;
+        std::fs::write(
+            &event,
+            json!({"ref": job.git_ref, "after": job.commit}).to_string(),
+        )?;
         let file = |name: &str| -> io::Result<String> {
             let path = folder.join(name);
             std::fs::write(&path, "")?;
@@ -215,25 +234,43 @@ impl Runner {
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
         if job.id_token {
-            variables.insert("ACTIONS_ID_TOKEN_REQUEST_URL".to_owned(), self.oidc_url(job));
-            variables.insert("ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(), "runtime-token".to_owned());
+            variables.insert(
+                "ACTIONS_ID_TOKEN_REQUEST_URL".to_owned(),
+                self.oidc_url(job),
+            );
+            variables.insert(
+                "ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(),
+                "runtime-token".to_owned(),
+            );
         }
         // An engine that is not at its usual place is the machine's business, not the job's.
         if let Ok(host) = std::env::var("DOCKER_HOST") {
             variables.insert("DOCKER_HOST".to_owned(), host);
         }
         for (name, value) in &job.inputs {
-            variables.insert(format!("INPUT_{}", name.replace(' ', "_").to_uppercase()), value.clone());
+            variables.insert(
+                format!("INPUT_{}", name.replace(' ', "_").to_uppercase()),
+                value.clone(),
+            );
         }
         variables.extend(job.env.iter().cloned());
         Ok(variables)
     }
 
     fn oidc_url(&self, job: &Job) -> String {
-        let environment = job.environment.as_deref().map_or(String::new(), |name| format!("&environment={name}"));
+        let environment = job
+            .environment
+            .as_deref()
+            .map_or(String::new(), |name| format!("&environment={name}"));
         format!(
             "{}/_github/oidc?repository={}&ref={}&sha={}&event_name={}&run_id={}&run_attempt={}{environment}",
-            self.cloud_url, self.repository, job.git_ref, job.commit, job.event, job.run_id, job.attempt
+            self.cloud_url,
+            self.repository,
+            job.git_ref,
+            job.commit,
+            job.event,
+            job.run_id,
+            job.attempt
         )
     }
 }
@@ -248,7 +285,10 @@ impl RunningJob {
     ///
     /// # Errors
     /// When the log cannot be read, or `line` fails.
-    pub async fn finish(mut self, mut line: impl FnMut(&str) -> io::Result<()> + Send) -> io::Result<JobEnd> {
+    pub async fn finish(
+        mut self,
+        mut line: impl FnMut(&str) -> io::Result<()>,
+    ) -> io::Result<JobEnd> {
         let mut log = String::new();
         while let Some(text) = self.next_line().await? {
             line(&text)?;
@@ -257,7 +297,12 @@ impl RunningJob {
         }
         let status = self.child.wait().await?;
         let read = |name: &str| std::fs::read_to_string(self.folder.join(name)).unwrap_or_default();
-        Ok(JobEnd { code: status.code(), log, outputs: read("output"), summary: read("summary.md") })
+        Ok(JobEnd {
+            code: status.code(),
+            log,
+            outputs: read("output"),
+            summary: read("summary.md"),
+        })
     }
 
     /// The next line of either stream; `None` when both have ended.
@@ -278,7 +323,9 @@ impl RunningJob {
     }
 }
 
-async fn read_on<R: AsyncRead + Unpin>(lines: &mut Lines<BufReader<R>>) -> io::Result<Option<String>> {
+async fn read_on<R: AsyncRead + Unpin>(
+    lines: &mut Lines<BufReader<R>>,
+) -> io::Result<Option<String>> {
     lines.next_line().await
 }
 

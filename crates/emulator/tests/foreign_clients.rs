@@ -1,4 +1,5 @@
 //! Clients that others wrote, against the local cloud.
+#![allow(clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
 mod support;
 

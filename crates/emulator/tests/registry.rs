@@ -1,4 +1,5 @@
 //! The registry over HTTP, as the distribution specification and Artifact Registry have it.
+#![allow(clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
 mod support;
 
@@ -167,10 +168,8 @@ async fn a_blob_comes_in_chunks() {
     assert_eq!(gap.status(), 416);
     assert_eq!(gap.headers()[RANGE], "0-4");
     let status = request("GET", "").send().await.expect("an answer");
-    assert_eq!(
-        (status.status().as_u16(), &status.headers()[RANGE]),
-        (204, &"0-4".parse().unwrap())
-    );
+    assert_eq!(status.status(), 204);
+    assert_eq!(status.headers()[RANGE], "0-4");
 
     let digest = digest_of(b"hello world");
     let ended = request("PUT", &format!("?digest={digest}"))

@@ -1,7 +1,9 @@
 //! A real engine pushes to the registry and pulls from it.
+#![allow(clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -71,13 +73,34 @@ async fn repository_digest(config: &Path, reference: &str, name: &str) -> Option
 
 /// Removes the image that was pushed or pulled as `name`, with every name that it has.
 async fn remove(config: &Path, name: &str) {
-    let filter = format!("reference={name}");
-    let arguments = ["image", "ls", "--quiet", "--no-trunc", "--filter", &filter];
-    let ids = docker(config, &arguments).await.expect("a list of images");
-    if let Some(id) = ids.lines().next() {
-        docker(config, &["image", "rm", "--force", id])
+    for id in ids(name) {
+        docker(config, &["image", "rm", "--force", &id])
             .await
             .expect("it is removed");
+    }
+}
+
+fn ids(name: &str) -> BTreeSet<String> {
+    let filter = format!("reference={name}");
+    let mut command = Command::new("docker");
+    command.args(["image", "ls", "--quiet", "--no-trunc", "--filter", &filter]);
+    let output = command.output().expect("a docker client is installed");
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Leaves no image of this name behind, however the test ends.
+struct Cleanup(String);
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        for id in ids(&self.0) {
+            let _ = Command::new("docker")
+                .args(["image", "rm", "--force", &id])
+                .output();
+        }
     }
 }
 
@@ -87,6 +110,7 @@ async fn an_engine_pushes_and_pulls() {
     let config = tempfile::tempdir().expect("a directory");
     let name = format!("{}/demo-project/images/greeter", local.host());
     let tagged = format!("{name}:v1");
+    let _cleanup = Cleanup(name.clone());
     import_image(config.path(), &tagged, &local.base).await;
 
     let refused = docker(config.path(), &["push", &tagged]).await;
@@ -156,6 +180,5 @@ async fn an_engine_pushes_and_pulls() {
     let pulled = asked("GET", "/blobs/sha256");
     assert_eq!(pulled, [200; 4], "configuration and layer are pulled twice");
 
-    remove(anonymous.path(), &name).await;
     local.emulator.stop().await;
 }

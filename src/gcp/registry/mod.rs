@@ -13,9 +13,10 @@ mod http;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use advice::explain_refusal;
+pub(crate) use advice::{FREE_SPACE, explain_refusal, names_immutability};
 pub use client::{Client, ManifestInfo, TagPut};
 pub use error::RegistryError;
+pub(crate) use http::TOKEN_USER;
 
 /// How a repository of images is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]

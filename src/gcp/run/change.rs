@@ -16,6 +16,8 @@ pub struct Change<'a> {
     pub create: bool,
     /// A revision to make.
     pub revision: Option<&'a NewRevision>,
+    /// A revision that exists and must be ready before the write counts as in effect.
+    pub expects: Option<&'a RevisionName>,
     /// The whole new traffic.
     pub traffic: Option<&'a TrafficSplit>,
     /// The record; rides in every write.
@@ -37,6 +39,8 @@ pub struct Pending {
     pub record: String,
     /// The revision that it makes.
     pub revision: Option<RevisionName>,
+    /// The revision that exists and must be ready.
+    pub expects: Option<RevisionName>,
     /// The traffic that it sets.
     pub traffic: Option<TrafficSplit>,
 }

@@ -2,10 +2,9 @@
 
 use cloud_api::run::{CONDITION_FAILED, CONDITION_SUCCEEDED, Condition, Revision, Service};
 use delivery::diagnostic::{Code, Diagnostic};
-use delivery::name::RevisionName;
 use delivery::snapshot::{Readiness, RevisionSeen, ServiceCondition, StateSeen};
 use delivery::state::{
-    RELEASE_ANNOTATION, RevisionRecord, STATE_ANNOTATION, STATE_VERSION, StateRecord, Timestamp,
+    RELEASE_ANNOTATION, RevisionRecord, STATE_ANNOTATION, StateRecord, Timestamp,
 };
 
 use super::change::Live;
@@ -82,22 +81,7 @@ pub(super) fn has_failed(condition: &Condition) -> bool {
 
 /// Our record, from its annotation.
 fn state_seen(annotation: Option<&str>) -> StateSeen {
-    let Some(text) = annotation else {
-        return StateSeen::Absent;
-    };
-    // The version comes first: a newer record may have another form altogether.
-    let version = serde_json::from_str::<serde_json::Value>(text)
-        .ok()
-        .and_then(|json| json.get("version")?.as_u64());
-    match version {
-        Some(version) if version > u64::from(STATE_VERSION) => StateSeen::Unreadable(format!(
-            "it was written by a newer version of this tool (record version {version}, known up to {STATE_VERSION})"
-        )),
-        _ => match serde_json::from_str::<StateRecord>(text) {
-            Ok(record) => StateSeen::Known(record),
-            Err(error) => StateSeen::Unreadable(error.to_string()),
-        },
-    }
+    annotation.map_or(StateSeen::Absent, StateRecord::parse)
 }
 
 /// A revision as it is now; `None` for one whose name is not ours to read.
@@ -128,7 +112,7 @@ pub fn revision_seen(revision: &Revision) -> Option<RevisionSeen> {
         readiness: readiness(conditions),
         record: annotations
             .get(RELEASE_ANNOTATION)
-            .and_then(|text| record(text, &name)),
+            .and_then(|text| RevisionRecord::parse(text, &name)),
         created_at: timestamp(create_time),
         name,
     })
@@ -147,14 +131,6 @@ fn readiness(conditions: &[Condition]) -> Readiness {
                 Readiness::Failed(one.message.clone())
             }),
     }
-}
-
-/// What the revision says about itself; counts only where it names this revision, for other tools
-/// copy annotations into revisions that they make.
-fn record(text: &str, name: &RevisionName) -> Option<RevisionRecord> {
-    serde_json::from_str::<RevisionRecord>(text)
-        .ok()
-        .filter(|record| record.revision == *name)
 }
 
 /// RFC 3339 → seconds; 0 for what is no time.

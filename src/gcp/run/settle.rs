@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use cloud_api::rpc::{Operation, OperationError};
 use cloud_api::run::Service;
 use delivery::diagnostic::{Code, Diagnostic};
+use delivery::snapshot::Readiness;
 use delivery::target::Target;
 
 use super::change::{Pending, WriteError};
@@ -67,26 +68,52 @@ pub(super) async fn settle(
         };
         let message = ended.as_ref().map(|error| error.message.as_str());
         match judge(&service, pending, message) {
-            Standing::InEffect => return Ok(service),
+            Standing::InEffect => match expected(reader, target, pending).await? {
+                Readiness::Ready => return Ok(service),
+                Readiness::Failed(text) => return Err(WriteError::NotReady(text)),
+                Readiness::Pending => {}
+            },
             Standing::Foreign => return Err(WriteError::Conflict),
             Standing::Failed(text) => return Err(failed(pending, ended, text)),
-            Standing::Waiting if started.elapsed() < LONGEST_WAIT => pause.rest().await,
-            Standing::Waiting => {
-                return Err(WriteError::Unknown(Box::new(
-                    Diagnostic::error(Code::CloudFailed, "the change did not come into effect")
-                        .cause(format!(
-                            "Cloud Run still reports it as under way after {} s",
-                            started.elapsed().as_secs()
-                        ))
-                        .help("look at the service in the console, then run again"),
-                )));
-            }
+            Standing::Waiting => {}
         }
+        if started.elapsed() >= LONGEST_WAIT {
+            return Err(WriteError::Unknown(Box::new(
+                Diagnostic::error(Code::CloudFailed, "the change did not come into effect")
+                    .cause(format!(
+                        "Cloud Run still reports it as under way after {} s",
+                        started.elapsed().as_secs()
+                    ))
+                    .help("look at the service in the console, then run again"),
+            )));
+        }
+        pause.rest().await;
     }
 }
 
+/// How the revision stands that must be ready; ready where there is none.
+async fn expected(
+    reader: &RunReader,
+    target: &Target,
+    pending: &Pending,
+) -> Result<Readiness, WriteError> {
+    let Some(name) = &pending.expects else {
+        return Ok(Readiness::Ready);
+    };
+    let read = reader.revision(target, name).await.map_err(|error| {
+        WriteError::Unknown(Box::new(
+            error.into_diagnostic(&format!("read the revision `{name}`")),
+        ))
+    })?;
+    let seen = read.as_ref().and_then(super::seen::revision_seen);
+    Ok(seen.map_or_else(
+        || Readiness::Failed(format!("the revision `{name}` does not exist any more")),
+        |seen| seen.readiness,
+    ))
+}
+
 fn failed(pending: &Pending, ended: Option<OperationError>, text: String) -> WriteError {
-    if pending.revision.is_some() {
+    if pending.revision.is_some() || pending.expects.is_some() {
         return WriteError::NotReady(text);
     }
     let error = ended.unwrap_or(OperationError {

@@ -57,14 +57,15 @@ impl RunWriter {
     ///
     /// # Errors
     /// [`WriteError::Conflict`] when it is no longer the one with this etag.
-    pub async fn begin(&mut self, etag: Option<&str>) -> Result<(), WriteError> {
+    pub async fn begin(&mut self, etag: Option<&str>) -> Result<Option<Live>, WriteError> {
         let read = self.reader.service(&self.target).await;
         let service = read.map_err(|error| failed(error, &self.doing("read")))?;
         if service.as_ref().map(|one| one.etag.as_str()) != etag {
             return Err(WriteError::Conflict);
         }
+        let live = service.as_ref().map(seen::live).transpose();
         self.service = service;
-        Ok(())
+        live.map_err(|problem| WriteError::Failed(Box::new(problem)))
     }
 
     /// Reads the service anew; its etag guards the next write. For the way back only: whoever calls
@@ -104,6 +105,7 @@ impl RunWriter {
         let mut pending = Pending {
             record,
             revision: change.revision.map(|one| one.record.revision.clone()),
+            expects: change.expects.cloned(),
             traffic: change.traffic.cloned(),
             ..Pending::default()
         };

@@ -30,6 +30,7 @@ pub fn routes() -> Router<Arc<World>> {
         )
         .route("/_emulator/requests", get(requests).delete(clear_requests))
         .route("/_emulator/tokens", post(setup::token))
+        .route("/_emulator/secrets/{project}/{name}", put(setup::secret))
         .route("/_emulator/service-accounts", post(setup::service_account))
         .route(
             "/_emulator/workload-identity-providers",
@@ -80,7 +81,8 @@ async fn health(State(world): State<Arc<World>>) -> Json<Value> {
 }
 
 /// Forgets what was pushed, registered and set up, faults, requests and the clock's offset. Keys
-/// and tokens stay, so that who holds a token can go on.
+/// and tokens stay, so that who holds a token can go on; services stay and are deleted through
+/// their own API.
 async fn reset(State(world): State<Arc<World>>) -> StatusCode {
     world.registry.clear();
     world.tokens.clear();

@@ -8,12 +8,13 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Page, Refusal, asker};
 use super::render::Render;
-use super::state::{Approval, Deployment, Repository, WorkflowRun};
+use super::state::{Approval, Deployment, DeploymentStatus, Repository, WorkflowRun};
 use crate::world::World;
 
 type Name = (String, String);
@@ -137,12 +138,24 @@ pub(super) async fn review(
     })?;
     let now = world.clock.now();
     world.github.write(&world, &owner, &name, |repository| {
+        let is_approved = review.state == "approved";
+        let state = if is_approved { "queued" } else { "failure" };
         let mut made = Vec::new();
         for environment in &names {
-            made.push(new_deployment(repository, id, environment, &asker, now));
+            made.push(new_deployment(
+                repository,
+                id,
+                environment,
+                (&asker, state),
+                now,
+            ));
         }
         if let Some(run) = repository.runs.get_mut(&id) {
             run.settings.waiting_for.retain(|it| !names.contains(it));
+            if !is_approved {
+                run.settings.status = Some("completed".to_owned());
+                run.settings.conclusion = Some("failure".to_owned());
+            }
             run.approvals.push(Approval {
                 environments: names.clone(),
                 state: review.state.clone(),
@@ -150,9 +163,7 @@ pub(super) async fn review(
                 comment: review.comment.clone(),
             });
         }
-        if review.state == "approved" {
-            repository.deployments.extend(made.iter().cloned());
-        }
+        repository.deployments.extend(made.iter().cloned());
         let render = Render {
             base: world.base_url(),
             repository,
@@ -190,19 +201,29 @@ fn reviewed(
     }
 }
 
-/// The deployment that a job with an environment makes by itself.
+/// The deployment that a job with an environment makes by itself, with its first status.
 fn new_deployment(
     repository: &mut Repository,
     run: u64,
     environment: &str,
-    creator: &str,
-    now: chrono::DateTime<chrono::Utc>,
+    (creator, state): (&str, &str),
+    now: DateTime<Utc>,
 ) -> Deployment {
     let settings = repository
         .runs
         .get(&run)
         .map(|it| it.settings.clone())
         .unwrap_or_default();
+    let status = DeploymentStatus {
+        id: repository.next_id(),
+        state: state.to_owned(),
+        creator: creator.to_owned(),
+        description: String::new(),
+        environment: environment.to_owned(),
+        environment_url: String::new(),
+        log_url: String::new(),
+        created: now,
+    };
     Deployment {
         id: repository.next_id(),
         sha: settings.head_sha.unwrap_or_default(),
@@ -215,6 +236,6 @@ fn new_deployment(
         is_production: environment == "production",
         creator: creator.to_owned(),
         created: now,
-        statuses: Vec::new(),
+        statuses: vec![status],
     }
 }

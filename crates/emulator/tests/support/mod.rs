@@ -5,9 +5,9 @@
     reason = "each test file uses a part of it"
 )]
 
-use std::sync::{Arc, Once};
+use std::sync::Once;
 
-use emulator::runtime::Runtime;
+use emulator::runtime::ScriptedRuntime;
 use emulator::{Config, Emulator};
 use serde_json::Value;
 
@@ -16,11 +16,6 @@ pub const PRIVATE_KEY: &str = include_str!("../keys/rsa-2048.pkcs8");
 /// Its public half, in PEM.
 pub const PUBLIC_KEY: &str = include_str!("../keys/rsa-2048.pub.pem");
 
-/// Runs no container: these tests deploy nothing.
-struct NoContainers;
-
-impl Runtime for NoContainers {}
-
 /// A running world and a client for it.
 pub struct Local {
     pub emulator: Emulator,
@@ -28,17 +23,20 @@ pub struct Local {
     pub base: String,
 }
 
-/// Starts a world on a free port.
+/// Starts a world on a free port that runs no container.
 pub async fn start() -> Local {
+    start_with(Config::loopback(ScriptedRuntime::new())).await
+}
+
+/// Starts a world.
+pub async fn start_with(config: Config) -> Local {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         rustls::crypto::ring::default_provider()
             .install_default()
             .expect("no provider is installed yet");
     });
-    let emulator = Emulator::start(Config::loopback(Arc::new(NoContainers)))
-        .await
-        .expect("the world starts");
+    let emulator = Emulator::start(config).await.expect("the world starts");
     let base = emulator.world().base_url();
     let http = reqwest::Client::builder()
         .no_proxy()

@@ -1,0 +1,180 @@
+//! Runs that died, strangers in between: what the next run does.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod world;
+
+use delivery::plan::{Action, Planned, Undo, Wanted};
+use delivery::snapshot::Readiness;
+use delivery::spec::Access;
+use delivery::target::Tier;
+use delivery::traffic::Destination;
+use world::{LEASE, World, by_run, ids, promote, release, spec};
+
+fn v(version: &str, number: u32) -> Wanted {
+    promote(release(version, number), spec(Access::Public))
+}
+
+#[test]
+fn a_run_that_died_anywhere_is_resumed_with_its_own_revision() {
+    for first_deploy in [true, false] {
+        for done in 1..=4 {
+            let mut world = World::empty(Tier::Preproduction);
+            if !first_deploy {
+                world.run(&v("0.9.0", 9));
+            }
+            let died = world.expect_plan(&by_run(v("1.0.0", 1), 5, 1));
+            for step in &died.steps[..done] {
+                world.apply(&step.action);
+            }
+            let resumed = world.run(&by_run(v("1.0.0", 1), 5, 2));
+            assert_eq!(
+                resumed.revision, died.revision,
+                "after {done} steps: {resumed:#?}"
+            );
+            assert_eq!(world.serves(), [(died.revision.to_string(), 100)]);
+            assert!(world.service().traffic.tags().is_empty());
+            assert_eq!(world.service().access, Access::Public);
+            assert!(world.state().intent.is_none());
+            assert!(matches!(
+                world.plan(&v("1.0.0", 1)),
+                Planned::UpToDate { .. }
+            ));
+        }
+    }
+}
+
+#[test]
+fn an_unconfirmed_shift_of_a_dead_run_is_undone_if_it_fails_its_tests() {
+    let mut world = World::empty(Tier::Preproduction);
+    let before = world.run(&v("0.9.0", 9)).revision;
+    let died = world.expect_plan(&v("1.0.0", 1));
+    for step in &died.steps[..3] {
+        world.apply(&step.action);
+    }
+    let mut other = world.clone();
+    let resumed = world.expect_plan(&v("1.0.0", 1));
+    assert_eq!(ids(&resumed), ["verify", "confirm", "record"]);
+    world.fail_at(&resumed, 0);
+    assert_eq!(world.serves(), [(before.to_string(), 100)]);
+    assert_eq!(world.state().rejected[0].revision, died.revision);
+    // Another release that fails goes back to the last confirmed one too.
+    other.later(LEASE);
+    let next = other.expect_plan(&by_run(v("1.1.0", 2), 7, 1));
+    other.fail_at(&next, 1);
+    assert_eq!(other.serves(), [(before.to_string(), 100)]);
+}
+
+#[test]
+fn a_dead_first_deploy_stays_closed_for_another_release() {
+    let mut world = World::empty(Tier::Preproduction);
+    let died = world.expect_plan(&v("1.0.0", 1));
+    world.apply(&died.steps[0].action);
+    world.later(LEASE);
+    let next = world.expect_plan(&by_run(v("1.1.0", 2), 7, 1));
+    let Action::DeployCandidate {
+        traffic, access, ..
+    } = &next.steps[0].action
+    else {
+        panic!("{next:?}");
+    };
+    assert_eq!(traffic.shares()[0].to, Destination::Latest);
+    assert_eq!(*access, Some(Access::Private));
+    assert!(matches!(next.steps[4].undo, Undo::KeepClosed { .. }));
+    world.run(&by_run(v("1.1.0", 2), 7, 1));
+    assert_eq!(world.serves(), [(next.revision.to_string(), 100)]);
+}
+
+#[test]
+fn a_revision_that_is_not_ready_yet_is_waited_for_and_a_failed_one_is_made_anew() {
+    let mut world = World::empty(Tier::Preproduction);
+    let before = world.run(&v("0.9.0", 9)).revision;
+    let died = world.expect_plan(&v("1.0.0", 1));
+    world.apply(&died.steps[0].action);
+    let service = world.service_mut();
+    service.revisions[0].readiness = Readiness::Pending;
+    service.latest_ready = Some(before);
+    let mut broken = world.clone();
+    let resumed = world.run(&v("1.0.0", 1));
+    assert_eq!(ids(&resumed)[0], "tag-revision");
+    assert_eq!(resumed.revision, died.revision);
+    broken.service_mut().revisions[0].readiness = Readiness::Failed("exit 1".to_owned());
+    let anew = broken.run(&v("1.0.0", 1));
+    assert_ne!(anew.revision, died.revision);
+    assert!(
+        broken.service().traffic.tags().is_empty(),
+        "the dead run's tag is gone too"
+    );
+}
+
+#[test]
+fn a_serving_revision_that_was_never_recorded_is_tested_and_recorded() {
+    let mut world = World::empty(Tier::Preproduction);
+    let plan = world.expect_plan(&v("1.0.0", 1));
+    // Interrupted: closed, nothing rejected, no intent.
+    world.apply(&plan.steps[0].action);
+    let Undo::KeepClosed { state, .. } = &plan.steps[0].undo else {
+        panic!("{plan:?}");
+    };
+    world.undo(
+        &Undo::KeepClosed {
+            state: state.clone(),
+            rejects: None,
+        },
+        "interrupted",
+    );
+    let next = world.run(&v("1.0.0", 1));
+    assert_eq!(ids(&next), ["verify", "shift-traffic", "confirm", "record"]);
+    assert_eq!(next.revision, plan.revision);
+    assert_eq!(world.service().access, Access::Public);
+}
+
+#[test]
+fn only_a_change_of_access_tests_and_opens() {
+    let mut world = World::empty(Tier::Preproduction);
+    let closed = promote(release("1.0.0", 1), spec(Access::Private));
+    world.run(&closed);
+    assert_eq!(world.service().access, Access::Private);
+    let plan = world.expect_plan(&v("1.0.0", 1));
+    assert_eq!(ids(&plan), ["verify", "shift-traffic", "confirm", "record"]);
+    let mut failed = world.clone();
+    failed.fail_at(&plan, 2);
+    assert_eq!(failed.service().access, Access::Private);
+    world.run(&v("1.0.0", 1));
+    assert_eq!(world.service().access, Access::Public);
+    world.run(&closed);
+    assert_eq!(world.service().access, Access::Private);
+}
+
+#[test]
+fn a_stranger_who_moved_traffic_is_not_undone_but_built_upon() {
+    let mut world = World::empty(Tier::Preproduction);
+    let first = world.run(&v("1.0.0", 1)).revision;
+    world.foreign_deploy("api-00002-xyz");
+    world.foreign_traffic(&[(first.as_str(), 90), ("LATEST", 10)]);
+    world.foreign_tag("blue", Some(&first));
+    let plan = world.expect_plan(&v("1.1.0", 2));
+    let split = [("api-00002-xyz".to_owned(), 10), (first.to_string(), 90)];
+    for index in 0..plan.steps.len() {
+        let mut failed = world.clone();
+        failed.fail_at(&plan, index);
+        assert_eq!(failed.serves(), split, "failed at step {}", index + 1);
+        assert_eq!(failed.service().traffic.tags().len(), 1);
+    }
+    world.run(&v("1.1.0", 2));
+    assert_eq!(world.serves(), [(plan.revision.to_string(), 100)]);
+    assert_eq!(world.service().traffic.tags()[0].name.as_str(), "blue");
+}
+
+#[test]
+fn the_same_again_after_a_stranger_moved_away_takes_up_the_revision() {
+    let mut world = World::empty(Tier::Preproduction);
+    let first = world.run(&v("1.0.0", 1)).revision;
+    world.foreign_deploy("api-00002-xyz");
+    world.foreign_traffic(&[("LATEST", 100)]);
+    let plan = world.run(&v("1.0.0", 1));
+    assert_eq!(ids(&plan)[0], "tag-revision");
+    assert_eq!(plan.revision, first);
+    assert_eq!(world.service().revisions.len(), 2);
+    assert_eq!(world.serves(), [(first.to_string(), 100)]);
+}

@@ -1,0 +1,221 @@
+//! Moving traffic back.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod world;
+
+use delivery::diagnostic::Code;
+use delivery::name::RevisionName;
+use delivery::plan::{Action, Planned, Wanted};
+use delivery::snapshot::Readiness;
+use delivery::spec::Access;
+use delivery::stage::RollbackTo;
+use delivery::state::Rejection;
+use delivery::target::Tier;
+use world::{World, by_run, ids, promote, release, rollback, spec};
+
+const STEPS: [&str; 5] = [
+    "tag-revision",
+    "verify",
+    "shift-traffic",
+    "confirm",
+    "record",
+];
+
+fn v(version: &str, number: u32) -> Wanted {
+    promote(release(version, number), spec(Access::Public))
+}
+
+/// The revisions of 1.0.0, 1.1.0 and 1.2.0, the last of which serves.
+fn three() -> (World, [RevisionName; 3]) {
+    let mut world = World::empty(Tier::Production);
+    let names = [0, 1, 2].map(|minor| world.run(&v(&format!("1.{minor}.0"), minor)).revision);
+    (world, names)
+}
+
+fn blocked(world: &World, to: RollbackTo) -> delivery::diagnostic::Diagnostic {
+    match world.plan(&rollback(to)) {
+        Planned::Blocked(mut blocks) => blocks.remove(0),
+        other => panic!("not blocked: {other:#?}"),
+    }
+}
+
+#[test]
+fn previous_is_the_last_healthy_one_and_twice_goes_on_to_the_one_before() {
+    let (mut world, [first, second, third]) = three();
+    let plan = world.run(&rollback(RollbackTo::Previous));
+    assert_eq!(ids(&plan), STEPS);
+    assert_eq!(world.serves(), [(second.to_string(), 100)]);
+    assert_eq!(
+        world.service().access,
+        Access::Public,
+        "access is left as it was"
+    );
+    let rejected = &world.state().rejected[0];
+    assert_eq!(
+        (&rejected.revision, rejected.kind),
+        (&third, Rejection::RolledBack)
+    );
+    let again = world.plan(&rollback(RollbackTo::Previous));
+    assert!(
+        matches!(again, Planned::UpToDate { .. }),
+        "told once: {again:?}"
+    );
+    world.run(&by_run(rollback(RollbackTo::Previous), 101, 1));
+    assert_eq!(world.serves(), [(first.to_string(), 100)]);
+    let Planned::Blocked(blocks) = world.plan(&by_run(rollback(RollbackTo::Previous), 102, 1))
+    else {
+        panic!("there is nothing before it");
+    };
+    assert_eq!(blocks[0].code, Code::NoRollbackTarget);
+}
+
+#[test]
+fn a_rollback_that_died_anywhere_is_resumed_and_goes_no_further() {
+    for done in 1..=4 {
+        let (mut world, [_, second, third]) = three();
+        let died = world.expect_plan(&by_run(rollback(RollbackTo::Previous), 7, 1));
+        for step in &died.steps[..done] {
+            world.apply(&step.action);
+        }
+        let again = by_run(rollback(RollbackTo::Previous), 7, 2);
+        world.run(&again);
+        let serves = [(second.to_string(), 100)];
+        assert_eq!(world.serves(), serves, "after {done} steps");
+        assert!(world.service().traffic.tags().is_empty());
+        assert_eq!(world.state().rejected[0].revision, third);
+        assert!(matches!(world.plan(&again), Planned::UpToDate { .. }));
+    }
+}
+
+#[test]
+fn a_rollback_is_tested_before_it_gets_traffic_and_a_failure_changes_nothing() {
+    let (mut world, [_, second, third]) = three();
+    let before = world.state();
+    let plan = world.expect_plan(&rollback(RollbackTo::Previous));
+    world.fail_at(&plan, 1);
+    assert_eq!(world.serves(), [(third.to_string(), 100)]);
+    assert!(world.service().traffic.tags().is_empty());
+    assert_eq!(
+        world.state(),
+        before,
+        "`{second}` stays healthy: the tests may be newer than it"
+    );
+}
+
+#[test]
+fn a_version_and_a_revision_can_be_named() {
+    let (mut world, [first, second, _]) = three();
+    world.run(&rollback(RollbackTo::Version("1.0.0".parse().unwrap())));
+    assert_eq!(world.serves(), [(first.to_string(), 100)]);
+    world.run(&rollback(RollbackTo::Revision(second.clone())));
+    assert_eq!(world.serves(), [(second.to_string(), 100)]);
+    let again = world.plan(&rollback(RollbackTo::Revision(second)));
+    assert!(matches!(again, Planned::UpToDate { .. }), "{again:?}");
+}
+
+#[test]
+fn a_rejected_revision_can_be_named_with_a_warning() {
+    let (mut world, [_, _, third]) = three();
+    world.run(&rollback(RollbackTo::Previous));
+    let plan = world.run(&rollback(RollbackTo::Revision(third.clone())));
+    assert!(
+        plan.warnings[0].title.contains("was rolled back"),
+        "{plan:?}"
+    );
+    assert_eq!(world.serves(), [(third.to_string(), 100)]);
+    assert!(matches!(
+        world.plan(&v("1.2.0", 2)),
+        Planned::UpToDate { .. }
+    ));
+}
+
+#[test]
+fn a_foreign_revision_can_be_named_and_has_no_commit() {
+    let mut world = World::foreign(Tier::Production, Access::Private);
+    world.run(&promote(release("1.0.0", 1), spec(Access::Private)));
+    let foreign = RevisionName::parse("api-00001-abc").unwrap();
+    let plan = world.run(&rollback(RollbackTo::Revision(foreign.clone())));
+    let commits = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::Verify { commit, .. } | Action::Confirm { commit, .. } => Some(commit),
+        _ => None,
+    });
+    assert!(commits.clone().count() == 2 && commits.clone().all(Option::is_none));
+    assert!(
+        plan.warnings
+            .iter()
+            .any(|w| w.title.contains("commit is not known"))
+    );
+    assert_eq!(world.serves(), [(foreign.to_string(), 100)]);
+    assert!(
+        world.state().healthy.is_empty(),
+        "1.0.0 was rolled back, the other is not ours"
+    );
+    let again = world.plan(&rollback(RollbackTo::Revision(foreign)));
+    assert!(matches!(again, Planned::UpToDate { .. }), "{again:?}");
+}
+
+#[test]
+fn deleted_and_broken_targets_are_passed_over_or_refused() {
+    let (mut world, [first, second, third]) = three();
+    let readiness = Readiness::Failed("image was deleted".to_owned());
+    for seen in &mut world.service_mut().revisions {
+        if seen.name == second {
+            seen.readiness = readiness.clone();
+        }
+    }
+    let unfit = blocked(&world, RollbackTo::Revision(second.clone()));
+    assert_eq!(unfit.code, Code::RollbackTargetUnfit);
+    assert_eq!(unfit.cause, ["image was deleted"]);
+    let same = blocked(&world, RollbackTo::Version("1.1.0".parse().unwrap()));
+    assert_eq!(same.code, Code::RollbackTargetUnfit);
+    let plan = world.expect_plan(&rollback(RollbackTo::Previous));
+    assert_eq!(
+        plan.revision, first,
+        "`previous` passes over what cannot serve"
+    );
+    world
+        .service_mut()
+        .revisions
+        .retain(|seen| seen.name != first);
+    let none = blocked(&world, RollbackTo::Previous);
+    assert_eq!(none.code, Code::NoRollbackTarget);
+    assert_eq!(none.cause.len(), 2, "{none:?}");
+    assert!(none.help[0].contains(third.as_str()), "{none:?}");
+    let typo = RevisionName::parse(format!("{third}x")).unwrap();
+    let missing = blocked(&world, RollbackTo::Revision(typo));
+    assert_eq!(missing.code, Code::RollbackTargetUnfit);
+    assert!(
+        missing.help[0].contains(&format!("did you mean `{third}`?")),
+        "{missing:?}"
+    );
+}
+
+#[test]
+fn a_configuration_can_be_rolled_back_without_rejecting_its_digest() {
+    let mut world = World::empty(Tier::Production);
+    let good = world.run(&v("1.0.0", 1)).revision;
+    let mut changed = spec(Access::Public);
+    changed.memory = Some("128Mi".to_owned());
+    let bad = promote(release("1.0.0", 1), changed);
+    world.run(&bad);
+    world.run(&rollback(RollbackTo::Previous));
+    assert_eq!(world.serves(), [(good.to_string(), 100)]);
+    assert!(matches!(
+        world.plan(&v("1.0.0", 1)),
+        Planned::UpToDate { .. }
+    ));
+    let Planned::Blocked(blocks) = world.plan(&bad) else {
+        panic!("the configuration comes back");
+    };
+    assert_eq!(blocks[0].code, Code::DigestRejected);
+}
+
+#[test]
+fn there_is_nothing_to_roll_back_in_a_service_that_does_not_exist() {
+    let world = World::empty(Tier::Production);
+    assert_eq!(
+        blocked(&world, RollbackTo::Previous).code,
+        Code::NoRollbackTarget
+    );
+}

@@ -1,0 +1,123 @@
+//! The service answers as the new release.
+
+use std::time::Duration;
+
+use delivery::name::RevisionName;
+use delivery::plan::Address;
+use delivery::plan::render::serving_in_words;
+use delivery::release::Commit;
+use delivery::snapshot::Serving;
+use tokio::time::Instant;
+
+use super::Execution;
+use super::failure::Failure;
+use super::seam::Identity;
+use super::step::{Place, tick};
+
+/// Answers in a row that must come from the commit: one alone may be luck while the split changes.
+const ANSWERS: u32 = 3;
+/// First and longest pause between two looks.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+impl Execution<'_> {
+    /// `trafficStatuses` shows everything on the revision, and consecutive answers through the
+    /// service's address come from the commit.
+    pub(super) async fn confirm(
+        &mut self,
+        revision: &RevisionName,
+        commit: Option<&Commit>,
+    ) -> Result<String, Failure> {
+        let place = self.place(&Address::Service).await?;
+        let until = Instant::now() + self.guard.confirm_grace;
+        let mut seen = Vec::new();
+        let looking = self.look(&place, revision, commit, until, &mut seen);
+        let confirmed = tokio::select! {
+            biased;
+            stop = self.guard.stopped() => return Err(Failure::Stopped(stop)),
+            confirmed = looking => confirmed,
+            never = tick(self.sink, "confirm") => match never {},
+        };
+        if !confirmed {
+            return Err(Failure::NotConfirmed {
+                seen,
+                seconds: self.guard.confirm_grace.as_secs(),
+            });
+        }
+        Ok(match commit {
+            Some(commit) => format!(
+                "{ANSWERS} answers in a row from commit {} at {}",
+                commit.short(),
+                place.url
+            ),
+            None => format!("`{revision}` serves 100 % at {}", place.url),
+        })
+    }
+
+    /// Looks until it is so; false when `until` has passed, with what was seen last.
+    async fn look(
+        &self,
+        place: &Place,
+        revision: &RevisionName,
+        commit: Option<&Commit>,
+        until: Instant,
+        seen: &mut Vec<String>,
+    ) -> bool {
+        let mut pause = PAUSES.0;
+        let mut serves = false;
+        let mut answers = 0;
+        loop {
+            if !serves {
+                let traffic = match self.cloud.read().await {
+                    Ok(Some(live)) => {
+                        serves = serves_alone(&live.serving, revision);
+                        serving_in_words(&live.serving)
+                    }
+                    Ok(None) => "the service is gone".to_owned(),
+                    Err(problem) => problem.title,
+                };
+                *seen = vec![format!("traffic: {traffic}")];
+            }
+            if serves {
+                let Some(commit) = commit else {
+                    return true;
+                };
+                let identity = self
+                    .verifier
+                    .identity(&place.url, place.audience.as_deref());
+                let identity = identity.await;
+                seen.truncate(1);
+                seen.push(answer_in_words(identity.as_ref()));
+                if identity.is_some_and(|one| one.commit == commit.as_str()) {
+                    answers += 1;
+                    if answers >= ANSWERS {
+                        return true;
+                    }
+                    // It answers as it should: the next look needs no pause.
+                    pause = PAUSES.0;
+                    continue;
+                }
+                answers = 0;
+            }
+            if Instant::now() + pause > until {
+                return false;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 3 / 2).min(PAUSES.1);
+        }
+    }
+}
+
+fn serves_alone(serving: &[Serving], revision: &RevisionName) -> bool {
+    let own = serving.iter().filter(|entry| entry.revision == *revision);
+    own.map(|entry| entry.percent).sum::<u32>() == 100
+}
+
+fn answer_in_words(identity: Option<&Identity>) -> String {
+    match identity {
+        Some(Identity { commit, version }) => format!(
+            "last answer through the service's address: commit {commit}, version {}",
+            version.as_deref().unwrap_or("not told")
+        ),
+        None => "last answer through the service's address: none that tells its commit".to_owned(),
+    }
+}

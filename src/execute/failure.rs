@@ -1,0 +1,171 @@
+//! What went wrong, as a diagnostic.
+
+use std::time::Duration;
+
+use delivery::diagnostic::{Code, Diagnostic};
+use delivery::plan::render::place;
+
+use super::{Execution, Stop};
+use crate::gcp::advice;
+
+/// Lines of the container's log that are shown.
+const LOG_LINES: u32 = 20;
+/// Looks for them: the log service takes a moment to have them.
+const LOG_TRIES: u32 = 4;
+/// Pause between two looks.
+const LOG_PAUSE: Duration = Duration::from_millis(500);
+/// Longest time for all of it.
+const LOG_TIME: Duration = Duration::from_secs(8);
+
+/// What ends an execution early.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Somebody else changed the service.
+    Conflict,
+    /// A signal, or the deadline.
+    Stopped(Stop),
+    /// The revision did not become ready, with Cloud Run's text.
+    NotReady { text: String, seconds: u64 },
+    /// The API tests failed; one line a case.
+    TestsFailed(Vec<String>),
+    /// The API tests could not be decided.
+    TestsInconclusive(Vec<String>),
+    /// The service did not answer as the new release in time, with what was seen last.
+    NotConfirmed { seen: Vec<String>, seconds: u64 },
+    /// Anything else.
+    Problem(Box<Diagnostic>),
+}
+
+impl Failure {
+    /// Why the release is to be marked as failed; `None` when it is not to blame.
+    pub(super) fn rejection(&self) -> Option<String> {
+        match self {
+            Self::NotReady { text, .. } => Some(format!("not ready: {text}")),
+            Self::TestsFailed(lines) => Some(format!("tests failed: {}", lines.join("; "))),
+            Self::NotConfirmed { seen, .. } => Some(format!("not confirmed: {}", seen.join("; "))),
+            Self::Conflict | Self::Stopped(_) | Self::TestsInconclusive(_) | Self::Problem(_) => {
+                None
+            }
+        }
+    }
+}
+
+impl Execution<'_> {
+    /// The failure of step `index`, ready to be shown.
+    pub(super) async fn diagnostic(&self, index: usize, failure: Failure) -> Diagnostic {
+        let revision = &self.plan.revision;
+        let total = self.plan.steps.len();
+        let id = self
+            .plan
+            .steps
+            .get(index)
+            .map_or("begin", |step| step.action.id());
+        let at = format!(
+            "step {}/{total} {id} · {}",
+            index + 1,
+            place(&self.plan.target)
+        );
+        let diagnostic = match failure {
+            Failure::Conflict => Diagnostic::error(
+                Code::ServiceBusy,
+                "somebody else changed the service during this run",
+            ),
+            Failure::Stopped(stop) => stopped(stop, id),
+            Failure::NotReady { text, seconds } => self.not_ready(&text, seconds).await,
+            Failure::TestsFailed(lines) => lines
+                .into_iter()
+                .fold(
+                    Diagnostic::error(
+                        Code::TestsFailed,
+                        format!("the API tests failed against `{revision}`"),
+                    ),
+                    Diagnostic::cause,
+                )
+                .help("mend the release, or the expectation in the test file, and push again"),
+            Failure::TestsInconclusive(lines) => lines
+                .into_iter()
+                .fold(
+                    Diagnostic::error(
+                        Code::TestsInconclusive,
+                        format!("the API tests against `{revision}` could not be decided"),
+                    ),
+                    Diagnostic::cause,
+                )
+                .help("run again; if it stays, check that the service can be reached from here and that the caller has roles/run.invoker"),
+            Failure::NotConfirmed { seen, seconds } => seen
+                .into_iter()
+                .fold(
+                    Diagnostic::error(
+                        Code::NotConfirmed,
+                        format!("the service did not answer as `{revision}` within {seconds} s"),
+                    ),
+                    Diagnostic::cause,
+                )
+                .help("check what stands before the service (load balancer, cache) and that `/version` tells ML_DEPLOY_COMMIT"),
+            Failure::Problem(problem) => *problem,
+        };
+        if diagnostic.at.is_some() {
+            return diagnostic;
+        }
+        diagnostic.at(at)
+    }
+
+    async fn not_ready(&self, text: &str, seconds: u64) -> Diagnostic {
+        let revision = &self.plan.revision;
+        let mut diagnostic = Diagnostic::error(
+            Code::CandidateNotReady,
+            format!("candidate `{revision}` did not become ready"),
+        )
+        .cause(format!(
+            "Cloud Run reports after {seconds} s: {}",
+            text.trim()
+        ));
+        diagnostic.help.extend(advice::for_text(text));
+        if diagnostic.help.is_empty() {
+            diagnostic = diagnostic.help("read the revision's log and Cloud Run's text above");
+        }
+        match tokio::time::timeout(LOG_TIME, self.last_lines()).await {
+            Ok(Ok(lines)) => diagnostic.logs(lines),
+            Ok(Err(problem)) => diagnostic.cause(problem.title).help(
+                "grant roles/logging.viewer to the deploying identity to see the container's last lines here",
+            ),
+            Err(_) => diagnostic,
+        }
+    }
+
+    async fn last_lines(&self) -> Result<Vec<String>, Diagnostic> {
+        let mut lines = Vec::new();
+        for attempt in 0..LOG_TRIES {
+            if attempt > 0 {
+                tokio::select! {
+                    biased;
+                    () = self.guard.cancelled.cancelled() => break,
+                    () = tokio::time::sleep(LOG_PAUSE) => {}
+                }
+            }
+            let revision = &self.plan.revision;
+            lines = self.cloud.log_lines(revision, LOG_LINES).await?;
+            if !lines.is_empty() {
+                break;
+            }
+        }
+        Ok(lines)
+    }
+}
+
+fn stopped(stop: Stop, step: &str) -> Diagnostic {
+    match stop {
+        Stop::Cancelled => Diagnostic::error(
+            Code::Interrupted,
+            format!("the run was interrupted during `{step}`"),
+        )
+        .help("run again: it goes on from what it finds"),
+        Stop::Deadline => Diagnostic::error(
+            Code::DeadlinePassed,
+            format!("the deadline passed during `{step}`"),
+        )
+        .help(
+            "run again: it goes on from what it finds; or give it more time with input `deadline`",
+        ),
+    }
+}

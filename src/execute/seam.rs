@@ -1,0 +1,96 @@
+//! What a plan is walked over.
+
+use async_trait::async_trait;
+use delivery::diagnostic::Diagnostic;
+use delivery::name::RevisionName;
+use delivery::release::Commit;
+use delivery::verdict::Evidence;
+
+use crate::gcp::logging;
+use crate::gcp::run::{Change, Live, Pending, RunWriter, WriteError};
+
+/// Writes to one service, each write guarded by the etag of the one before.
+#[async_trait]
+pub trait CloudWriter: Send + Sync {
+    /// Reads the service that the first write builds on; it must still have this etag (`None`: not
+    /// exist).
+    async fn begin(&mut self, etag: Option<&str>) -> Result<Option<Live>, WriteError>;
+
+    /// Sends a write. When it returns well, the write is accepted, not in effect. It must be let
+    /// run to its end, or the service be reloaded before the next write.
+    async fn send(&mut self, change: &Change<'_>) -> Result<Pending, WriteError>;
+
+    /// Waits until the write is in effect. May be dropped at any time.
+    async fn settle(&mut self, pending: &Pending) -> Result<Live, WriteError>;
+
+    /// Reads the service anew; its etag guards the next write. For the way back only.
+    async fn reload(&mut self) -> Result<Option<Live>, Diagnostic>;
+
+    /// Reads the service; the next write is guarded as before.
+    async fn read(&self) -> Result<Option<Live>, Diagnostic>;
+
+    /// The last lines that the revision wrote, oldest first.
+    async fn log_lines(
+        &self,
+        revision: &RevisionName,
+        count: u32,
+    ) -> Result<Vec<String>, Diagnostic>;
+}
+
+/// What a deployed container says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The commit.
+    pub commit: String,
+    /// The version, if it tells one.
+    pub version: Option<String>,
+}
+
+/// Tests an address. The audience is that of the ID token; `None` when no token is needed.
+#[async_trait]
+pub trait Verifier: Send + Sync {
+    /// Runs the API tests, after waiting for the commit to answer (where there is one).
+    async fn verify(
+        &self,
+        base_url: &str,
+        audience: Option<&str>,
+        commit: Option<&Commit>,
+    ) -> Evidence;
+
+    /// Asks once what answers; `None` when nothing does, or it does not tell.
+    async fn identity(&self, base_url: &str, audience: Option<&str>) -> Option<Identity>;
+}
+
+#[async_trait]
+impl CloudWriter for RunWriter {
+    async fn begin(&mut self, etag: Option<&str>) -> Result<Option<Live>, WriteError> {
+        Self::begin(self, etag).await
+    }
+
+    async fn send(&mut self, change: &Change<'_>) -> Result<Pending, WriteError> {
+        Self::send(self, change).await
+    }
+
+    async fn settle(&mut self, pending: &Pending) -> Result<Live, WriteError> {
+        Self::settle(self, pending).await
+    }
+
+    async fn reload(&mut self) -> Result<Option<Live>, Diagnostic> {
+        Self::reload(self).await
+    }
+
+    async fn read(&self) -> Result<Option<Live>, Diagnostic> {
+        Self::read(self).await
+    }
+
+    async fn log_lines(
+        &self,
+        revision: &RevisionName,
+        count: u32,
+    ) -> Result<Vec<String>, Diagnostic> {
+        let api = self.reader().api();
+        let lines = logging::last_lines(api, self.target(), Some(revision), count).await;
+        let lines = lines.map_err(|error| error.into_diagnostic("read the container's log"))?;
+        Ok(lines.into_iter().map(|line| line.text).collect())
+    }
+}

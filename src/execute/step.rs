@@ -1,0 +1,318 @@
+//! One step.
+
+use std::time::Duration;
+
+use delivery::diagnostic::{Code, Diagnostic};
+use delivery::event::{Event, EventSink, Unit};
+use delivery::name::{RevisionName, TagName};
+use delivery::plan::render::serving_in_words;
+use delivery::plan::{Action, Address, NewRevision, Step};
+use delivery::release::Commit;
+use delivery::spec::Access;
+use delivery::state::StateRecord;
+use delivery::traffic::{Destination, TrafficSplit};
+use delivery::verdict::{CaseEnd, Verdict, judge};
+use tokio::time::Instant;
+
+use super::Execution;
+use super::failure::Failure;
+use crate::gcp::run::{Change, Live, WriteError};
+
+/// How long a write under way is waited for when the run must end: its outcome decides the way back.
+const SEND_GRACE: Duration = Duration::from_secs(2);
+/// How often long work says that it goes on.
+const PROGRESS: Duration = Duration::from_secs(10);
+/// How long an address may be missing after its tag is in effect.
+const ADDRESS_GRACE: Duration = Duration::from_secs(10);
+
+/// Where a check is sent to.
+pub(super) struct Place {
+    pub(super) url: String,
+    /// `None` when no ID token is needed.
+    pub(super) audience: Option<String>,
+}
+
+impl<'a> Execution<'a> {
+    /// Does the step; gives its result in one line.
+    pub(super) async fn step(&mut self, step: &'a Step) -> Result<String, Failure> {
+        match &step.action {
+            Action::CreateService { revision, state } => {
+                let change = Change {
+                    create: true,
+                    access: Some(Access::Private),
+                    ..new_revision(revision, None, state)
+                };
+                self.deploy(step, change, revision).await
+            }
+            Action::DeployCandidate {
+                revision,
+                traffic,
+                state,
+                access,
+            } => {
+                let change = Change {
+                    access: *access,
+                    ..new_revision(revision, Some(traffic), state)
+                };
+                self.deploy(step, change, revision).await
+            }
+            Action::TagRevision {
+                revision,
+                traffic,
+                state,
+                access,
+            } => {
+                let change = Change {
+                    expects: Some(revision),
+                    traffic: Some(traffic),
+                    access: *access,
+                    ..record_only(state)
+                };
+                let live = self.write(step, change, "tag").await?;
+                Ok(with_address(&live, revision))
+            }
+            Action::Verify {
+                revision: _,
+                address,
+                commit,
+            } => {
+                self.undo = &step.undo;
+                self.verify(address, commit.as_ref()).await
+            }
+            Action::ShiftTraffic {
+                revision: _,
+                traffic,
+                state,
+                access,
+            } => {
+                let change = Change {
+                    traffic: Some(traffic),
+                    access: *access,
+                    ..record_only(state)
+                };
+                let live = self.write(step, change, "traffic").await?;
+                Ok(serving_in_words(&live.serving))
+            }
+            Action::Confirm { revision, commit } => {
+                self.undo = &step.undo;
+                self.confirm(revision, commit.as_ref()).await
+            }
+            Action::Record { state } => {
+                self.write(step, record_only(state), "record").await?;
+                Ok(match state.healthy.first() {
+                    Some(newest) => format!("`{}` is recorded healthy", newest.revision),
+                    None => "recorded".to_owned(),
+                })
+            }
+        }
+    }
+
+    async fn deploy(
+        &mut self,
+        step: &'a Step,
+        change: Change<'a>,
+        revision: &NewRevision,
+    ) -> Result<String, Failure> {
+        let name = &revision.record.revision;
+        let live = self.write(step, change, name.as_str()).await?;
+        Ok(with_address(&live, name))
+    }
+
+    /// Sends the write, then waits until it is in effect.
+    async fn write(
+        &mut self,
+        step: &'a Step,
+        change: Change<'a>,
+        what: &str,
+    ) -> Result<Live, Failure> {
+        let started = Instant::now();
+        let failure = |error, started: Instant| match error {
+            WriteError::Conflict => Failure::Conflict,
+            WriteError::NotReady(text) => Failure::NotReady {
+                text,
+                seconds: started.elapsed().as_secs(),
+            },
+            WriteError::Failed(problem) | WriteError::Unknown(problem) => Failure::Problem(problem),
+        };
+        let (sent, stop) = {
+            let mut send = self.cloud.send(&change);
+            tokio::select! {
+                biased;
+                stop = self.guard.stopped() => {
+                    (tokio::time::timeout(SEND_GRACE, &mut send).await.ok(), Some(stop))
+                }
+                sent = &mut send => (Some(sent), None),
+            }
+        };
+        // Accepted, or perhaps accepted: from here on this step's own undo is the right one.
+        if !matches!(
+            sent,
+            Some(Err(WriteError::Failed(_) | WriteError::Conflict))
+        ) {
+            self.undo = &step.undo;
+            self.own_traffic.extend(written_traffic(&change));
+        }
+        if let Some(stop) = stop {
+            return Err(Failure::Stopped(stop));
+        }
+        let pending = match sent {
+            Some(Ok(pending)) => pending,
+            Some(Err(error)) => return Err(failure(error, started)),
+            None => return Err(Failure::Stopped(super::Stop::Cancelled)),
+        };
+        let settled = tokio::select! {
+            biased;
+            stop = self.guard.stopped() => return Err(Failure::Stopped(stop)),
+            settled = self.cloud.settle(&pending) => settled,
+            never = tick(self.sink, what) => match never {},
+        };
+        let live = settled.map_err(|error| failure(error, started))?;
+        self.live = Some(live.clone());
+        Ok(live)
+    }
+
+    async fn verify(
+        &mut self,
+        address: &Address,
+        commit: Option<&Commit>,
+    ) -> Result<String, Failure> {
+        let place = self.place(address).await?;
+        if let Address::Tag(_) = address {
+            self.tag_url = Some(place.url.clone());
+        }
+        let evidence = tokio::select! {
+            biased;
+            stop = self.guard.stopped() => return Err(Failure::Stopped(stop)),
+            evidence = self.verifier.verify(&place.url, place.audience.as_deref(), commit) => evidence,
+        };
+        let verdict = judge(std::slice::from_ref(&evidence));
+        let passed = evidence
+            .cases
+            .iter()
+            .filter(|case| case.end == CaseEnd::Passed)
+            .count();
+        let cases = evidence.cases.len();
+        self.evidence.push(evidence);
+        match verdict {
+            Verdict::Pass => Ok(format!("{passed} of {cases} cases passed at {}", place.url)),
+            Verdict::Fail(lines) => Err(Failure::TestsFailed(lines)),
+            Verdict::Inconclusive(lines) => Err(Failure::TestsInconclusive(lines)),
+        }
+    }
+
+    /// The address, as the cloud answered it. It may come a moment after the tag.
+    pub(super) async fn place(&mut self, address: &Address) -> Result<Place, Failure> {
+        let until = Instant::now() + ADDRESS_GRACE;
+        let mut pause = Duration::from_millis(100);
+        loop {
+            if let Some(place) = self.live.as_ref().and_then(|live| place_in(live, address)) {
+                return Ok(place);
+            }
+            if Instant::now() >= until {
+                let diagnostic = Diagnostic::error(
+                    Code::CloudFailed,
+                    format!("Cloud Run gives no address for {}", in_words(address)),
+                )
+                .help("check that the service's default URL is not disabled");
+                return Err(Failure::Problem(Box::new(diagnostic)));
+            }
+            tokio::select! {
+                biased;
+                stop = self.guard.stopped() => return Err(Failure::Stopped(stop)),
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(Duration::from_secs(1));
+            let read = self.cloud.read().await;
+            self.live = read.map_err(|problem| Failure::Problem(Box::new(problem)))?;
+        }
+    }
+}
+
+fn new_revision<'a>(
+    revision: &'a NewRevision,
+    traffic: Option<&'a TrafficSplit>,
+    state: &'a StateRecord,
+) -> Change<'a> {
+    Change {
+        revision: Some(revision),
+        traffic,
+        ..record_only(state)
+    }
+}
+
+/// A change of nothing but the record.
+pub(super) fn record_only(state: &StateRecord) -> Change<'_> {
+    Change {
+        create: false,
+        revision: None,
+        expects: None,
+        traffic: None,
+        state,
+        access: None,
+    }
+}
+
+/// The traffic that the service has after this change.
+fn written_traffic(change: &Change<'_>) -> Option<TrafficSplit> {
+    match change.traffic {
+        Some(split) => Some(split.clone()),
+        None if change.create => Some(TrafficSplit::all_to(Destination::Latest, Vec::new())),
+        None => None,
+    }
+}
+
+fn with_address(live: &Live, revision: &RevisionName) -> String {
+    let own = live
+        .serving
+        .iter()
+        .find(|entry| entry.revision == *revision && entry.uri.is_some());
+    let address = own
+        .and_then(|entry| entry.uri.as_ref())
+        .or(live.uri.as_ref());
+    match address {
+        Some(address) => format!("`{revision}` is ready at {address}"),
+        None => format!("`{revision}` is ready"),
+    }
+}
+
+fn place_in(live: &Live, address: &Address) -> Option<Place> {
+    let base = live.uri.clone()?;
+    let url = match address {
+        Address::Service => base.clone(),
+        Address::Tag(tag) => tag_uri(live, tag)?,
+    };
+    Some(Place {
+        url,
+        // Also for a tag's address the audience is the service's.
+        audience: (!live.invoker_check_off).then_some(base),
+    })
+}
+
+fn tag_uri(live: &Live, tag: &TagName) -> Option<String> {
+    let entry = live
+        .serving
+        .iter()
+        .find(|entry| entry.tag.as_ref() == Some(tag))?;
+    entry.uri.clone()
+}
+
+fn in_words(address: &Address) -> String {
+    match address {
+        Address::Service => "the service".to_owned(),
+        Address::Tag(tag) => format!("the tag `{tag}`"),
+    }
+}
+
+/// Says from time to time that work goes on. Never returns.
+pub(super) async fn tick(sink: &dyn EventSink, what: &str) -> std::convert::Infallible {
+    let started = Instant::now();
+    loop {
+        tokio::time::sleep(PROGRESS).await;
+        sink.emit(Event::Progress {
+            what: what.to_owned(),
+            done: started.elapsed().as_secs(),
+            total: None,
+            unit: Unit::Seconds,
+        });
+    }
+}

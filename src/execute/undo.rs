@@ -1,0 +1,298 @@
+//! The way back: what served before the plan serves again.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use delivery::diagnostic::{Code, Diagnostic};
+use delivery::plan::render::{place, serving_in_words, traffic as traffic_in_words};
+use delivery::plan::{Action, Undo};
+use delivery::snapshot::StateSeen;
+use delivery::spec::Access;
+use delivery::state::{RunRef, StateRecord, Timestamp};
+use delivery::target::Target;
+use delivery::traffic::{Destination, TrafficSplit};
+
+use super::step::record_only;
+use super::{Execution, Guard};
+use crate::gcp::run::{Change, Live, WriteError};
+
+/// Time for the way back when nobody hurries.
+const TIME: Duration = Duration::from_secs(120);
+/// Time for it after a signal: a GitHub runner kills 10 s after its first signal, up to 2 s of which
+/// a write under way may have taken.
+const TIME_AFTER_SIGNAL: Duration = Duration::from_millis(4_500);
+/// Tries, as somebody else may write at the same time.
+const TRIES: u32 = 4;
+
+/// What the way back writes.
+struct Back<'a> {
+    traffic: Option<&'a TrafficSplit>,
+    state: StateRecord,
+    access: Option<Access>,
+}
+
+impl Execution<'_> {
+    /// Goes back; gives what serves now, in words. `reason` marks the release as failed.
+    ///
+    /// # Errors
+    /// [`Code::UndoFailed`] with the command that does it by hand.
+    pub(super) async fn undo(&mut self, reason: Option<&str>) -> Result<String, Box<Diagnostic>> {
+        let run = self.run_ref();
+        let now = Timestamp(chrono::Utc::now().timestamp());
+        let rejected = |state: &StateRecord, rejects: &Option<_>| {
+            let rejects = rejects.as_ref().filter(|_| reason.is_some());
+            state.after_undo(rejects, reason.unwrap_or_default(), now, &run)
+        };
+        let back = match self.undo {
+            Undo::Nothing => return Ok(self.untouched().await),
+            Undo::Restore {
+                traffic,
+                state,
+                rejects,
+                access,
+            } => Back {
+                traffic: Some(traffic),
+                state: rejected(state, rejects),
+                access: *access,
+            },
+            Undo::KeepClosed { state, rejects } => Back {
+                traffic: None,
+                state: rejected(state, rejects),
+                access: Some(Access::Private),
+            },
+        };
+        let accepted = AtomicBool::new(false);
+        let guard = self.guard.clone();
+        let gone = tokio::select! {
+            biased;
+            gone = self.go_back(&back, &run, &accepted) => gone,
+            () = out_of_time(&guard) => Err(late()),
+        };
+        match gone {
+            Ok(state) => Ok(state),
+            Err(_) if accepted.load(Ordering::SeqCst) => Ok(match back.traffic {
+                Some(split) => format!(
+                    "Cloud Run accepted the way back ({}), but has not reported it in effect yet",
+                    traffic_in_words(split)
+                ),
+                None => "Cloud Run accepted to keep the service closed, but has not reported it in effect yet".to_owned(),
+            }),
+            Err(problem) => Err(Box::new(self.by_hand(problem, &back))),
+        }
+    }
+
+    /// Writes the way back, unless somebody else has changed the traffic meanwhile.
+    async fn go_back(
+        &mut self,
+        back: &Back<'_>,
+        run: &RunRef,
+        accepted: &AtomicBool,
+    ) -> Result<String, Diagnostic> {
+        let mut tries = 1;
+        loop {
+            let Some(live) = self.cloud.reload().await? else {
+                return Ok("the service does not exist".to_owned());
+            };
+            if let Some(who) = self.stranger(&live, run) {
+                return self.leave_to(&who, &live);
+            }
+            let change = Change {
+                traffic: back.traffic,
+                access: back.access,
+                ..record_only(&back.state)
+            };
+            let error = match self.cloud.send(&change).await {
+                Ok(pending) => {
+                    accepted.store(true, Ordering::SeqCst);
+                    match self.cloud.settle(&pending).await {
+                        Ok(live) => return Ok(self.in_words(&live)),
+                        Err(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            accepted.store(false, Ordering::SeqCst);
+            tries += 1;
+            match error {
+                WriteError::Conflict if tries <= TRIES => {}
+                WriteError::Unknown(_) if tries <= TRIES => {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                }
+                WriteError::Conflict => return Err(busy()),
+                WriteError::NotReady(text) => {
+                    return Err(
+                        Diagnostic::error(Code::CloudFailed, "the way back failed").cause(text)
+                    );
+                }
+                WriteError::Failed(problem) | WriteError::Unknown(problem) => return Err(*problem),
+            }
+        }
+    }
+
+    /// Who else has changed the service since this run's last write, if somebody has.
+    fn stranger(&self, live: &Live, run: &RunRef) -> Option<String> {
+        match &live.state {
+            StateSeen::Known(record) => {
+                if let Some(intent) = record.intent.as_ref().filter(|one| one.run != *run) {
+                    return Some(format!("run {}", intent.run.0));
+                }
+            }
+            StateSeen::Unreadable(why) => return Some(format!("another program ({why})")),
+            StateSeen::Absent => {}
+        }
+        let known = self.own_traffic.iter();
+        let restores = match self.undo {
+            Undo::Restore { traffic, .. } => Some(traffic),
+            Undo::KeepClosed { .. } | Undo::Nothing => None,
+        };
+        let ours = known.chain(restores).any(|own| same(own, &live.traffic));
+        (!ours).then(|| "somebody else".to_owned())
+    }
+
+    /// A stranger's traffic is not overwritten. It does no harm while the candidate gets nothing.
+    fn leave_to(&self, who: &str, live: &Live) -> Result<String, Diagnostic> {
+        let candidate = &self.plan.revision;
+        let follows = live.latest_ready.as_ref() == Some(candidate);
+        let gets_traffic = live.traffic.shares().iter().any(|share| match &share.to {
+            Destination::Revision(name) => name == candidate,
+            Destination::Latest => follows,
+        });
+        if gets_traffic {
+            return Err(busy().cause(format!(
+                "{who} changed the traffic, and `{candidate}` gets a share of it"
+            )));
+        }
+        Ok(format!(
+            "{who} changed the service meanwhile, which was left as it is: {}",
+            self.in_words(live)
+        ))
+    }
+
+    fn in_words(&self, live: &Live) -> String {
+        let serving = serving_in_words(&live.serving);
+        match self.undo {
+            Undo::KeepClosed { .. } => format!(
+                "nothing tested serves: the service is closed to all but callers with an ID token ({serving})"
+            ),
+            Undo::Restore { .. } | Undo::Nothing => format!("what served before serves: {serving}"),
+        }
+    }
+
+    /// Nothing was written: what serves, as the cloud tells it.
+    async fn untouched(&self) -> String {
+        let read = tokio::time::timeout(TIME_AFTER_SIGNAL, self.cloud.read()).await;
+        match read {
+            Ok(Ok(Some(live))) => {
+                format!("traffic unchanged: {}", serving_in_words(&live.serving))
+            }
+            Ok(Ok(None)) => "nothing was changed: the service does not exist".to_owned(),
+            Ok(Err(_)) | Err(_) => {
+                format!("nothing was written; before this run: {}", self.plan.before)
+            }
+        }
+    }
+
+    /// The undo failed: what is to be done by hand.
+    fn by_hand(&self, problem: Diagnostic, back: &Back<'_>) -> Diagnostic {
+        let Target {
+            environment: _,
+            project,
+            region,
+            service,
+        } = &self.plan.target;
+        let command = match back.traffic {
+            Some(split) => format!(
+                "gcloud run services update-traffic {service} --project={project} --region={region} --to-revisions={}",
+                to_revisions(split)
+            ),
+            None => format!(
+                "gcloud run services update {service} --project={project} --region={region} --invoker-iam-check"
+            ),
+        };
+        let mut diagnostic = Diagnostic::error(
+            Code::UndoFailed,
+            format!("what served before could not be restored on `{service}`"),
+        )
+        .at(format!("undo · {}", place(&self.plan.target)))
+        .cause(problem.title)
+        .state(format!(
+            "not known for certain; before this run: {}",
+            self.plan.before
+        ))
+        .help(format!("act now: {command}"));
+        diagnostic.cause.extend(problem.cause);
+        diagnostic.help.extend(problem.help);
+        diagnostic
+    }
+
+    /// The run, as its intent names it.
+    fn run_ref(&self) -> RunRef {
+        let records = self
+            .plan
+            .steps
+            .iter()
+            .filter_map(|step| match &step.action {
+                Action::CreateService { state, .. }
+                | Action::DeployCandidate { state, .. }
+                | Action::TagRevision { state, .. }
+                | Action::ShiftTraffic { state, .. }
+                | Action::Record { state } => Some(state),
+                Action::Verify { .. } | Action::Confirm { .. } => None,
+            });
+        let mut intents = records.filter_map(|state| state.intent.as_ref());
+        intents
+            .next()
+            .map_or_else(|| RunRef("unknown".to_owned()), |intent| intent.run.clone())
+    }
+}
+
+/// Returns when the way back has taken too long, less after a signal.
+async fn out_of_time(guard: &Guard) {
+    let hurried = async {
+        guard.cancelled.cancelled().await;
+        tokio::time::sleep(TIME_AFTER_SIGNAL).await;
+    };
+    tokio::select! {
+        () = tokio::time::sleep(TIME) => {}
+        () = hurried => {}
+    }
+}
+
+fn late() -> Diagnostic {
+    Diagnostic::error(Code::CloudFailed, "there was no time left for the way back")
+}
+
+fn busy() -> Diagnostic {
+    Diagnostic::error(
+        Code::ServiceBusy,
+        "the service keeps changing under the way back",
+    )
+}
+
+/// The same shares and tags, in whatever order.
+fn same(one: &TrafficSplit, other: &TrafficSplit) -> bool {
+    let shares = |split: &TrafficSplit, of: &TrafficSplit| {
+        split
+            .shares()
+            .iter()
+            .all(|share| of.shares().contains(share))
+    };
+    let tags = |split: &TrafficSplit, of: &TrafficSplit| {
+        split.tags().iter().all(|tag| of.tags().contains(tag))
+    };
+    shares(one, other) && shares(other, one) && tags(one, other) && tags(other, one)
+}
+
+/// `a=90,LATEST=10`, as gcloud takes it.
+fn to_revisions(split: &TrafficSplit) -> String {
+    let one = |to: &Destination, percent: u32| match to {
+        Destination::Latest => format!("LATEST={percent}"),
+        Destination::Revision(name) => format!("{name}={percent}"),
+    };
+    let shares: Vec<String> = split
+        .shares()
+        .iter()
+        .map(|share| one(&share.to, share.percent))
+        .collect();
+    shares.join(",")
+}

@@ -1,0 +1,192 @@
+//! The log of a GitHub job: groups, sparse progress, annotations; then summary and outputs.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use delivery::diagnostic::{Diagnostic, Level};
+use delivery::event::{Event, EventSink};
+use delivery::outcome::Outcome;
+
+use super::files::CommandFiles;
+use super::style::Style;
+use super::token::Words;
+use super::{Output, Reporter, RunSummary, command, diagnostic, lines, summary, text};
+
+/// A log is no terminal: a progress line is written at most this often for one thing.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// Reports to a GitHub job.
+pub struct GithubReporter {
+    output: Output,
+    words: Words,
+    files: CommandFiles,
+    clock: Box<dyn Fn() -> Instant + Send + Sync>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    group_is_open: bool,
+    progress: HashMap<String, Instant>,
+}
+
+impl GithubReporter {
+    /// Writes to the job's log and command files.
+    pub fn new(output: Output, words: Words, files: CommandFiles) -> Self {
+        Self::with_clock(output, words, files, Instant::now)
+    }
+
+    /// As [`Self::new`], with the given clock.
+    pub fn with_clock(
+        output: Output,
+        words: Words,
+        files: CommandFiles,
+        clock: impl Fn() -> Instant + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            output,
+            words,
+            files,
+            clock: Box::new(clock),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Lines that can be no command. A name may hold a line's end: each part is made harmless.
+    fn lines(&self, lines: impl IntoIterator<Item = String>) {
+        let block: String = lines
+            .into_iter()
+            .flat_map(|line| text::plain_lines(&line))
+            .map(|line| format!("{}\n", command::inert(&line)))
+            .collect();
+        self.output.write(&block);
+    }
+
+    /// A block of text that is not ours. The runner is told to read no command until a word comes
+    /// that nobody can guess; and each line is made harmless besides, for readers that do not obey.
+    fn foreign(&self, lines: &[String]) {
+        if lines.is_empty() {
+            return;
+        }
+        let word = self.words.next();
+        let body: String = lines
+            .iter()
+            .map(|line| format!("  | {}\n", command::inert(line)))
+            .collect();
+        self.output
+            .write(&format!("::stop-commands::{word}\n{body}::{word}::\n"));
+    }
+
+    fn group(&self, title: Option<&str>) {
+        let mut state = self.state();
+        if std::mem::take(&mut state.group_is_open) {
+            self.output.write("::endgroup::\n");
+        }
+        if let Some(title) = title {
+            state.group_is_open = true;
+            let title = command::inert(&text::one_line(title));
+            self.output
+                .write(&format!("::group::{}\n", command::escape_data(&title)));
+        }
+    }
+
+    fn annotate(&self, found: &Diagnostic) {
+        let level = match found.level {
+            Level::Error => "error",
+            Level::Warning => "warning",
+        };
+        let title = format!("{}: {}", found.code.id(), found.code.meaning());
+        self.output.write(&format!(
+            "{}\n",
+            command::annotation(level, &title, &diagnostic::message(found))
+        ));
+    }
+
+    fn progress_is_due(&self, what: &str, is_last: bool) -> bool {
+        let now = (self.clock)();
+        let mut state = self.state();
+        let due = state
+            .progress
+            .get(what)
+            .is_none_or(|last| now.duration_since(*last) >= PROGRESS_EVERY);
+        if is_last {
+            // A thing that ends without ever having been slow needs no line at all.
+            return state.progress.remove(what).is_some();
+        }
+        if due {
+            let is_first = state.progress.insert(what.to_owned(), now).is_none();
+            return !is_first;
+        }
+        false
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EventSink for GithubReporter {
+    fn emit(&self, event: Event) {
+        match event {
+            Event::GroupStarted { title } => self.group(Some(&title)),
+            Event::GroupEnded => self.group(None),
+            Event::Progress {
+                ref what,
+                done,
+                total,
+                unit,
+            } => {
+                if self.progress_is_due(what, total == Some(done)) {
+                    self.lines([lines::progress(what, done, total, unit)]);
+                }
+            }
+            Event::ForeignText { source, text } => {
+                self.lines([format!("{}:", text::one_line(&source))]);
+                self.foreign(&text::plain_lines(&text));
+            }
+            Event::Warning(warning) => self.annotate(&warning),
+            ours @ (Event::StepStarted { .. }
+            | Event::StepFinished { .. }
+            | Event::CaseFinished(_)
+            | Event::Note(_)) => {
+                self.lines(lines::render(&ours, Style::plain()));
+            }
+        }
+    }
+}
+
+impl Reporter for GithubReporter {
+    fn finish(&self, outcome: &Outcome, run: &RunSummary) {
+        self.group(None);
+        let diagnostics: &[Diagnostic] = match outcome {
+            Outcome::Stopped(diagnostics) | Outcome::RollbackFailed(diagnostics) => diagnostics,
+            Outcome::Promoted { .. }
+            | Outcome::UpToDate { .. }
+            | Outcome::RolledBack { .. }
+            | Outcome::Verified => &[],
+        };
+        for found in diagnostics {
+            let form = diagnostic::render(found, Style::plain());
+            self.foreign(&form.lines().map(str::to_owned).collect::<Vec<_>>());
+            self.annotate(found);
+        }
+        self.lines([summary::headline(outcome, run)]);
+        let written = self
+            .files
+            .write_outputs(&run.outputs(outcome), &self.words)
+            .and_then(|()| self.files.write_summary(&summary::render(outcome, run)));
+        if let Err(error) = written {
+            let line = command::annotation(
+                "warning",
+                "Outputs",
+                &format!("outputs or summary could not be written: {error}"),
+            );
+            self.output.write(&format!("{line}\n"));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "github_tests.rs"]
+mod tests;

@@ -1,0 +1,91 @@
+//! The way back.
+
+use testkit::{World, api};
+
+use super::{Told, release, world};
+
+/// Two healthy releases in production.
+async fn two_releases() -> Result<(World, String, String), Box<dyn std::error::Error + Send + Sync>>
+{
+    let world = world().await?;
+    let (first, second) = (World::commit(1), World::commit(2));
+    world.built(&first, api("setosa")).await?;
+    world.built(&second, api("setosa")).await?;
+    release(&world, "v1.0.0", &first, "production", 0).await?;
+    release(&world, "v1.1.0", &second, "production", 0).await?;
+    Ok((world, first, second))
+}
+
+#[tokio::test]
+async fn previous_moves_traffic_back_without_a_new_revision() -> Told {
+    let (world, first, _) = two_releases().await?;
+    let end = world
+        .run(&world.rollback_job("previous", "production"))
+        .await?;
+    assert_eq!(end.code, Some(0), "{}", end.log);
+    let serving = world.serving("ml-api-prod").await?;
+    assert!(
+        serving[0].0.starts_with("ml-api-prod-v1-0-0-"),
+        "{serving:?}"
+    );
+    let (_, body) = world.call("ml-api-prod", "/version").await?;
+    assert!(body.contains(&first), "{body}");
+    assert_eq!(end.output("outcome").as_deref(), Some("rolled-back"));
+    world.end().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_version_and_a_revision_can_be_named() -> Told {
+    let (world, _, _) = two_releases().await?;
+    let end = world
+        .run(&world.rollback_job("v1.0.0", "production"))
+        .await?;
+    assert_eq!(end.code, Some(0), "{}", end.log);
+    let back = world.serving("ml-api-prod").await?[0].0.clone();
+    assert!(back.starts_with("ml-api-prod-v1-0-0-"), "{back}");
+    let end = world
+        .run(&world.rollback_job("v9.9.9", "production"))
+        .await?;
+    assert_eq!(end.code, Some(3), "{}", end.log);
+    assert!(end.log.contains("D0207"), "{}", end.log);
+    world.end().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rolled_back_release_is_not_promoted_again_unless_told() -> Told {
+    let (world, _, second) = two_releases().await?;
+    world
+        .run(&world.rollback_job("previous", "production"))
+        .await?;
+    let end = release(&world, "v1.1.0", &second, "production", 3).await?;
+    assert!(
+        end.log.contains("D0203") && end.log.contains("retry_rejected"),
+        "{}",
+        end.log
+    );
+    let told = world
+        .release_job("v1.1.0", &second, "production")
+        .with("retry_rejected", "true");
+    let end = world.run(&told).await?;
+    assert_eq!(end.code, Some(0), "{}", end.log);
+    world.end().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_re_run_of_an_old_tags_workflow_is_a_rollback() -> Told {
+    let (world, first, _) = two_releases().await?;
+    let end = world
+        .run(&world.release_job("v1.0.0", &first, "production").again())
+        .await?;
+    assert_eq!(end.code, Some(0), "{}", end.log);
+    let serving = world.serving("ml-api-prod").await?;
+    assert!(
+        serving[0].0.starts_with("ml-api-prod-v1-0-0-"),
+        "{serving:?}"
+    );
+    world.end().await;
+    Ok(())
+}
