@@ -9,13 +9,13 @@ use std::sync::{LazyLock, Once};
 
 use emulator::runtime::ScriptedRuntime;
 use emulator::{Config, Emulator};
-use rsa::RsaPrivateKey;
+use rsa::PrivateKey;
 use rsa::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
 use serde_json::Value;
 
 /// An RSA key pair in PEM, made for this run: (private in PKCS #8, public).
 pub static KEY_PAIR: LazyLock<(String, String)> = LazyLock::new(|| {
-    let private = RsaPrivateKey::new(&mut rand::rng(), 2048).expect("a key of 2048 bits");
+    let private = PrivateKey::new(&mut rand::rng(), 2048).expect("a key of 2048 bits");
     let pem = private
         .to_pkcs8_pem(LineEnding::LF)
         .expect("a key in PKCS #8");
