@@ -184,3 +184,36 @@ fn a_candidate_that_could_not_be_decided_is_tested_again_and_not_made_anew() {
     assert_eq!(ids(&again)[0], "tag-revision");
     assert_eq!(again.revision, plan.revision);
 }
+
+#[test]
+fn a_tag_that_was_left_behind_is_removed_even_if_nothing_else_is_to_be_done() {
+    let mut world = World::empty(Tier::Preproduction);
+    let first = world.run(&v("1.0.0", 1)).revision;
+    world.run(&v("1.1.0", 2));
+    let (_, h6) = first.as_str().rsplit_once('-').unwrap();
+    world.foreign_tag(&format!("c-{h6}"), Some(&first));
+    world.foreign_tag("c-abcdef", Some(&first));
+    let plan = world.run(&v("1.1.0", 2));
+    assert_eq!(ids(&plan), ["verify", "shift-traffic", "confirm", "record"]);
+    let tags = world.service().traffic.tags();
+    let names: Vec<_> = tags.iter().map(|tag| tag.name.as_str()).collect();
+    assert_eq!(names, ["c-abcdef"], "a tag with another hash is not ours");
+}
+
+#[test]
+fn the_name_of_a_deleted_revision_is_not_given_again() {
+    let mut world = World::empty(Tier::Preproduction);
+    world.run(&v("1.0.0", 1));
+    let failed = world.expect_plan(&v("1.1.0", 2));
+    world.fail_at(&failed, 1);
+    let service = world.service_mut();
+    service
+        .revisions
+        .retain(|seen| seen.name != failed.revision);
+    let again = world.run(&v("1.1.0", 2));
+    assert_ne!(again.revision, failed.revision);
+    assert!(matches!(
+        world.plan(&v("1.1.0", 2)),
+        Planned::UpToDate { .. }
+    ));
+}
