@@ -54,7 +54,10 @@ pub(super) async fn secret(
         )));
     }
     let version = world.run.put_secret(&project, &name, &body);
-    Ok((StatusCode::CREATED, Json(json!({"version": version.to_string()}))))
+    Ok((
+        StatusCode::CREATED,
+        Json(json!({"version": version.to_string()})),
+    ))
 }
 
 /// `POST /_emulator/service-accounts`.
