@@ -1,5 +1,9 @@
 //! Real containers: an image is pushed to the local registry, pulled by the engine, and run.
-#![allow(clippy::expect_used, reason = "helpers of tests fail by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "helpers of tests fail by panicking and say why they skip"
+)]
 
 mod cloud;
 mod support;
@@ -167,11 +171,13 @@ impl Real {
             .filters(&filters)
             .build();
         for image in docker.list_images(Some(options)).await.expect("a list") {
-            let options = RemoveImageOptionsBuilder::new().force(true).build();
-            docker
-                .remove_image(&image.id, Some(options), None)
-                .await
-                .expect("it is removed");
+            // By name: another test's world may hold the same content.
+            let names = image.repo_digests.iter();
+            for name in names.filter(|name| name.starts_with(&format!("{host}/"))) {
+                let options = RemoveImageOptionsBuilder::new().force(true).build();
+                let removed = docker.remove_image(name, Some(options), None).await;
+                removed.expect("it is removed");
+            }
         }
     }
 }

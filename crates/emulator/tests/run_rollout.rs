@@ -433,3 +433,18 @@ async fn patch_with_allow_missing_creates() {
     );
     cloud.stop().await;
 }
+
+#[tokio::test]
+async fn a_reset_leaves_nothing() {
+    let cloud = Cloud::start().await;
+    let image = cloud.version("v1").await;
+    let main = cloud.public("hello", &image).await;
+    let (status, _) = cloud.call("POST", "/_emulator/reset", None).await;
+    assert_eq!(status, 204);
+    assert_eq!(cloud.fetch(&main).await.0, 404);
+    let token = cloud.local.token(cloud::DEPLOYER);
+    let path = format!("{PARENT}/services");
+    let (status, services) = cloud.local.json("GET", &path, Some(&token), None).await;
+    assert_eq!((status, services), (200, json!({"services": []})));
+    cloud.stop().await;
+}

@@ -86,6 +86,18 @@ impl Run {
         secrets.add(project, name, value)
     }
 
+    /// Deletes every service, operation and secret; `forget` is told of each service.
+    pub(crate) fn clear(&self, forget: impl Fn(&ServiceKey)) {
+        *self.secrets.lock().unwrap_or_else(PoisonError::into_inner) = Secrets::default();
+        self.write(|state| {
+            state.services.keys().for_each(forget);
+            *state = State {
+                last_version: state.last_version,
+                ..State::default()
+            };
+        });
+    }
+
     pub(crate) fn read<T>(&self, look: impl FnOnce(&State, &Secrets) -> T) -> T {
         let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         look(&self.lock(), &secrets)
