@@ -89,9 +89,11 @@ async fn tell<W: Write>(
         workspace: workspace.root().to_path_buf(),
         scratch: scratch.join("jobs"),
     };
+    let client = reqwest::Client::new();
     let mut story = Story {
         workspace: &workspace,
         runner: &runner,
+        client: &client,
         narrator,
     };
 
@@ -114,8 +116,12 @@ async fn tell<W: Write>(
     ))?;
     story.narrator.say(&production)?;
     let stop = CancellationToken::new();
-    let client = reqwest::Client::new();
-    let calls = tokio::spawn(load::hold_rate(client, production, RATE, stop.clone()));
+    let calls = tokio::spawn(load::hold_rate(
+        client.clone(),
+        production,
+        RATE,
+        stop.clone(),
+    ));
     let called = Instant::now();
     let told = releases_under_load(&mut story).await;
     stop.cancel();

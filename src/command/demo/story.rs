@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use emulator::runner::{Job, JobEnd, Runner};
+use serde_json::{Value, json};
 
 use super::load::Tally;
 use super::narrator::Narrator;
@@ -59,6 +60,8 @@ pub(super) struct Story<'a, W: Write> {
     pub(super) workspace: &'a Workspace,
     /// Runs the jobs.
     pub(super) runner: &'a Runner,
+    /// Calls GitHub's API as the reviewer.
+    pub(super) client: &'a reqwest::Client,
     /// Tells what happens.
     pub(super) narrator: &'a mut Narrator<W>,
 }
@@ -119,9 +122,7 @@ impl<W: Write> Story<'_, W> {
         let mut url = None;
         for environment in STAGES {
             if environment == "production" {
-                self.narrator.say(
-                    "production waits: its GitHub environment has a required reviewer. Approved.",
-                )?;
+                self.approve(release.run_id).await?;
             }
             let end = self.release_job(release, environment).await?;
             expect_success(environment, &end)?;
@@ -133,6 +134,35 @@ impl<W: Write> Story<'_, W> {
             url = end.output("url");
         }
         url.context("the production job left no output `url`")
+    }
+
+    /// The gate before production, as GitHub holds it: the job waits until a required reviewer of the
+    /// environment approves. The demo is the reviewer, by the calls that GitHub's own page makes.
+    async fn approve(&mut self, run_id: u64) -> anyhow::Result<()> {
+        let cloud = &self.runner.cloud_url;
+        let repository = &self.runner.repository;
+        let run = format!("{cloud}/_emulator/github/repos/{repository}/runs/{run_id}");
+        let waiting = json!({"actor": "developer", "waiting_for": ["production"]});
+        send(self.client.put(run).json(&waiting)).await?;
+        let pending =
+            format!("{cloud}/repos/{repository}/actions/runs/{run_id}/pending_deployments");
+        let reviewer = || format!("user:{REVIEWER}");
+        let jobs = send(self.client.get(&pending).bearer_auth(reviewer())).await?;
+        let environment = &jobs[0]["environment"];
+        self.narrator.say(&format!(
+            "production waits: its environment has a required reviewer ({REVIEWER}), who approves now"
+        ))?;
+        let approval = json!({
+            "environment_ids": [environment["id"]], "state": "approved", "comment": "staging looks good",
+        });
+        send(
+            self.client
+                .post(&pending)
+                .bearer_auth(reviewer())
+                .json(&approval),
+        )
+        .await?;
+        Ok(())
     }
 
     /// A release that is expected to stop at `stage`.
@@ -263,6 +293,22 @@ impl<W: Write> Story<'_, W> {
         let narrator = &mut *self.narrator;
         Ok(self.runner.run(&job, |line| narrator.log(line)).await?)
     }
+}
+
+/// The required reviewer of the local cloud's `production`, unless it is set up otherwise.
+const REVIEWER: &str = "release-manager";
+
+async fn send(request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+    let answer = request
+        .send()
+        .await
+        .context("GitHub's API does not answer")?;
+    let status = answer.status();
+    let text = answer.text().await?;
+    if !status.is_success() {
+        bail!("GitHub's API answered {status}: {text}");
+    }
+    Ok(serde_json::from_str(&text).unwrap_or_default())
 }
 
 fn expect_success(name: &str, end: &JobEnd) -> anyhow::Result<()> {
