@@ -1,5 +1,36 @@
 //! Wires the rooms together, one command a file.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`entry`] | arguments → command → exit code |
+//! | [`shell`] | where text goes, what was said in the environment, how a run ends |
+//! | [`signals`] | SIGINT and SIGTERM cancel |
+//! | [`job`] | inputs, context and stage of one run, with every problem at once |
+//! | [`session`] | endpoints, credentials and clients for one environment |
+//! | [`deliver`] | observe → plan → execute, again when somebody else was faster |
+//! | [`run`] | what each stage does |
 
+mod build;
+mod checkout;
+mod deliver;
 #[cfg(feature = "local-cloud")]
 pub mod demo;
+#[cfg(feature = "local-cloud")]
+mod emulator;
+mod entry;
+mod gate;
 pub mod generate;
+mod job;
+mod look;
+mod recorder;
+mod release;
+mod run;
+mod session;
+mod shell;
+mod signals;
+mod trial;
+mod verifier;
+mod verify;
+
+pub use entry::main;
+pub use shell::Streams;

@@ -141,7 +141,8 @@ pub const INPUTS: &[InputSpec] = &[
         .default("/health")
         .per_environment(),
     InputSpec::new(Tests, "version_path", Kind::Text, "/version",
-        "A path that answers JSON with `version` and `commit`, so that what answers can be told from what should.")
+        "A path that answers JSON with `version` and `commit`, so that what answers can be told from what should. \
+         `none` when the API has no such path.")
         .default("/version")
         .per_environment(),
 

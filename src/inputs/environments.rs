@@ -145,7 +145,7 @@ fn parse_environment(
         spec: service::parse_service(layers),
         tests: layers.text("tests").map(|given| given.value),
         health_path: path(layers, "health_path"),
-        version_path: path(layers, "version_path"),
+        version_path: layers.parsed("version_path", parse_version_path).flatten(),
         workload_identity_provider: layers
             .parsed("workload_identity_provider", resource::parse_provider),
         service_account: layers.parsed("service_account", resource::parse_service_account),
@@ -251,6 +251,14 @@ fn path(layers: &mut Layers<'_>, name: &'static str) -> String {
     layers
         .parsed(name, resource::parse_url_path)
         .unwrap_or_else(|| "/".to_owned())
+}
+
+/// `none` says that the API tells no version.
+fn parse_version_path(text: &str) -> Result<Option<String>, ValueProblem> {
+    if text == "none" {
+        return Ok(None);
+    }
+    resource::parse_url_path(text).map(Some)
 }
 
 /// Two environments on one service would undo each other.

@@ -91,8 +91,8 @@ pub struct EnvironmentInputs {
     pub tests: Option<String>,
     /// Answers 200.
     pub health_path: String,
-    /// Answers version and commit.
-    pub version_path: String,
+    /// Answers version and commit; `None` where the API tells neither.
+    pub version_path: Option<String>,
     /// The provider that trusts this repository.
     pub workload_identity_provider: Option<String>,
     /// Whom to act as.

@@ -5,7 +5,10 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use delivery::outcome::Outcome;
+
 use super::token::Words;
+use super::{RunSummary, summary};
 
 /// Where the runner reads values from; absent outside of a job.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +35,20 @@ impl CommandFiles {
             state: path("GITHUB_STATE"),
             summary: path("GITHUB_STEP_SUMMARY"),
         }
+    }
+
+    /// Writes outputs and summary of a run that ended.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn publish(
+        &self,
+        outcome: &Outcome,
+        run: &RunSummary,
+        words: &Words,
+    ) -> std::io::Result<()> {
+        self.write_outputs(&run.outputs(outcome), words)?;
+        self.write_summary(&summary::render(outcome, run))
     }
 
     /// Writes outputs.

@@ -1,4 +1,4 @@
-//! The log of a GitHub job: groups, sparse progress, annotations; then summary and outputs.
+//! The log of a GitHub job: groups, sparse progress, annotations.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,6 @@ use delivery::diagnostic::{Diagnostic, Level};
 use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 
-use super::files::CommandFiles;
 use super::style::Style;
 use super::token::Words;
 use super::{Output, Reporter, RunSummary, command, diagnostic, lines, summary, text};
@@ -20,7 +19,6 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 pub struct GithubReporter {
     output: Output,
     words: Words,
-    files: CommandFiles,
     clock: Box<dyn Fn() -> Instant + Send + Sync>,
     state: Mutex<State>,
 }
@@ -32,22 +30,20 @@ struct State {
 }
 
 impl GithubReporter {
-    /// Writes to the job's log and command files.
-    pub fn new(output: Output, words: Words, files: CommandFiles) -> Self {
-        Self::with_clock(output, words, files, Instant::now)
+    /// Writes to the job's log.
+    pub fn new(output: Output, words: Words) -> Self {
+        Self::with_clock(output, words, Instant::now)
     }
 
     /// As [`Self::new`], with the given clock.
     pub fn with_clock(
         output: Output,
         words: Words,
-        files: CommandFiles,
         clock: impl Fn() -> Instant + Send + Sync + 'static,
     ) -> Self {
         Self {
             output,
             words,
-            files,
             clock: Box::new(clock),
             state: Mutex::default(),
         }
@@ -60,7 +56,7 @@ impl GithubReporter {
             .flat_map(|line| text::plain_lines(&line))
             .map(|line| format!("{}\n", command::inert(&line)))
             .collect();
-        self.output.write(&block);
+        self.output.say(&block);
     }
 
     /// A block of text that is not ours. The runner is told to read no command until a word comes
@@ -75,19 +71,19 @@ impl GithubReporter {
             .map(|line| format!("  | {}\n", command::inert(line)))
             .collect();
         self.output
-            .write(&format!("::stop-commands::{word}\n{body}::{word}::\n"));
+            .say(&format!("::stop-commands::{word}\n{body}::{word}::\n"));
     }
 
     fn group(&self, title: Option<&str>) {
         let mut state = self.state();
         if std::mem::take(&mut state.group_is_open) {
-            self.output.write("::endgroup::\n");
+            self.output.say("::endgroup::\n");
         }
         if let Some(title) = title {
             state.group_is_open = true;
             let title = command::inert(&text::one_line(title));
             self.output
-                .write(&format!("::group::{}\n", command::escape_data(&title)));
+                .say(&format!("::group::{}\n", command::escape_data(&title)));
         }
     }
 
@@ -97,7 +93,7 @@ impl GithubReporter {
             Level::Warning => "warning",
         };
         let title = format!("{}: {}", found.code.id(), found.code.meaning());
-        self.output.write(&format!(
+        self.output.say(&format!(
             "{}\n",
             command::annotation(level, &title, &diagnostic::message(found))
         ));
@@ -172,18 +168,6 @@ impl Reporter for GithubReporter {
             self.annotate(found);
         }
         self.lines([summary::headline(outcome, run)]);
-        let written = self
-            .files
-            .write_outputs(&run.outputs(outcome), &self.words)
-            .and_then(|()| self.files.write_summary(&summary::render(outcome, run)));
-        if let Err(error) = written {
-            let line = command::annotation(
-                "warning",
-                "Outputs",
-                &format!("outputs or summary could not be written: {error}"),
-            );
-            self.output.write(&format!("{line}\n"));
-        }
     }
 }
 

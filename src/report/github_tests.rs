@@ -8,10 +8,11 @@ use delivery::verdict::{CaseEnd, CaseResult, Evidence};
 use proptest::prelude::*;
 
 use super::*;
+use crate::report::files::CommandFiles;
 use crate::report::testing::Written;
 
-fn reporter(written: &Written, files: CommandFiles) -> GithubReporter {
-    GithubReporter::new(written.output(), Words::from_seed([3; 32]), files)
+fn reporter(written: &Written) -> GithubReporter {
+    GithubReporter::new(written.output(), Words::from_seed([3; 32]))
 }
 
 /// The commands in a log, read as the runner reads it: lines end at LF or CR, `::x::` at a line's
@@ -84,7 +85,7 @@ proptest! {
     #[test]
     fn no_foreign_text_issues_a_command(text in nasty()) {
         let written = Written::default();
-        let log = reporter(&written, CommandFiles::default());
+        let log = reporter(&written);
         log.emit(Event::GroupStarted { title: text.clone() });
         log.emit(Event::ForeignText { source: text.clone(), text: text.clone() });
         log.emit(Event::Note(text.clone()));
@@ -126,7 +127,7 @@ fn a_job_reads_its_log_summary_and_outputs() {
         state: None,
     };
     let written = Written::default();
-    let log = reporter(&written, files);
+    let log = reporter(&written);
     log.emit(Event::GroupStarted {
         title: "Promote".to_owned(),
     });
@@ -164,6 +165,9 @@ fn a_job_reads_its_log_summary_and_outputs() {
         ..RunSummary::default()
     };
     log.finish(&outcome, &run);
+    files
+        .publish(&outcome, &run, &Words::from_seed([4; 32]))
+        .unwrap();
     insta::assert_snapshot!(written.text(), @r"
     ::group::Promote
     [1/2] verify: a candidate is tested
@@ -201,12 +205,9 @@ fn progress_lines_are_sparse() {
     let seconds = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
     let clock = Arc::clone(&seconds);
-    let log = GithubReporter::with_clock(
-        written.output(),
-        Words::from_seed([3; 32]),
-        CommandFiles::default(),
-        move || start + Duration::from_secs(clock.load(Ordering::Relaxed)),
-    );
+    let log = GithubReporter::with_clock(written.output(), Words::from_seed([3; 32]), move || {
+        start + Duration::from_secs(clock.load(Ordering::Relaxed))
+    });
     for second in 0..=12 {
         seconds.store(second, Ordering::Relaxed);
         log.emit(Event::Progress {

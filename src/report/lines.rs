@@ -108,13 +108,13 @@ impl JsonReporter {
 
 impl EventSink for JsonReporter {
     fn emit(&self, event: Event) {
-        self.output.write(&format!("{}\n", json::event(&event)));
+        self.output.say(&format!("{}\n", json::event(&event)));
     }
 }
 
 impl Reporter for JsonReporter {
     fn finish(&self, outcome: &Outcome, run: &RunSummary) {
         self.output
-            .write(&format!("{}\n", json::outcome(outcome, run)));
+            .say(&format!("{}\n", json::outcome(outcome, run)));
     }
 }

@@ -27,7 +27,7 @@ impl Masker for GithubMasker {
             .map(|line| format!("::add-mask::{}\n", command::escape_data(line)))
             .collect();
         if !commands.is_empty() {
-            self.output.write(&commands);
+            self.output.say(&commands);
         }
     }
 }

@@ -40,11 +40,26 @@ impl Output {
     ///
     /// A log that cannot be written (a closed pipe) must not end a deployment half-way: the error is
     /// dropped.
-    pub fn write(&self, text: &str) {
+    pub fn say(&self, text: &str) {
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = writer
             .write_all(text.as_bytes())
             .and_then(|()| writer.flush());
+    }
+}
+
+/// For code that writes to any stream; each call is one whole message.
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .flush()
     }
 }
 

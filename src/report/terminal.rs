@@ -64,7 +64,7 @@ impl TerminalReporter {
         };
         let block: String = lines.into_iter().map(|line| format!("{line}\n")).collect();
         if !block.is_empty() || !clear.is_empty() {
-            self.output.write(&format!("{clear}{block}"));
+            self.output.say(&format!("{clear}{block}"));
         }
     }
 
@@ -101,18 +101,18 @@ impl TerminalReporter {
             Bars::Lines if is_last => {}
             Bars::Lines => {
                 state.drawn_at = Some(now);
-                self.output.write(&format!("{line}\n"));
+                self.output.say(&format!("{line}\n"));
             }
             Bars::Drawn if is_last => {
                 state.drawn_at = None;
                 state.bar_is_shown = false;
-                self.output.write(CLEAR_LINE);
+                self.output.say(CLEAR_LINE);
             }
             Bars::Drawn => {
                 state.drawn_at = Some(now);
                 state.bar_is_shown = true;
                 let bar = total.map(|total| bar(*done, total)).unwrap_or_default();
-                self.output.write(&format!(
+                self.output.say(&format!(
                     "{CLEAR_LINE}{}",
                     text::cut(&format!("{bar}{line}"), BAR_LINE)
                 ));

@@ -38,11 +38,13 @@ const SECRET_HEADERS: &[&str] = &[
 /// the API fails: name resolution, the route to the host, TLS.
 pub async fn run_suite(suite: &Suite, caller: &Caller, sink: &dyn EventSink) -> Evidence {
     let total = suite.cases.len() as u64;
-    let runs = suite
+    // Collected first: a closure inside of the stream would not be `Send` for every lifetime.
+    let runs: Vec<_> = suite
         .cases
         .iter()
         .enumerate()
-        .map(|(index, case)| async move { (index, run_case(suite, case, caller).await) });
+        .map(|(index, case)| async move { (index, run_case(suite, case, caller).await) })
+        .collect();
     let mut running = stream::iter(runs).buffer_unordered(REQUESTS_AT_ONCE);
     let mut results = Vec::with_capacity(suite.cases.len());
     while let Some((index, result)) = running.next().await {

@@ -1,0 +1,277 @@
+//! Inputs, context and stage of one run, with every problem at once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use delivery::diagnostic::{Code, Diagnostic};
+use delivery::release::Commit;
+use delivery::stage::{Stage, Trigger, parse_stage};
+use delivery::target::Target;
+use tokio::time::Instant;
+
+use super::checkout;
+use super::recorder::Recorder;
+use super::shell::Shell;
+use crate::execute::Guard;
+use crate::github::Context;
+use crate::inputs::{EnvironmentInputs, Inputs, RawInputs, parse_inputs, typed};
+use crate::verify::Suite;
+
+/// What decides about the stage.
+pub(super) enum Ask {
+    /// The event of the job.
+    Event,
+    /// What a person names: a version tag or a branch, and its commit.
+    Reference {
+        reference: Option<String>,
+        commit: Option<String>,
+    },
+    /// Back, to what the input `rollback_to` says, or to the previous one.
+    Rollback,
+}
+
+/// One run.
+pub(super) struct Job<'a> {
+    pub(super) shell: &'a Shell,
+    pub(super) sink: Arc<Recorder>,
+    pub(super) inputs: Inputs,
+    pub(super) context: Context,
+    pub(super) stage: Stage,
+    /// The environment of this run; for a pull request, the first one's settings are tried.
+    pub(super) environment: EnvironmentInputs,
+    /// `None` for a pull request, which deploys nothing.
+    pub(super) target: Option<Target>,
+    /// The tests of the environment.
+    pub(super) suite: Option<Suite>,
+    /// Where the repository is.
+    pub(super) root: PathBuf,
+    pub(super) guard: Guard,
+}
+
+/// Reads what was said: flags, environment, files.
+pub(super) fn read_inputs(
+    shell: &Shell,
+    flags: &BTreeMap<&'static str, String>,
+) -> (Inputs, Vec<Diagnostic>) {
+    let raw = RawInputs::gather(flags, &shell.environment);
+    let (path, _) = raw.config_path();
+    let found = std::fs::read_to_string(shell.root().join(path));
+    parse_inputs(&raw.with_config(found))
+}
+
+/// Reads the job's context.
+pub(super) fn read_context(shell: &Shell) -> Context {
+    let payload = shell
+        .variable("GITHUB_EVENT_PATH")
+        .and_then(|path| std::fs::read_to_string(path).ok());
+    Context::read(&shell.environment, payload.as_deref())
+}
+
+impl<'a> Job<'a> {
+    /// Reads everything and checks that the stage has what it needs.
+    ///
+    /// # Errors
+    /// Every problem.
+    pub(super) async fn prepare(
+        shell: &'a Shell,
+        mut flags: BTreeMap<&'static str, String>,
+        ask: Ask,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        if matches!(ask, Ask::Rollback) {
+            flags
+                .entry("rollback_to")
+                .or_insert_with(|| "previous".to_owned());
+        }
+        let (inputs, mut problems) = read_inputs(shell, &flags);
+        let mut context = read_context(shell);
+        let root = shell.root();
+        if let Ask::Reference { reference, commit } = ask
+            && let Err(problem) = take_reference(&mut context, &root, reference, commit).await
+        {
+            problems.push(problem);
+        }
+        let trigger = Trigger {
+            event: if shell.on_github {
+                context.event.clone()
+            } else {
+                String::new()
+            },
+            git_ref: context.git_ref.clone(),
+            branches: inputs.branches.clone(),
+            rollback_to: inputs.rollback_to.clone(),
+            environment: inputs.chosen.clone(),
+        };
+        let stage = match parse_stage(&trigger) {
+            Ok(stage) => stage,
+            Err(found) => {
+                problems.extend(found);
+                return Err(problems);
+            }
+        };
+        let environment = match choose(&stage, &inputs) {
+            Ok(environment) => environment.clone(),
+            Err(found) => {
+                problems.extend(found);
+                return Err(problems);
+            }
+        };
+        if !matches!(stage, Stage::Rollback { .. }) {
+            problems.extend(context.commit().err());
+        }
+        if matches!(stage, Stage::Branch { .. } | Stage::Release { .. }) {
+            problems.extend(inputs.repository().err());
+        }
+        let target = match (&stage, environment.target()) {
+            (Stage::PullRequest, _) => None,
+            (_, Ok(target)) => Some(target),
+            (_, Err(missing)) => {
+                problems.extend(missing);
+                None
+            }
+        };
+        let suite =
+            read_suite(&root, &environment, context.commit.as_ref()).unwrap_or_else(|found| {
+                problems.extend(found);
+                None
+            });
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let guard = Guard::new(shell.stop.clone(), Instant::now() + inputs.deadline);
+        Ok(Self {
+            sink: Arc::new(Recorder::new(shell.sink())),
+            shell,
+            inputs,
+            context,
+            stage,
+            environment,
+            target,
+            suite,
+            root,
+            guard,
+        })
+    }
+
+    /// The commit; checked by [`Self::prepare`] for every stage that has one.
+    pub(super) fn commit(&self) -> Result<&Commit, Diagnostic> {
+        self.context.commit()
+    }
+
+    /// Waits for the work, but not beyond a signal or the deadline. For work that changes nothing.
+    ///
+    /// # Errors
+    /// [`Code::Interrupted`] or [`Code::DeadlinePassed`].
+    pub(super) async fn guarded<T>(
+        &self,
+        what: &str,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Diagnostic> {
+        tokio::select! {
+            biased;
+            stop = self.guard.stopped() => Err(stopped(stop, what)),
+            done = work => Ok(done),
+        }
+    }
+}
+
+fn stopped(stop: crate::execute::Stop, what: &str) -> Diagnostic {
+    let diagnostic = match stop {
+        crate::execute::Stop::Cancelled => Diagnostic::error(
+            Code::Interrupted,
+            format!("interrupted while it was to {what}"),
+        ),
+        crate::execute::Stop::Deadline => Diagnostic::error(
+            Code::DeadlinePassed,
+            format!("the deadline passed while it was to {what}"),
+        )
+        .help("raise the input `deadline`, in minutes"),
+    };
+    diagnostic.state("nothing was changed")
+}
+
+/// On a terminal nobody else says what is deployed.
+async fn take_reference(
+    context: &mut Context,
+    root: &Path,
+    reference: Option<String>,
+    commit: Option<String>,
+) -> Result<(), Diagnostic> {
+    let git_ref = match &reference {
+        Some(text) => Some(checkout::full_ref(text)),
+        None => checkout::current_ref(root).await,
+    };
+    context.git_ref = git_ref.unwrap_or_default();
+    context.commit = Some(match commit {
+        Some(text) => Commit::parse(text).map_err(|error| {
+            Diagnostic::error(Code::InputInvalid, error.to_string()).at("flag `--commit`")
+        })?,
+        None => checkout::commit_of(root, reference.as_deref().unwrap_or("HEAD")).await?,
+    });
+    Ok(())
+}
+
+/// The environment that the stage goes to.
+fn choose<'a>(stage: &Stage, inputs: &'a Inputs) -> Result<&'a EnvironmentInputs, Vec<Diagnostic>> {
+    let chosen = inputs
+        .chosen
+        .as_ref()
+        .and_then(|name| inputs.environment(name));
+    let names = inputs.names().join(", ");
+    let first = inputs
+        .environments
+        .first()
+        .ok_or_else(|| vec![typed::missing("environment")])?;
+    match (stage, chosen) {
+        (Stage::PullRequest, chosen) => Ok(chosen.unwrap_or(first)),
+        (Stage::Branch { .. }, None) => Ok(first),
+        (Stage::Branch { branch }, Some(chosen))
+            if chosen.environment.name != first.environment.name =>
+        {
+            let (name, first) = (&chosen.environment.name, &first.environment.name);
+            Err(vec![
+                Diagnostic::error(
+                    Code::RefNotDeployable,
+                    format!("branch `{branch}` is deployed to `{first}`, not to `{name}`"),
+                )
+                .at("input `environment`")
+                .cause(format!("`{first}` is the first of the environments {names}"))
+                .help(format!("let this job run for version tags only: `if: startsWith(github.ref, 'refs/tags/v')`, or use `environment: {first}`")),
+            ])
+        }
+        (Stage::Branch { .. } | Stage::Release { .. } | Stage::Rollback { .. }, Some(chosen)) => {
+            Ok(chosen)
+        }
+        (Stage::Release { .. } | Stage::Rollback { .. }, None) => Err(vec![
+            typed::missing("environment").help(format!("the environments are {names}")),
+        ]),
+    }
+}
+
+/// The environment's test file, or the standard tests.
+fn read_suite(
+    root: &Path,
+    environment: &EnvironmentInputs,
+    commit: Option<&Commit>,
+) -> Result<Option<Suite>, Vec<Diagnostic>> {
+    let Some(path) = &environment.tests else {
+        let version_path = environment.version_path.as_deref();
+        return Ok(Some(Suite::standard(
+            &environment.health_path,
+            version_path,
+            commit,
+        )));
+    };
+    let text = std::fs::read_to_string(root.join(path)).map_err(|error| {
+        vec![
+            Diagnostic::error(
+                Code::TestsUnreadable,
+                format!("the API test file `{path}` cannot be read"),
+            )
+            .at("input `tests`")
+            .cause(error.to_string())
+            .help("give a path inside the repository, and check the code out before this step"),
+        ]
+    })?;
+    Suite::parse(&text, path).map(Some)
+}

@@ -1,0 +1,345 @@
+//! Commands that only look: status, revisions, logs.
+
+use std::collections::BTreeMap;
+
+use delivery::diagnostic::Diagnostic;
+use delivery::name::RevisionName;
+use delivery::outcome::Outcome;
+use delivery::snapshot::{
+    Readiness, RevisionSeen, ServiceCondition, ServiceSeen, Snapshot, StateSeen,
+};
+use delivery::state::Timestamp;
+use delivery::target::Target;
+use serde_json::{Value, json};
+
+use super::deliver::now;
+use super::job::read_inputs;
+use super::session::Session;
+use super::shell::Shell;
+use crate::cli::Format;
+use crate::gcp::logging;
+use crate::inputs::{EnvironmentInputs, Inputs, typed};
+use crate::observe::observe;
+use crate::report::{RunSummary, text};
+
+/// `status`: what serves, in each environment, or in the one that is named.
+pub(super) async fn status(shell: &Shell, flags: &BTreeMap<&'static str, String>) -> u8 {
+    let looked = async {
+        let (inputs, targets) = targets(shell, flags)?;
+        let looks = targets
+            .iter()
+            .map(|(environment, target)| look(shell, &inputs, environment, target));
+        let mut rows = Vec::new();
+        let mut problems = Vec::new();
+        for seen in futures_util::future::join_all(looks).await {
+            match seen {
+                Ok((_, snapshot)) => rows.push(snapshot),
+                Err(problem) if problems.contains(&problem) => {}
+                Err(problem) => problems.push(problem),
+            }
+        }
+        for snapshot in &rows {
+            write(shell, &status_text(snapshot), &status_json(snapshot));
+        }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(problems)
+        }
+    };
+    finish(shell, looked.await)
+}
+
+/// `revisions`: of one environment, newest first.
+pub(super) async fn revisions(shell: &Shell, flags: &BTreeMap<&'static str, String>) -> u8 {
+    let looked = async {
+        let (inputs, environment, target) = single(shell, flags)?;
+        let (_, snapshot) = look(shell, &inputs, &environment, &target)
+            .await
+            .map_err(|problem| vec![problem])?;
+        let Some(service) = &snapshot.service else {
+            write(shell, &status_text(&snapshot), &status_json(&snapshot));
+            return Ok(());
+        };
+        for revision in &service.revisions {
+            write(
+                shell,
+                &revision_text(service, revision),
+                &revision_json(service, revision),
+            );
+        }
+        Ok(())
+    };
+    finish(shell, looked.await)
+}
+
+/// `logs`: the last lines of a revision, or of the one that serves.
+pub(super) async fn logs(
+    shell: &Shell,
+    flags: &BTreeMap<&'static str, String>,
+    revision: Option<&str>,
+    count: u32,
+) -> u8 {
+    let looked = async {
+        let one = |problem| vec![problem];
+        let (inputs, environment, target) = single(shell, flags)?;
+        let named = revision
+            .map(RevisionName::parse)
+            .transpose()
+            .map_err(|error| {
+                vec![
+                    Diagnostic::error(delivery::diagnostic::Code::InputInvalid, error.to_string())
+                        .at("flag `--revision`"),
+                ]
+            })?;
+        let (session, snapshot) = look(shell, &inputs, &environment, &target)
+            .await
+            .map_err(one)?;
+        let revision = named.or_else(|| serving(&snapshot));
+        let lines = logging::last_lines(&session.api(), &target, revision.as_ref(), count)
+            .await
+            .map_err(|error| vec![error.into_diagnostic("read the log")])?;
+        for line in lines {
+            let shown = text::plain_lines(&line.text).join("\n  ");
+            let text = format!("{} {} {shown}", line.timestamp, line.severity);
+            let json =
+                json!({"timestamp": line.timestamp, "severity": line.severity, "text": line.text});
+            write(shell, &text, &json);
+        }
+        Ok(())
+    };
+    finish(shell, looked.await)
+}
+
+/// On a terminal a look that went well needs no closing word.
+fn finish(shell: &Shell, looked: Result<(), Vec<Diagnostic>>) -> u8 {
+    match looked {
+        Ok(()) => 0,
+        Err(problems) => {
+            let run = RunSummary {
+                release_label: Some("the look".to_owned()),
+                ..RunSummary::default()
+            };
+            shell.finish(&Outcome::Stopped(problems), &run)
+        }
+    }
+}
+
+fn write(shell: &Shell, text: &str, json: &Value) {
+    if shell.format == Format::Json {
+        shell.streams.out.say(&format!("{json}\n"));
+    } else if shell.on_github {
+        shell.note(text);
+    } else {
+        shell.streams.out.say(&format!("{text}\n"));
+    }
+}
+
+async fn look(
+    shell: &Shell,
+    inputs: &Inputs,
+    environment: &EnvironmentInputs,
+    target: &Target,
+) -> Result<(Session, Snapshot), Diagnostic> {
+    let session = Session::open(shell, inputs, environment, shell.sink()).await?;
+    let snapshot = observe(&session.reader(), target, now()).await?;
+    Ok((session, snapshot))
+}
+
+type Targets = Vec<(EnvironmentInputs, Target)>;
+
+/// The environment that is named, or every one that is described well enough.
+fn targets(
+    shell: &Shell,
+    flags: &BTreeMap<&'static str, String>,
+) -> Result<(Inputs, Targets), Vec<Diagnostic>> {
+    let (inputs, mut problems) = read_inputs(shell, flags);
+    let mut targets = Vec::new();
+    let mut missing = Vec::new();
+    for environment in &inputs.environments {
+        if inputs
+            .chosen
+            .as_ref()
+            .is_some_and(|chosen| *chosen != environment.environment.name)
+        {
+            continue;
+        }
+        match environment.target() {
+            Ok(target) => targets.push((environment.clone(), target)),
+            Err(found) => missing = found,
+        }
+    }
+    if targets.is_empty() {
+        problems.extend(missing);
+    }
+    if problems.is_empty() {
+        Ok((inputs, targets))
+    } else {
+        Err(problems)
+    }
+}
+
+fn single(
+    shell: &Shell,
+    flags: &BTreeMap<&'static str, String>,
+) -> Result<(Inputs, EnvironmentInputs, Target), Vec<Diagnostic>> {
+    let (inputs, mut targets) = targets(shell, flags)?;
+    if inputs.chosen.is_none() {
+        let names = inputs.names().join(", ");
+        return Err(vec![
+            typed::missing("environment").help(format!("the environments are {names}")),
+        ]);
+    }
+    match targets.pop() {
+        Some((environment, target)) => Ok((inputs, environment, target)),
+        None => Err(vec![typed::missing("environment")]),
+    }
+}
+
+/// The revision with the largest share.
+fn serving(snapshot: &Snapshot) -> Option<RevisionName> {
+    let service = snapshot.service.as_ref()?;
+    let largest = service.serving.iter().max_by_key(|share| share.percent)?;
+    (largest.percent > 0).then(|| largest.revision.clone())
+}
+
+fn status_text(snapshot: &Snapshot) -> String {
+    let place = delivery::plan::render::place(&snapshot.target);
+    let Some(service) = &snapshot.service else {
+        return format!("{place}: not deployed yet");
+    };
+    let mut lines = vec![format!("{place}: {}", condition(&service.condition))];
+    lines.extend(service.uri.iter().map(|uri| format!("  {uri}")));
+    for share in service.serving.iter().filter(|share| share.percent > 0) {
+        let release = service
+            .revisions
+            .iter()
+            .find(|seen| seen.name == share.revision)
+            .map(describe);
+        lines.push(
+            format!(
+                "  {:>3} % {} {}",
+                share.percent,
+                share.revision,
+                release.unwrap_or_default()
+            )
+            .trim_end()
+            .to_owned(),
+        );
+    }
+    if let StateSeen::Known(state) = &service.state
+        && let Some(intent) = &state.intent
+    {
+        lines.push(format!(
+            "  run {} is bringing {}",
+            intent.run.0, intent.revision
+        ));
+    }
+    if service.traffic.follows_latest() {
+        lines.push("  traffic follows the latest revision: the next promotion pins it".to_owned());
+    }
+    text::plain_lines(&lines.join("\n")).join("\n")
+}
+
+fn condition(condition: &ServiceCondition) -> String {
+    match condition {
+        ServiceCondition::Ready => "ready".to_owned(),
+        ServiceCondition::Reconciling => "changing".to_owned(),
+        ServiceCondition::Failed(why) => format!("failed: {}", text::one_line(why)),
+    }
+}
+
+/// What a revision says about itself, in short.
+fn describe(revision: &RevisionSeen) -> String {
+    match &revision.record {
+        Some(record) => {
+            let version = record.version.as_ref().map_or_else(
+                || format!("sha-{}", record.commit.short()),
+                |version| format!("v{version} ({})", record.commit.short()),
+            );
+            format!("{version} {}", record.digest.short())
+        }
+        None => "not made by ml-deploy".to_owned(),
+    }
+}
+
+fn percent(service: &ServiceSeen, revision: &RevisionSeen) -> u32 {
+    service
+        .serving
+        .iter()
+        .filter(|share| share.revision == revision.name)
+        .map(|share| share.percent)
+        .sum()
+}
+
+/// `healthy`, `rejected`, or nothing, as our record says.
+fn remembered(service: &ServiceSeen, revision: &RevisionSeen) -> &'static str {
+    let (StateSeen::Known(state), Some(record)) = (&service.state, &revision.record) else {
+        return "";
+    };
+    if state
+        .rejected
+        .iter()
+        .any(|entry| entry.digest == record.digest)
+    {
+        "rejected"
+    } else if state
+        .healthy
+        .iter()
+        .any(|entry| entry.revision == revision.name)
+    {
+        "healthy"
+    } else {
+        ""
+    }
+}
+
+fn readiness(readiness: &Readiness) -> String {
+    match readiness {
+        Readiness::Ready => "ready".to_owned(),
+        Readiness::Pending => "pending".to_owned(),
+        Readiness::Failed(why) => format!("failed: {}", text::one_line(why)),
+    }
+}
+
+fn time(timestamp: Timestamp) -> String {
+    chrono::DateTime::from_timestamp(timestamp.0, 0)
+        .map(|time| time.to_rfc3339())
+        .unwrap_or_default()
+}
+
+fn revision_text(service: &ServiceSeen, revision: &RevisionSeen) -> String {
+    let line = format!(
+        "{:>3} % {} {} · {} · {} {}",
+        percent(service, revision),
+        revision.name,
+        describe(revision),
+        time(revision.created_at),
+        readiness(&revision.readiness),
+        remembered(service, revision),
+    );
+    line.trim_end().to_owned()
+}
+
+fn revision_json(service: &ServiceSeen, revision: &RevisionSeen) -> Value {
+    json!({
+        "revision": revision.name,
+        "percent": percent(service, revision),
+        "created_at": time(revision.created_at),
+        "readiness": readiness(&revision.readiness),
+        "record": revision.record,
+        "remembered": remembered(service, revision),
+    })
+}
+
+fn status_json(snapshot: &Snapshot) -> Value {
+    let service = snapshot.service.as_ref().map(|service| {
+        let serving: Vec<Value> = service
+            .serving
+            .iter()
+            .map(|share| json!({"revision": share.revision, "percent": share.percent, "tag": share.tag, "uri": share.uri}))
+            .collect();
+        json!({"uri": service.uri, "condition": condition(&service.condition), "serving": serving})
+    });
+    json!({"target": snapshot.target, "service": service})
+}

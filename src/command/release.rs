@@ -1,0 +1,117 @@
+//! From a version tag to the digest that was built from its commit.
+
+use delivery::diagnostic::{Code, Diagnostic};
+use delivery::event::{Event, EventSink};
+use delivery::release::ImageDigest;
+use semver::Version;
+
+use super::build::{self, commit_tag};
+use super::job::Job;
+use super::session::Session;
+use crate::gcp::registry::TagPut;
+
+/// Finds the digest, waiting for a build under way, and puts the version's tag on it.
+///
+/// # Errors
+/// [`Code::NoImageForCommit`] with the ways out, or what the registry answers.
+pub(super) async fn resolve(
+    job: &Job<'_>,
+    session: &Session,
+    version: &Version,
+) -> Result<ImageDigest, Vec<Diagnostic>> {
+    let one = |diagnostic| vec![diagnostic];
+    let repository = job.inputs.repository().map_err(one)?;
+    let tag = commit_tag(job.commit().map_err(one)?);
+    let (registry, _) = session.registry(repository).await.map_err(one)?;
+    let is_first = job
+        .inputs
+        .environments
+        .first()
+        .is_some_and(|first| first.environment.name == job.environment.environment.name);
+    let builds_itself = job.inputs.build.build_on_tag && is_first;
+    let digest = if builds_itself {
+        build::build_and_push(job, session).await?
+    } else {
+        let wait = registry.wait_for_tag(&tag, job.inputs.build.wait_for_build, job.sink.as_ref());
+        let found = job
+            .guarded("find the image of the commit", wait)
+            .await
+            .map_err(one)?
+            .map_err(one)?;
+        found.ok_or_else(|| vec![no_image(job, repository, &tag)])?
+    };
+    job.sink
+        .emit(Event::Note(format!("{repository}:{tag} is {digest}")));
+    // Put again in each environment, which costs one question: the first may have been skipped.
+    let (registry, _) = session.registry(repository).await.map_err(one)?;
+    let version_tag = version_tag(version);
+    if registry.put_tag(&digest, &version_tag).await.map_err(one)? == TagPut::Created {
+        job.sink
+            .emit(Event::Note(format!("tagged {repository}:{version_tag}")));
+    }
+    Ok(digest)
+}
+
+/// Finds the digest that was built from the commit, without waiting for a build.
+///
+/// # Errors
+/// As [`resolve`].
+pub(super) async fn find(job: &Job<'_>, session: &Session) -> Result<ImageDigest, Vec<Diagnostic>> {
+    let one = |diagnostic| vec![diagnostic];
+    let repository = job.inputs.repository().map_err(one)?;
+    let tag = commit_tag(job.commit().map_err(one)?);
+    let (registry, _) = session.registry(repository).await.map_err(one)?;
+    let found = registry.resolve(&tag).await.map_err(one)?;
+    found.ok_or_else(|| vec![no_image(job, repository, &tag)])
+}
+
+/// The version as an image's tag, without `v`, as docker/metadata-action writes it; a `+` is not
+/// allowed there.
+fn version_tag(version: &Version) -> String {
+    version.to_string().replace('+', "-")
+}
+
+fn no_image(job: &Job<'_>, repository: &str, tag: &str) -> Diagnostic {
+    let minutes = job.inputs.build.wait_for_build.as_secs() / 60;
+    let first = job
+        .inputs
+        .names()
+        .first()
+        .copied()
+        .unwrap_or_default()
+        .to_owned();
+    let diagnostic = Diagnostic::error(
+        Code::NoImageForCommit,
+        format!("there is no image `{repository}:{tag}` for this tag's commit"),
+    )
+    .at(job.context.git_ref.clone())
+    .cause(format!(
+        "the registry was asked for {minutes} min; a push to the branch builds it"
+    ))
+    .state("nothing was changed")
+    .help(format!(
+        "push the commit to {} first, let its run end well, then run this job again",
+        job.inputs.branches.join(" or ")
+    ));
+    if job.inputs.build.build_on_tag {
+        diagnostic.help(format!(
+            "run the job of `{first}` first: with `build_on_tag` it builds the image"
+        ))
+    } else {
+        diagnostic
+            .help("or say `build_on_tag: true`, so that the tag's first environment builds it")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_a_valid_image_tag() {
+        assert_eq!(
+            version_tag(&Version::parse("1.2.3-rc.1+build.5").unwrap()),
+            "1.2.3-rc.1-build.5"
+        );
+    }
+}

@@ -1,0 +1,160 @@
+//! What each stage does.
+
+use std::collections::BTreeMap;
+
+use delivery::diagnostic::Diagnostic;
+use delivery::event::{Event, EventSink};
+use delivery::outcome::Outcome;
+use delivery::plan::Intent;
+use delivery::plan::render::place;
+use delivery::release::{ImageDigest, ImageReference, Release};
+use delivery::stage::Stage;
+use delivery::target::Target;
+use semver::Version;
+
+use super::deliver::{Mode, deliver};
+use super::job::{Ask, Job};
+use super::session::Session;
+use super::shell::Shell;
+use super::{build, gate, look, release, trial};
+use crate::github::gate::Purpose;
+use crate::inputs::Wish;
+use crate::report::RunSummary;
+
+/// How an image comes to be, when somebody on a terminal says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A branch's image is built unless the registry has it.
+    Built,
+    /// The registry must have it.
+    Existing,
+}
+
+/// A step of a GitHub job.
+pub(super) async fn run_job(shell: &Shell) -> u8 {
+    let prepared = Job::prepare(shell, BTreeMap::new(), Ask::Event).await;
+    if let Ok(job) = &prepared
+        && job.inputs.command == Wish::Status
+    {
+        return look::status(shell, &BTreeMap::new()).await;
+    }
+    let mode = match &prepared {
+        Ok(job) if job.inputs.command == Wish::Plan => Mode::Show,
+        _ => Mode::CarryOut,
+    };
+    run(shell, prepared, mode, Source::Built).await
+}
+
+/// Runs a prepared job, or tells why there is none; gives the exit code.
+pub(super) async fn run(
+    shell: &Shell,
+    prepared: Result<Job<'_>, Vec<Diagnostic>>,
+    mode: Mode,
+    source: Source,
+) -> u8 {
+    let mut summary = RunSummary::default();
+    let outcome = match prepared {
+        Err(problems) => Outcome::Stopped(problems),
+        Ok(job) => {
+            let outcome = go(&job, mode, source, &mut summary)
+                .await
+                .unwrap_or_else(Outcome::Stopped);
+            summary.evidence = job.sink.evidence();
+            summary.warnings = job.sink.warnings();
+            outcome
+        }
+    };
+    shell.finish(&outcome, &summary)
+}
+
+async fn go(
+    job: &Job<'_>,
+    mode: Mode,
+    source: Source,
+    run: &mut RunSummary,
+) -> Result<Outcome, Vec<Diagnostic>> {
+    let commit = job.context.commit.clone();
+    run.commit = commit.as_ref().map(ToString::to_string);
+    let Some(target) = &job.target else {
+        run.release_label = commit
+            .as_ref()
+            .map(|commit| format!("sha-{}", commit.short()));
+        return trial::try_image(job).await;
+    };
+    run.environment = Some(target.environment.name.to_string());
+    run.service = Some(place(target));
+    let session = Session::open(job.shell, &job.inputs, &job.environment, job.sink.clone())
+        .await
+        .map_err(|problem| vec![problem])?;
+    job.sink.emit(Event::Note(format!(
+        "{} as {}",
+        place(target),
+        session.tokens.describe()
+    )));
+    match &job.stage {
+        Stage::PullRequest => trial::try_image(job).await,
+        Stage::Rollback { to } => {
+            run.release_label = Some("the rollback".to_owned());
+            if mode == Mode::CarryOut {
+                gate::check(job, &session, Purpose::RollBack, run).await?;
+            }
+            let intent = Intent::Rollback { to: to.clone() };
+            Ok(deliver(job, &session, target, intent, mode, run).await)
+        }
+        Stage::Branch { .. } => {
+            if mode == Mode::CarryOut {
+                gate::check(job, &session, Purpose::Promote, run).await?;
+            }
+            let digest = match (mode, source) {
+                (Mode::CarryOut, Source::Built) => build::build_and_push(job, &session).await?,
+                _ => release::find(job, &session).await?,
+            };
+            promote(job, &session, target, (digest, None), mode, run).await
+        }
+        Stage::Release { version, .. } => {
+            if mode == Mode::CarryOut {
+                gate::check(job, &session, Purpose::Promote, run).await?;
+            }
+            let digest = match mode {
+                Mode::CarryOut => release::resolve(job, &session, version).await?,
+                Mode::Show => release::find(job, &session).await?,
+            };
+            promote(
+                job,
+                &session,
+                target,
+                (digest, Some(version.clone())),
+                mode,
+                run,
+            )
+            .await
+        }
+    }
+}
+
+async fn promote(
+    job: &Job<'_>,
+    session: &Session,
+    target: &Target,
+    (digest, version): (ImageDigest, Option<Version>),
+    mode: Mode,
+    run: &mut RunSummary,
+) -> Result<Outcome, Vec<Diagnostic>> {
+    let one = |problem| vec![problem];
+    let image = ImageReference {
+        repository: job.inputs.repository().map_err(one)?.to_owned(),
+        digest,
+    };
+    run.image = Some(image.to_string());
+    run.digest = Some(image.digest.to_string());
+    run.version = version.as_ref().map(ToString::to_string);
+    let release = Release {
+        image,
+        commit: job.commit().map_err(one)?.clone(),
+        version,
+    };
+    run.release_label = Some(release.label());
+    let spec = Box::new(job.environment.spec.clone());
+    let intent = Intent::Promote { release, spec };
+    Ok(deliver(job, session, target, intent, mode, run).await)
+}
