@@ -43,10 +43,9 @@ impl Failure {
             Self::NotReady { text, .. } => Some(format!("not ready: {text}")),
             Self::TestsFailed(lines) => Some(format!("tests failed: {}", lines.join("; "))),
             Self::NotConfirmed { seen, .. } => Some(format!("not confirmed: {}", seen.join("; "))),
-            Self::Conflict
-            | Self::Stopped(_)
-            | Self::TestsInconclusive(_)
-            | Self::Problem(_) => None,
+            Self::Conflict | Self::Stopped(_) | Self::TestsInconclusive(_) | Self::Problem(_) => {
+                None
+            }
         }
     }
 }
@@ -61,7 +60,11 @@ impl Execution<'_> {
             .steps
             .get(index)
             .map_or("begin", |step| step.action.id());
-        let at = format!("step {}/{total} {id} · {}", index + 1, place(&self.plan.target));
+        let at = format!(
+            "step {}/{total} {id} · {}",
+            index + 1,
+            place(&self.plan.target)
+        );
         let diagnostic = match failure {
             Failure::Conflict => Diagnostic::error(
                 Code::ServiceBusy,
@@ -113,7 +116,10 @@ impl Execution<'_> {
             Code::CandidateNotReady,
             format!("candidate `{revision}` did not become ready"),
         )
-        .cause(format!("Cloud Run reports after {seconds} s: {}", text.trim()));
+        .cause(format!(
+            "Cloud Run reports after {seconds} s: {}",
+            text.trim()
+        ));
         diagnostic.help.extend(advice::for_text(text));
         if diagnostic.help.is_empty() {
             diagnostic = diagnostic.help("read the revision's log and Cloud Run's text above");
@@ -158,6 +164,8 @@ fn stopped(stop: Stop, step: &str) -> Diagnostic {
             Code::DeadlinePassed,
             format!("the deadline passed during `{step}`"),
         )
-        .help("run again: it goes on from what it finds; or give it more time with input `deadline`"),
+        .help(
+            "run again: it goes on from what it finds; or give it more time with input `deadline`",
+        ),
     }
 }

@@ -266,7 +266,9 @@ fn with_address(live: &Live, revision: &RevisionName) -> String {
         .serving
         .iter()
         .find(|entry| entry.revision == *revision && entry.uri.is_some());
-    let address = own.and_then(|entry| entry.uri.as_ref()).or(live.uri.as_ref());
+    let address = own
+        .and_then(|entry| entry.uri.as_ref())
+        .or(live.uri.as_ref());
     match address {
         Some(address) => format!("`{revision}` is ready at {address}"),
         None => format!("`{revision}` is ready"),

@@ -120,7 +120,9 @@ impl Execution<'_> {
                 }
                 WriteError::Conflict => return Err(busy()),
                 WriteError::NotReady(text) => {
-                    return Err(Diagnostic::error(Code::CloudFailed, "the way back failed").cause(text));
+                    return Err(
+                        Diagnostic::error(Code::CloudFailed, "the way back failed").cause(text)
+                    );
                 }
                 WriteError::Failed(problem) | WriteError::Unknown(problem) => return Err(*problem),
             }
@@ -156,7 +158,9 @@ impl Execution<'_> {
             Destination::Latest => follows,
         });
         if gets_traffic {
-            return Err(busy().cause(format!("{who} changed the traffic, and `{candidate}` gets a share of it")));
+            return Err(busy().cause(format!(
+                "{who} changed the traffic, and `{candidate}` gets a share of it"
+            )));
         }
         Ok(format!(
             "{who} changed the service meanwhile, which was left as it is: {}",
@@ -182,10 +186,9 @@ impl Execution<'_> {
                 format!("traffic unchanged: {}", serving_in_words(&live.serving))
             }
             Ok(Ok(None)) => "nothing was changed: the service does not exist".to_owned(),
-            Ok(Err(_)) | Err(_) => format!(
-                "nothing was written; before this run: {}",
-                self.plan.before
-            ),
+            Ok(Err(_)) | Err(_) => {
+                format!("nothing was written; before this run: {}", self.plan.before)
+            }
         }
     }
 
@@ -212,7 +215,10 @@ impl Execution<'_> {
         )
         .at(format!("undo · {}", place(&self.plan.target)))
         .cause(problem.title)
-        .state(format!("not known for certain; before this run: {}", self.plan.before))
+        .state(format!(
+            "not known for certain; before this run: {}",
+            self.plan.before
+        ))
         .help(format!("act now: {command}"));
         diagnostic.cause.extend(problem.cause);
         diagnostic.help.extend(problem.help);
@@ -221,14 +227,18 @@ impl Execution<'_> {
 
     /// The run, as its intent names it.
     fn run_ref(&self) -> RunRef {
-        let records = self.plan.steps.iter().filter_map(|step| match &step.action {
-            Action::CreateService { state, .. }
-            | Action::DeployCandidate { state, .. }
-            | Action::TagRevision { state, .. }
-            | Action::ShiftTraffic { state, .. }
-            | Action::Record { state } => Some(state),
-            Action::Verify { .. } | Action::Confirm { .. } => None,
-        });
+        let records = self
+            .plan
+            .steps
+            .iter()
+            .filter_map(|step| match &step.action {
+                Action::CreateService { state, .. }
+                | Action::DeployCandidate { state, .. }
+                | Action::TagRevision { state, .. }
+                | Action::ShiftTraffic { state, .. }
+                | Action::Record { state } => Some(state),
+                Action::Verify { .. } | Action::Confirm { .. } => None,
+            });
         let mut intents = records.filter_map(|state| state.intent.as_ref());
         intents
             .next()
@@ -253,13 +263,19 @@ fn late() -> Diagnostic {
 }
 
 fn busy() -> Diagnostic {
-    Diagnostic::error(Code::ServiceBusy, "the service keeps changing under the way back")
+    Diagnostic::error(
+        Code::ServiceBusy,
+        "the service keeps changing under the way back",
+    )
 }
 
 /// The same shares and tags, in whatever order.
 fn same(one: &TrafficSplit, other: &TrafficSplit) -> bool {
     let shares = |split: &TrafficSplit, of: &TrafficSplit| {
-        split.shares().iter().all(|share| of.shares().contains(share))
+        split
+            .shares()
+            .iter()
+            .all(|share| of.shares().contains(share))
     };
     let tags = |split: &TrafficSplit, of: &TrafficSplit| {
         split.tags().iter().all(|tag| of.tags().contains(tag))

@@ -104,6 +104,21 @@ pub struct Healthy {
     pub at: Timestamp,
     /// By which run.
     pub run: RunRef,
+    /// What brought it to serve.
+    #[serde(default)]
+    pub by: BroughtBy,
+}
+
+/// What brought a revision to serve. A re-run of a rollback to the previous revision must know that
+/// it was carried out, or it would go one further.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BroughtBy {
+    /// A release was promoted.
+    #[default]
+    Promotion,
+    /// Traffic was moved back.
+    Rollback,
 }
 
 /// Why a digest was rejected.

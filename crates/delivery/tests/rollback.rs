@@ -12,7 +12,7 @@ use delivery::spec::Access;
 use delivery::stage::RollbackTo;
 use delivery::state::Rejection;
 use delivery::target::Tier;
-use world::{World, ids, promote, release, rollback, spec};
+use world::{World, by_run, ids, promote, release, rollback, spec};
 
 const STEPS: [&str; 5] = [
     "tag-revision",
@@ -56,12 +56,36 @@ fn previous_is_the_last_healthy_one_and_twice_goes_on_to_the_one_before() {
         (&rejected.revision, rejected.kind),
         (&third, Rejection::RolledBack)
     );
-    world.run(&rollback(RollbackTo::Previous));
-    assert_eq!(world.serves(), [(first.to_string(), 100)]);
-    assert_eq!(
-        blocked(&world, RollbackTo::Previous).code,
-        Code::NoRollbackTarget
+    let again = world.plan(&rollback(RollbackTo::Previous));
+    assert!(
+        matches!(again, Planned::UpToDate { .. }),
+        "told once: {again:?}"
     );
+    world.run(&by_run(rollback(RollbackTo::Previous), 101, 1));
+    assert_eq!(world.serves(), [(first.to_string(), 100)]);
+    let Planned::Blocked(blocks) = world.plan(&by_run(rollback(RollbackTo::Previous), 102, 1))
+    else {
+        panic!("there is nothing before it");
+    };
+    assert_eq!(blocks[0].code, Code::NoRollbackTarget);
+}
+
+#[test]
+fn a_rollback_that_died_anywhere_is_resumed_and_goes_no_further() {
+    for done in 1..=4 {
+        let (mut world, [_, second, third]) = three();
+        let died = world.expect_plan(&by_run(rollback(RollbackTo::Previous), 7, 1));
+        for step in &died.steps[..done] {
+            world.apply(&step.action);
+        }
+        let again = by_run(rollback(RollbackTo::Previous), 7, 2);
+        world.run(&again);
+        let serves = [(second.to_string(), 100)];
+        assert_eq!(world.serves(), serves, "after {done} steps");
+        assert!(world.service().traffic.tags().is_empty());
+        assert_eq!(world.state().rejected[0].revision, third);
+        assert!(matches!(world.plan(&again), Planned::UpToDate { .. }));
+    }
 }
 
 #[test]

@@ -184,7 +184,7 @@ impl Runner {
     pub async fn run(
         &self,
         job: &Job,
-        line: impl FnMut(&str) -> io::Result<()> + Send,
+        line: impl FnMut(&str) -> io::Result<()>,
     ) -> io::Result<JobEnd> {
         self.start(job)?.finish(line).await
     }
@@ -287,7 +287,7 @@ impl RunningJob {
     /// When the log cannot be read, or `line` fails.
     pub async fn finish(
         mut self,
-        mut line: impl FnMut(&str) -> io::Result<()> + Send,
+        mut line: impl FnMut(&str) -> io::Result<()>,
     ) -> io::Result<JobEnd> {
         let mut log = String::new();
         while let Some(text) = self.next_line().await? {

@@ -15,17 +15,17 @@ const TOLD: usize = 5;
 
 /// What the client saw.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Tally {
+pub(super) struct Tally {
     /// Requests sent.
-    pub sent: u64,
+    pub(super) sent: u64,
     /// Requests that failed: not 200, the wrong schema, or slower than 5 s.
-    pub failed: u64,
+    pub(super) failed: u64,
     /// The first failures, in words.
-    pub failures: Vec<String>,
+    pub(super) failures: Vec<String>,
     /// Answers of `/version`, by version.
-    pub versions: BTreeMap<String, u64>,
+    pub(super) versions: BTreeMap<String, u64>,
     /// The slowest answer.
-    pub slowest: Duration,
+    pub(super) slowest: Duration,
 }
 
 impl Tally {
@@ -58,7 +58,12 @@ enum Seen {
 /// Sends `per_second` requests a second until `stop`, each at its own time whether or not earlier
 /// ones have been answered (an open model), so that a slow answer is not hidden by fewer requests.
 /// Predictions and `/version` take turns.
-pub async fn hold_rate(client: reqwest::Client, base_url: String, per_second: u32, stop: CancellationToken) -> Tally {
+pub(super) async fn hold_rate(
+    client: reqwest::Client,
+    base_url: String,
+    per_second: u32,
+    stop: CancellationToken,
+) -> Tally {
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second.max(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut open = JoinSet::new();
@@ -90,7 +95,10 @@ async fn ask(client: &reqwest::Client, base_url: &str, predict: bool) -> Answer 
         Ok(seen) => seen,
         Err(_) => Err(format!("no answer within {} s", SLOWEST.as_secs())),
     };
-    Answer { took: started.elapsed(), seen }
+    Answer {
+        took: started.elapsed(),
+        seen,
+    }
 }
 
 async fn answer(client: &reqwest::Client, base_url: &str, predict: bool) -> Result<Seen, String> {
@@ -102,14 +110,31 @@ async fn answer(client: &reqwest::Client, base_url: &str, predict: bool) -> Resu
     } else {
         client.get(format!("{base_url}/version"))
     };
-    let response = request.send().await.map_err(|error| format!("no answer: {}", chain(&error)))?;
+    let response = request
+        .send()
+        .await
+        .map_err(|error| format!("no answer: {}", chain(&error)))?;
     let status = response.status();
-    let body = response.bytes().await.map_err(|error| format!("cut answer: {}", chain(&error)))?;
+    let body = response
+        .bytes()
+        .await
+        .map_err(|error| format!("cut answer: {}", chain(&error)))?;
     if status != reqwest::StatusCode::OK {
-        return Err(format!("{status}: {}", String::from_utf8_lossy(&body).chars().take(120).collect::<String>()));
+        return Err(format!(
+            "{status}: {}",
+            String::from_utf8_lossy(&body)
+                .chars()
+                .take(120)
+                .collect::<String>()
+        ));
     }
-    let value: Value = serde_json::from_slice(&body).map_err(|error| format!("no JSON: {error}"))?;
-    if predict { check_prediction(&value) } else { check_version(&value) }
+    let value: Value =
+        serde_json::from_slice(&body).map_err(|error| format!("no JSON: {error}"))?;
+    if predict {
+        check_prediction(&value)
+    } else {
+        check_version(&value)
+    }
 }
 
 /// A label, and probabilities that sum to 1.
@@ -150,7 +175,8 @@ mod tests {
 
     #[test]
     fn a_prediction_needs_a_label_and_probabilities_that_sum_to_one() {
-        let right = json!({"label": "setosa", "probabilities": {"setosa": 0.75, "virginica": 0.25}});
+        let right =
+            json!({"label": "setosa", "probabilities": {"setosa": 0.75, "virginica": 0.25}});
         assert!(check_prediction(&right).is_ok());
         for wrong in [
             json!({"label": "setosa"}),
@@ -165,9 +191,15 @@ mod tests {
     fn failures_are_counted_and_the_first_are_told() {
         let mut tally = Tally::default();
         for number in 0..7 {
-            tally.count(Answer { took: Duration::from_millis(number), seen: Err(format!("failure {number}")) });
+            tally.count(Answer {
+                took: Duration::from_millis(number),
+                seen: Err(format!("failure {number}")),
+            });
         }
-        assert_eq!((tally.sent, tally.failed, tally.failures.len()), (7, 7, TOLD));
+        assert_eq!(
+            (tally.sent, tally.failed, tally.failures.len()),
+            (7, 7, TOLD)
+        );
         assert_eq!(tally.slowest, Duration::from_millis(6));
     }
 }

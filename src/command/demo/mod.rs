@@ -10,7 +10,6 @@ mod workspace;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -20,7 +19,7 @@ use emulator::{Config, Emulator};
 use tokio_util::sync::CancellationToken;
 
 use narrator::{Narrator, words};
-use story::{CONFIG, IMAGE, Release, Story};
+use story::{CONFIG, IMAGE, Release, SMOKE, Story};
 use workspace::Workspace;
 
 /// Requests a second that the client sends to production.
@@ -41,12 +40,18 @@ pub struct DemoOptions {
 ///
 /// # Errors
 /// When something did not go as the story says: it is an end-to-end test as well.
-pub async fn run(options: &DemoOptions, out: impl Write, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(
+    options: &DemoOptions,
+    out: impl Write,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut narrator = Narrator::new(out, colour);
     let scratch = tempfile_folder()?;
-    let runtime = DockerRuntime::connect().await.context("the demo needs a Docker engine")?;
-    let mut config = Config::loopback(Arc::new(runtime));
+    let runtime = DockerRuntime::connect()
+        .await
+        .context("the demo needs a Docker engine")?;
+    let mut config = Config::loopback(runtime);
     config.propagation_ms = PROPAGATION_MS;
     let cloud = Emulator::start(config).await?;
     let told = tokio::select! {
@@ -70,7 +75,9 @@ async fn tell<W: Write>(
     let started = Instant::now();
     let url = cloud.world().base_url();
     narrator.chapter("A cloud on this machine")?;
-    narrator.say(&format!("Cloud Run, Artifact Registry, token services and GitHub's API answer at {url}"))?;
+    narrator.say(&format!(
+        "Cloud Run, Artifact Registry, token services and GitHub's API answer at {url}"
+    ))?;
     narrator.say("Images are built and run by the Docker engine; nothing leaves this machine.")?;
     let workspace = Workspace::create(&options.sample, scratch.join("ml-api")).await?;
     workspace.write(".github/ml-deploy.yml", CONFIG)?;
@@ -82,15 +89,29 @@ async fn tell<W: Write>(
         workspace: workspace.root().to_path_buf(),
         scratch: scratch.join("jobs"),
     };
-    let mut story = Story { workspace: &workspace, runner: &runner, narrator };
+    let mut story = Story {
+        workspace: &workspace,
+        runner: &runner,
+        narrator,
+    };
 
     story.narrator.chapter("A push to main goes to DEV")?;
     let commit = story.push_to_main(1, "Serve the iris model").await?;
 
-    story.narrator.chapter("Tag v1.0.0: TEST → STAGING → approval → PRODUCTION, one digest")?;
-    let production = story.promote(&Release { tag: "v1.0.0", commit, run_id: 2 }).await?;
+    story
+        .narrator
+        .chapter("Tag v1.0.0: TEST → STAGING → approval → PRODUCTION, one digest")?;
+    let production = story
+        .promote(&Release {
+            tag: "v1.0.0",
+            commit,
+            run_id: 2,
+        })
+        .await?;
 
-    story.narrator.chapter(&format!("From now on a client calls production, {RATE} requests a second"))?;
+    story.narrator.chapter(&format!(
+        "From now on a client calls production, {RATE} requests a second"
+    ))?;
     story.narrator.say(&production)?;
     let stop = CancellationToken::new();
     let client = reqwest::Client::new();
@@ -103,24 +124,48 @@ async fn tell<W: Write>(
 
     story.narrator.chapter("What the client saw meanwhile")?;
     story.judge_client(&tally, &["v1.0.0", "v1.1.0"], called.elapsed())?;
-    narrator.good(&format!("the whole story took {}", words(started.elapsed())))?;
+    narrator.good(&format!(
+        "the whole story took {}",
+        words(started.elapsed())
+    ))?;
     Ok(())
 }
 
 /// A second release, a bad one, and the way back, while the client calls.
 async fn releases_under_load<W: Write>(story: &mut Story<'_, W>) -> anyhow::Result<()> {
     story.narrator.chapter("A better release, v1.1.0")?;
-    story.workspace.replace("app/api.py", "Classifies iris flowers.", "Classifies iris flowers by four measures.")?;
+    story.workspace.replace(
+        "app/api.py",
+        "Classifies iris flowers.",
+        "Classifies iris flowers by four measures.",
+    )?;
     let good = story.push_to_main(3, "Describe the API better").await?;
-    story.promote(&Release { tag: "v1.1.0", commit: good.clone(), run_id: 4 }).await?;
+    story
+        .promote(&Release {
+            tag: "v1.1.0",
+            commit: good.clone(),
+            run_id: 4,
+        })
+        .await?;
 
-    story.narrator.chapter("A bad release, v1.2.0: healthy, but its predictions are wrong")?;
-    story.workspace.write("Dockerfile", &broken_dockerfile(&story.runner.cloud_url, &good))?;
+    story
+        .narrator
+        .chapter("A bad release, v1.2.0: healthy, but its predictions are wrong")?;
+    story.workspace.write(
+        "Dockerfile",
+        &broken_dockerfile(&story.runner.cloud_url, &good),
+    )?;
     let bad = story.push_to_main(5, "Update a data library").await?;
-    let release = Release { tag: "v1.2.0", commit: bad, run_id: 6 };
+    let release = Release {
+        tag: "v1.2.0",
+        commit: bad,
+        run_id: 6,
+    };
     story.promote_until_stopped(&release, "test", 4).await?;
 
-    story.narrator.chapter("Back to the release before, without a build and without downtime")?;
+    story
+        .narrator
+        .chapter("Back to the release before, without a build and without downtime")?;
     story.roll_back(&good, 7).await
 }
 
@@ -150,7 +195,9 @@ async fn look_around<W: Write>(
     let url = cloud.world().base_url();
     narrator.chapter("Look around")?;
     narrator.say("in another terminal, while the cloud is up:")?;
-    narrator.command(&format!("eval \"$(ml-deploy emulator --env --cloud-url {url})\""))?;
+    narrator.command(&format!(
+        "eval \"$(ml-deploy emulator --env --cloud-url {url})\""
+    ))?;
     for command in ["status", "revisions", "logs", "rollback --to previous"] {
         narrator.command(&format!(
             "ml-deploy {command} --environment production --service ml-api --project-id demo-project"
@@ -160,11 +207,16 @@ async fn look_around<W: Write>(
         narrator.say("The cloud stays up until Ctrl-C.")?;
         stop.cancelled().await;
     } else {
-        narrator.say("The cloud stops now; `ml-deploy demo --keep` (or `make demo KEEP=1`) keeps it up.")?;
+        narrator.say(
+            "The cloud stops now; `ml-deploy demo --keep` (or `make demo KEEP=1`) keeps it up.",
+        )?;
     }
     Ok(())
 }
 
 fn tempfile_folder() -> anyhow::Result<tempfile::TempDir> {
-    tempfile::Builder::new().prefix("ml-deploy-demo-").tempdir().context("cannot make a temporary folder")
+    tempfile::Builder::new()
+        .prefix("ml-deploy-demo-")
+        .tempdir()
+        .context("cannot make a temporary folder")
 }

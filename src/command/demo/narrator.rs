@@ -4,19 +4,19 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 /// Writes the story. Colours only where somebody sees them.
-pub struct Narrator<W> {
+pub(super) struct Narrator<W> {
     out: W,
     colour: bool,
 }
 
 impl<W: Write> Narrator<W> {
     /// Writes to `out`, with or without colour.
-    pub fn new(out: W, colour: bool) -> Self {
+    pub(super) fn new(out: W, colour: bool) -> Self {
         Self { out, colour }
     }
 
     /// True when colours are wanted.
-    pub fn colour(&self) -> bool {
+    pub(super) fn colour(&self) -> bool {
         self.colour
     }
 
@@ -24,7 +24,7 @@ impl<W: Write> Narrator<W> {
     ///
     /// # Errors
     /// When the text cannot be written.
-    pub fn chapter(&mut self, title: &str) -> io::Result<()> {
+    pub(super) fn chapter(&mut self, title: &str) -> io::Result<()> {
         let line = self.paint("1;36", &format!("━━ {title} "));
         writeln!(self.out, "\n{line}")
     }
@@ -33,7 +33,7 @@ impl<W: Write> Narrator<W> {
     ///
     /// # Errors
     /// When the text cannot be written.
-    pub fn say(&mut self, text: &str) -> io::Result<()> {
+    pub(super) fn say(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out, "   {text}")
     }
 
@@ -41,7 +41,7 @@ impl<W: Write> Narrator<W> {
     ///
     /// # Errors
     /// When the text cannot be written.
-    pub fn good(&mut self, text: &str) -> io::Result<()> {
+    pub(super) fn good(&mut self, text: &str) -> io::Result<()> {
         let mark = self.paint("32", "✔");
         writeln!(self.out, " {mark} {text}")
     }
@@ -50,7 +50,7 @@ impl<W: Write> Narrator<W> {
     ///
     /// # Errors
     /// When the text cannot be written.
-    pub fn stopped(&mut self, text: &str) -> io::Result<()> {
+    pub(super) fn stopped(&mut self, text: &str) -> io::Result<()> {
         let mark = self.paint("33", "■");
         writeln!(self.out, " {mark} {text}")
     }
@@ -59,7 +59,7 @@ impl<W: Write> Narrator<W> {
     ///
     /// # Errors
     /// When the text cannot be written.
-    pub fn job(&mut self, name: &str) -> io::Result<()> {
+    pub(super) fn job(&mut self, name: &str) -> io::Result<()> {
         let line = self.paint("1", &format!("job {name}"));
         writeln!(self.out, " ▸ {line}")
     }
@@ -68,7 +68,7 @@ impl<W: Write> Narrator<W> {
     ///
     /// # Errors
     /// When the text cannot be written.
-    pub fn log(&mut self, line: &str) -> io::Result<()> {
+    pub(super) fn log(&mut self, line: &str) -> io::Result<()> {
         let gutter = self.paint("2", "│");
         writeln!(self.out, "   {gutter} {line}")?;
         self.out.flush()
@@ -78,18 +78,22 @@ impl<W: Write> Narrator<W> {
     ///
     /// # Errors
     /// When the text cannot be written.
-    pub fn command(&mut self, command: &str) -> io::Result<()> {
+    pub(super) fn command(&mut self, command: &str) -> io::Result<()> {
         let line = self.paint("36", command);
         writeln!(self.out, "     {line}")
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
 /// `1.4 s`, `2 min 5 s`.
-pub fn words(duration: Duration) -> String {
+pub(super) fn words(duration: Duration) -> String {
     let seconds = duration.as_secs();
     if seconds < 60 {
         format!("{:.1} s", duration.as_secs_f64())
@@ -106,7 +110,10 @@ mod tests {
     fn a_pipe_gets_no_escape_sequence() {
         let mut text = Vec::new();
         let mut narrator = Narrator::new(&mut text, false);
-        narrator.chapter("One").and_then(|()| narrator.good("done")).unwrap();
+        narrator
+            .chapter("One")
+            .and_then(|()| narrator.good("done"))
+            .unwrap();
         assert!(!text.contains(&0x1b));
     }
 

@@ -11,13 +11,13 @@ use super::narrator::Narrator;
 use super::workspace::Workspace;
 
 /// The registry path of the demo's image.
-pub const IMAGE: &str = "us-central1-docker.pkg.dev/demo-project/ml/ml-api";
+pub(super) const IMAGE: &str = "us-central1-docker.pkg.dev/demo-project/ml/ml-api";
 
 /// The workload identity provider that GitHub's tokens are exchanged at.
 const PROVIDER: &str = "projects/1/locations/global/workloadIdentityPools/github/providers/github";
 
 /// The configuration that the demo's repository has.
-pub const CONFIG: &str = "\
+pub(super) const CONFIG: &str = "\
 # What to deploy, and where. Every key is described in docs/inputs.md.
 service: ml-api            # ml-api-dev, ml-api-test, ml-api-staging, ml-api-prod
 project_id: demo-project
@@ -36,7 +36,7 @@ environments:
 ";
 
 /// The tests of DEV.
-pub const SMOKE: &str = "\
+pub(super) const SMOKE: &str = "\
 cases:
   - name: health answers
     request: { method: GET, path: /health }
@@ -44,37 +44,46 @@ cases:
 ";
 
 /// A release of the demo.
-pub struct Release {
+pub(super) struct Release {
     /// `v1.0.0`.
-    pub tag: &'static str,
+    pub(super) tag: &'static str,
     /// Its commit.
-    pub commit: String,
+    pub(super) commit: String,
     /// The workflow run of its tag.
-    pub run_id: u64,
+    pub(super) run_id: u64,
 }
 
 /// The narrated pipeline: a checkout, a runner, a voice.
-pub struct Story<'a, W: Write> {
+pub(super) struct Story<'a, W: Write> {
     /// The repository.
-    pub workspace: &'a Workspace,
+    pub(super) workspace: &'a Workspace,
     /// Runs the jobs.
-    pub runner: &'a Runner,
+    pub(super) runner: &'a Runner,
     /// Tells what happens.
-    pub narrator: &'a mut Narrator<W>,
+    pub(super) narrator: &'a mut Narrator<W>,
 }
 
 /// The environments that a version tag goes through, each with its GitHub environment.
-pub const STAGES: [&str; 4] = ["dev", "test", "staging", "production"];
+pub(super) const STAGES: [&str; 4] = ["dev", "test", "staging", "production"];
 
 impl<W: Write> Story<'_, W> {
     /// A push to main: built, pushed, deployed to DEV.
     ///
     /// # Errors
     /// When the job fails.
-    pub async fn push_to_main(&mut self, run_id: u64, message: &str) -> anyhow::Result<String> {
+    pub(super) async fn push_to_main(
+        &mut self,
+        run_id: u64,
+        message: &str,
+    ) -> anyhow::Result<String> {
         let commit = self.workspace.commit(message).await?;
-        self.narrator.say(&format!("git push origin main        # {} {message}", &commit[..7]))?;
-        let end = self.job("dev", "push", "refs/heads/main", &commit, run_id, &[]).await?;
+        self.narrator.say(&format!(
+            "git push origin main        # {} {message}",
+            &commit[..7]
+        ))?;
+        let end = self
+            .job("dev", "push", "refs/heads/main", &commit, run_id, &[])
+            .await?;
         expect_success("dev", &end)?;
         Ok(commit)
     }
@@ -83,25 +92,44 @@ impl<W: Write> Story<'_, W> {
     ///
     /// # Errors
     /// When the job cannot be run.
-    pub async fn release_job(&mut self, release: &Release, environment: &'static str) -> anyhow::Result<JobEnd> {
+    pub(super) async fn release_job(
+        &mut self,
+        release: &Release,
+        environment: &'static str,
+    ) -> anyhow::Result<JobEnd> {
         let git_ref = format!("refs/tags/{}", release.tag);
-        self.job(environment, "push", &git_ref, &release.commit, release.run_id, &[]).await
+        self.job(
+            environment,
+            "push",
+            &git_ref,
+            &release.commit,
+            release.run_id,
+            &[],
+        )
+        .await
     }
 
     /// A version tag through all environments, with the approval before production; gives production's address.
     ///
     /// # Errors
     /// When a job fails.
-    pub async fn promote(&mut self, release: &Release) -> anyhow::Result<String> {
-        self.narrator.say(&format!("git tag {0} && git push origin {0}", release.tag))?;
+    pub(super) async fn promote(&mut self, release: &Release) -> anyhow::Result<String> {
+        self.narrator
+            .say(&format!("git tag {0} && git push origin {0}", release.tag))?;
         let mut url = None;
         for environment in STAGES {
             if environment == "production" {
-                self.narrator.say("production waits: its GitHub environment has a required reviewer. Approved.")?;
+                self.narrator.say(
+                    "production waits: its GitHub environment has a required reviewer. Approved.",
+                )?;
             }
             let end = self.release_job(release, environment).await?;
             expect_success(environment, &end)?;
-            self.narrator.good(&format!("{} serves in {}", release.tag, environment.to_uppercase()))?;
+            self.narrator.good(&format!(
+                "{} serves in {}",
+                release.tag,
+                environment.to_uppercase()
+            ))?;
             url = end.output("url");
         }
         url.context("the production job left no output `url`")
@@ -111,16 +139,29 @@ impl<W: Write> Story<'_, W> {
     ///
     /// # Errors
     /// When it does not stop there.
-    pub async fn promote_until_stopped(&mut self, release: &Release, stage: &'static str, code: i32) -> anyhow::Result<()> {
-        self.narrator.say(&format!("git tag {0} && git push origin {0}", release.tag))?;
-        let reached = STAGES.iter().position(|known| *known == stage).context("an unknown environment")?;
+    pub(super) async fn promote_until_stopped(
+        &mut self,
+        release: &Release,
+        stage: &'static str,
+        code: i32,
+    ) -> anyhow::Result<()> {
+        self.narrator
+            .say(&format!("git tag {0} && git push origin {0}", release.tag))?;
+        let reached = STAGES
+            .iter()
+            .position(|known| *known == stage)
+            .context("an unknown environment")?;
         for environment in &STAGES[..reached] {
             let end = self.release_job(release, environment).await?;
             expect_success(environment, &end)?;
         }
         let end = self.release_job(release, stage).await?;
         if end.code != Some(code) {
-            bail!("{} should have stopped in {stage} with exit code {code}, but ended with {:?}", release.tag, end.code);
+            bail!(
+                "{} should have stopped in {stage} with exit code {code}, but ended with {:?}",
+                release.tag,
+                end.code
+            );
         }
         self.narrator.stopped(&format!(
             "{} stopped in {} (exit code {code}); `needs:` keeps the later jobs from starting",
@@ -134,10 +175,21 @@ impl<W: Write> Story<'_, W> {
     ///
     /// # Errors
     /// When the job fails.
-    pub async fn roll_back(&mut self, commit: &str, run_id: u64) -> anyhow::Result<()> {
-        self.narrator.say("gh workflow run rollback.yml -f environment=production -f rollback_to=previous")?;
+    pub(super) async fn roll_back(&mut self, commit: &str, run_id: u64) -> anyhow::Result<()> {
+        self.narrator.say(
+            "gh workflow run rollback.yml -f environment=production -f rollback_to=previous",
+        )?;
         let inputs = [("rollback_to", "previous")];
-        let end = self.job("production", "workflow_dispatch", "refs/heads/main", commit, run_id, &inputs).await?;
+        let end = self
+            .job(
+                "production",
+                "workflow_dispatch",
+                "refs/heads/main",
+                commit,
+                run_id,
+                &inputs,
+            )
+            .await?;
         expect_success("rollback", &end)
     }
 
@@ -145,8 +197,17 @@ impl<W: Write> Story<'_, W> {
     ///
     /// # Errors
     /// When a request failed, or one of `expected` was never seen.
-    pub fn judge_client(&mut self, tally: &Tally, expected: &[&str], took: Duration) -> anyhow::Result<()> {
-        let seen: Vec<String> = tally.versions.iter().map(|(version, count)| format!("{version} {count}×")).collect();
+    pub(super) fn judge_client(
+        &mut self,
+        tally: &Tally,
+        expected: &[&str],
+        took: Duration,
+    ) -> anyhow::Result<()> {
+        let seen: Vec<String> = tally
+            .versions
+            .iter()
+            .map(|(version, count)| format!("{version} {count}×"))
+            .collect();
         let summary = format!(
             "{} requests in {} s: {} failed; slowest {} ms; versions seen: {}",
             tally.sent,
@@ -161,7 +222,10 @@ impl<W: Write> Story<'_, W> {
             }
             bail!("the client saw failures: {summary}");
         }
-        if let Some(missing) = expected.iter().find(|version| !tally.versions.contains_key(**version)) {
+        if let Some(missing) = expected
+            .iter()
+            .find(|version| !tally.versions.contains_key(**version))
+        {
             bail!("the client never saw {missing}: {summary}");
         }
         self.narrator.good(&summary)?;
@@ -177,7 +241,8 @@ impl<W: Write> Story<'_, W> {
         run_id: u64,
         inputs: &[(&str, &str)],
     ) -> anyhow::Result<JobEnd> {
-        self.narrator.job(&format!("{environment} ({event} {git_ref})"))?;
+        self.narrator
+            .job(&format!("{environment} ({event} {git_ref})"))?;
         let account = format!("deploy-{environment}@demo-project.iam.gserviceaccount.com");
         let mut job = Job::push(environment, git_ref, commit, run_id)
             .in_environment(environment)
@@ -201,5 +266,9 @@ impl<W: Write> Story<'_, W> {
 }
 
 fn expect_success(name: &str, end: &JobEnd) -> anyhow::Result<()> {
-    if end.code == Some(0) { Ok(()) } else { bail!("the job {name} ended with {:?}; its log is above", end.code) }
+    if end.code == Some(0) {
+        Ok(())
+    } else {
+        bail!("the job {name} ended with {:?}; its log is above", end.code)
+    }
 }

@@ -10,7 +10,7 @@ use tokio::process::Command;
 const LEFT_OUT: [&str; 4] = ["__pycache__", ".pytest_cache", "variants", "README.md"];
 
 /// A checkout on which commits and tags are made.
-pub struct Workspace {
+pub(super) struct Workspace {
     root: PathBuf,
 }
 
@@ -19,16 +19,18 @@ impl Workspace {
     ///
     /// # Errors
     /// When the sample is not there, a file cannot be copied, or Git is missing.
-    pub async fn create(sample: &Path, root: PathBuf) -> anyhow::Result<Self> {
+    pub(super) async fn create(sample: &Path, root: PathBuf) -> anyhow::Result<Self> {
         copy_folder(sample, &root)
             .with_context(|| format!("cannot copy the sample from {}", sample.display()))?;
         let workspace = Self { root };
-        workspace.git(&["init", "--quiet", "--initial-branch", "main"]).await?;
+        workspace
+            .git(&["init", "--quiet", "--initial-branch", "main"])
+            .await?;
         Ok(workspace)
     }
 
     /// Where it is.
-    pub fn root(&self) -> &Path {
+    pub(super) fn root(&self) -> &Path {
         &self.root
     }
 
@@ -36,7 +38,7 @@ impl Workspace {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&self, path: &str, text: &str) -> anyhow::Result<()> {
+    pub(super) fn write(&self, path: &str, text: &str) -> anyhow::Result<()> {
         let file = self.root.join(path);
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder)?;
@@ -48,9 +50,10 @@ impl Workspace {
     ///
     /// # Errors
     /// When the file cannot be read or written, or `from` does not occur.
-    pub fn replace(&self, path: &str, from: &str, to: &str) -> anyhow::Result<()> {
+    pub(super) fn replace(&self, path: &str, from: &str, to: &str) -> anyhow::Result<()> {
         let file = self.root.join(path);
-        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text = std::fs::read_to_string(&file)
+            .with_context(|| format!("cannot read {}", file.display()))?;
         if !text.contains(from) {
             bail!("{} does not contain {from:?}", file.display());
         }
@@ -61,16 +64,24 @@ impl Workspace {
     ///
     /// # Errors
     /// When Git fails.
-    pub async fn commit(&self, message: &str) -> anyhow::Result<String> {
+    pub(super) async fn commit(&self, message: &str) -> anyhow::Result<String> {
         self.git(&["add", "--all"]).await?;
-        self.git(&["commit", "--quiet", "--message", message]).await?;
+        self.git(&["commit", "--quiet", "--message", message])
+            .await?;
         self.git(&["rev-parse", "HEAD"]).await
     }
 
     async fn git(&self, args: &[&str]) -> anyhow::Result<String> {
         // A name of its own, and no setting of the person at the keyboard (signing, hooks, templates).
         let output = Command::new("git")
-            .args(["-c", "user.name=demo", "-c", "user.email=demo@localhost", "-c", "commit.gpgsign=false"])
+            .args([
+                "-c",
+                "user.name=demo",
+                "-c",
+                "user.email=demo@localhost",
+                "-c",
+                "commit.gpgsign=false",
+            ])
             .args(["-c", "core.hooksPath=/dev/null"])
             .args(args)
             .current_dir(&self.root)
@@ -79,7 +90,11 @@ impl Workspace {
             .await
             .context("cannot run git: is it installed?")?;
         if !output.status.success() {
-            bail!("git {} failed: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "git {} failed: {}",
+                args.join(" "),
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }

@@ -3,7 +3,9 @@
 use cloud_api::run::{CONDITION_FAILED, CONDITION_SUCCEEDED, Condition, Revision, Service};
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::snapshot::{Readiness, RevisionSeen, ServiceCondition, StateSeen};
-use delivery::state::{RELEASE_ANNOTATION, RevisionRecord, STATE_ANNOTATION, StateRecord, Timestamp};
+use delivery::state::{
+    RELEASE_ANNOTATION, RevisionRecord, STATE_ANNOTATION, StateRecord, Timestamp,
+};
 
 use super::change::Live;
 use super::traffic;

@@ -78,14 +78,14 @@ pub(super) async fn settle(
             Standing::Waiting => {}
         }
         if started.elapsed() >= LONGEST_WAIT {
-                return Err(WriteError::Unknown(Box::new(
-                    Diagnostic::error(Code::CloudFailed, "the change did not come into effect")
-                        .cause(format!(
-                            "Cloud Run still reports it as under way after {} s",
-                            started.elapsed().as_secs()
-                        ))
-                        .help("look at the service in the console, then run again"),
-                )));
+            return Err(WriteError::Unknown(Box::new(
+                Diagnostic::error(Code::CloudFailed, "the change did not come into effect")
+                    .cause(format!(
+                        "Cloud Run still reports it as under way after {} s",
+                        started.elapsed().as_secs()
+                    ))
+                    .help("look at the service in the console, then run again"),
+            )));
         }
         pause.rest().await;
     }

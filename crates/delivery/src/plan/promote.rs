@@ -10,7 +10,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::release::Release;
 use crate::snapshot::{ServiceCondition, StateSeen};
 use crate::spec::ServiceSpec;
-use crate::state::{RELEASE_ANNOTATION, RevisionRecord};
+use crate::state::{BroughtBy, RELEASE_ANNOTATION, RevisionRecord};
 
 pub(crate) fn plan(
     wanted: &Wanted,
@@ -106,9 +106,11 @@ fn change(
         commit: Some(release.commit.clone()),
         label: release.label(),
         access,
-        end: standing
-            .record
-            .recorded_healthy(record.healthy(standing.now, wanted.run.clone())),
+        end: standing.record.recorded_healthy(record.healthy(
+            standing.now,
+            wanted.run.clone(),
+            BroughtBy::Promotion,
+        )),
         rejects: Some(record),
     })
 }

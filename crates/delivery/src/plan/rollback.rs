@@ -11,14 +11,15 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::name::RevisionName;
 use crate::snapshot::{Readiness, RevisionSeen};
 use crate::stage::RollbackTo;
-use crate::state::{Rejection, StateRecord};
+use crate::state::{BroughtBy, Rejection, RunRef, StateRecord};
+use crate::traffic::TrafficSplit;
 
 /// Most revisions that a diagnostic lists.
 const LISTED: usize = 10;
 
 pub(crate) fn plan(wanted: &Wanted, standing: &Standing<'_>, to: &RollbackTo) -> Planned {
     let mut blocks = guard::common(wanted, standing);
-    let found = find(standing, to).and_then(|seen| {
+    let found = find(wanted, standing, to).and_then(|seen| {
         let change = change(wanted, standing, seen)?;
         Ok((seen, change))
     });
@@ -56,9 +57,16 @@ pub(crate) fn plan(wanted: &Wanted, standing: &Standing<'_>, to: &RollbackTo) ->
 }
 
 /// The revision that is meant, if it can serve.
-fn find<'a>(standing: &Standing<'a>, to: &RollbackTo) -> Result<&'a RevisionSeen, Diagnostic> {
+fn find<'a>(
+    wanted: &Wanted,
+    standing: &Standing<'a>,
+    to: &RollbackTo,
+) -> Result<&'a RevisionSeen, Diagnostic> {
     match to {
-        RollbackTo::Previous => previous(standing),
+        RollbackTo::Previous => match already_back(wanted, standing) {
+            Some(seen) => Ok(seen),
+            None => previous(standing),
+        },
         RollbackTo::Version(version) => {
             let recorded = standing.record.healthy.iter();
             let healthy = recorded
@@ -92,6 +100,25 @@ fn find<'a>(standing: &Standing<'a>, to: &RollbackTo) -> Result<&'a RevisionSeen
             )),
         },
     }
+}
+
+/// What this very run has moved traffic back to, in an earlier attempt or before it died: `previous`
+/// is told once, and a re-run does not go one further. On a terminal each call is told anew, except
+/// while one is unfinished.
+fn already_back<'a>(wanted: &Wanted, standing: &Standing<'a>) -> Option<&'a RevisionSeen> {
+    let serving = standing.main_revision()?;
+    let entry = standing.record.healthy_entry(serving)?;
+    let ours = |run: &RunRef| wanted.run.continues(run);
+    let unfinished = standing
+        .record
+        .intent
+        .as_ref()
+        .is_some_and(|intent| ours(&intent.run) && intent.revision == *serving);
+    let finished =
+        wanted.run.github().is_some() && ours(&entry.run) && entry.by == BroughtBy::Rollback;
+    standing
+        .revision(serving)
+        .filter(|_| (unfinished || finished) && standing.serves_alone(serving))
 }
 
 /// The newest healthy revision that gets no traffic, is not rejected, and can serve.
@@ -202,9 +229,18 @@ fn change(
 /// other tools made has no digest or commit to be remembered by.
 fn end(wanted: &Wanted, standing: &Standing<'_>, seen: &RevisionSeen) -> StateRecord {
     let target = Standing::own_record(seen);
-    let base = standing.base.iter();
-    let left = base
-        .flat_map(|base| base.revisions())
+    // A rollback of this run that had shifted already, and died: what it left is in its intent.
+    let resumed = standing
+        .record
+        .intent
+        .as_ref()
+        .filter(|intent| intent.revision == seen.name && wanted.run.continues(&intent.run))
+        .and_then(|intent| intent.undo.as_ref());
+    let left = standing
+        .base
+        .iter()
+        .chain(resumed)
+        .flat_map(TrafficSplit::revisions)
         .filter(|name| **name != seen.name)
         .filter_map(|name| standing.record_of(name));
     let mut state = standing.record.without_intent();
@@ -218,7 +254,11 @@ fn end(wanted: &Wanted, standing: &Standing<'_>, seen: &RevisionSeen) -> StateRe
         state = state.rolled_back(entry, target.map(|record| &record.digest));
     }
     match target {
-        Some(record) => state.recorded_healthy(record.healthy(standing.now, wanted.run.clone())),
+        Some(record) => state.recorded_healthy(record.healthy(
+            standing.now,
+            wanted.run.clone(),
+            BroughtBy::Rollback,
+        )),
         None => state,
     }
 }

@@ -1,8 +1,8 @@
 //! How the record changes. Each function gives a new record; no time passes in here.
 
 use super::{
-    Healthy, OpenIntent, REASON_LENGTH, Rejected, Rejection, RevisionRecord, RunRef, STATE_ENTRIES,
-    StateRecord, Timestamp,
+    BroughtBy, Healthy, OpenIntent, REASON_LENGTH, Rejected, Rejection, RevisionRecord, RunRef,
+    STATE_ENTRIES, StateRecord, Timestamp,
 };
 use crate::name::RevisionName;
 use crate::release::ImageDigest;
@@ -121,7 +121,7 @@ impl StateRecord {
 
 impl RevisionRecord {
     /// Its entry as healthy.
-    pub fn healthy(&self, at: Timestamp, run: RunRef) -> Healthy {
+    pub fn healthy(&self, at: Timestamp, run: RunRef, by: BroughtBy) -> Healthy {
         let Self {
             revision,
             digest,
@@ -138,6 +138,7 @@ impl RevisionRecord {
             commit,
             at,
             run,
+            by,
         }
     }
 
@@ -191,7 +192,7 @@ mod tests {
     }
 
     fn healthy(state: &StateRecord, number: u32) -> StateRecord {
-        state.recorded_healthy(record(number).healthy(Timestamp(5), run()))
+        state.recorded_healthy(record(number).healthy(Timestamp(5), run(), BroughtBy::Promotion))
     }
 
     fn rolled_back(state: &StateRecord, from: &RevisionRecord, to: &RevisionRecord) -> StateRecord {
@@ -251,7 +252,8 @@ mod tests {
         assert!(state.rollback_of(&old.digest, &old.config).is_none());
         let mut second_try = new.clone();
         second_try.revision = RevisionName::parse("api-v1-0-2-bbbbbb").unwrap();
-        let state = state.recorded_healthy(second_try.healthy(Timestamp(9), run()));
+        let state =
+            state.recorded_healthy(second_try.healthy(Timestamp(9), run(), BroughtBy::Promotion));
         assert!(state.rollback_of(&new.digest, &new.config).is_none());
         assert!(
             state.rejected_entry(&new.revision).is_some(),
@@ -265,7 +267,7 @@ mod tests {
         let mut bad = record(2);
         bad.digest = good.digest.clone();
         let state = healthy(&StateRecord::default(), 1);
-        let state = state.recorded_healthy(bad.healthy(Timestamp(6), run()));
+        let state = state.recorded_healthy(bad.healthy(Timestamp(6), run(), BroughtBy::Promotion));
         let state = rolled_back(&state, &bad, &good);
         assert!(state.rollback_of(&good.digest, &good.config).is_none());
         assert!(state.rollback_of(&bad.digest, &bad.config).is_some());

@@ -3,86 +3,20 @@
 
 use std::collections::BTreeSet;
 
-use delivery::name::{EnvironmentName, ProjectId, Region, RevisionName, ServiceName, TagName};
-use delivery::plan::{Action, Intent, NewRevision, Plan, Planned, Undo, Wanted, plan};
-use delivery::release::{Commit, ImageDigest, ImageReference, Release};
+use delivery::diagnostic::{Code, Diagnostic};
+use delivery::name::{RevisionName, TagName};
+use delivery::plan::{Action, NewRevision, Plan, Planned, Undo, Wanted, plan};
 use delivery::snapshot::{
     Readiness, RevisionSeen, ServiceCondition, ServiceSeen, Serving, Snapshot, StateSeen,
 };
-use delivery::spec::{Access, ServiceSpec};
-use delivery::stage::RollbackTo;
+use delivery::spec::Access;
 use delivery::state::{RunRef, StateRecord, Timestamp};
-use delivery::target::{Approval, Environment, Target, Tier};
+use delivery::target::Tier;
 use delivery::traffic::{Destination, Share, TrafficSplit};
 
-/// When stories begin.
-pub(crate) const START: i64 = 1_795_000_000;
-/// The lease of every run here.
-pub(crate) const LEASE: u32 = 1800;
+mod names;
 
-pub(crate) fn target(tier: Tier) -> Target {
-    Target {
-        environment: Environment {
-            name: EnvironmentName::parse("test").unwrap(),
-            github_environment: "test".to_owned(),
-            tier,
-            approval: Approval::None,
-        },
-        project: ProjectId::parse("demo-project").unwrap(),
-        region: Region::parse("us-central1").unwrap(),
-        service: ServiceName::parse("api").unwrap(),
-    }
-}
-
-pub(crate) fn digest(number: u32) -> ImageDigest {
-    ImageDigest::parse(format!("sha256:{number:064x}")).unwrap()
-}
-
-/// A release of this version; its digest and commit follow from the number.
-pub(crate) fn release(version: &str, number: u32) -> Release {
-    Release {
-        image: ImageReference {
-            repository: "us-central1-docker.pkg.dev/demo/images/api".to_owned(),
-            digest: digest(number),
-        },
-        commit: Commit::parse(format!("{number:040x}")).unwrap(),
-        version: (!version.is_empty()).then(|| version.parse().unwrap()),
-    }
-}
-
-pub(crate) fn spec(access: Access) -> ServiceSpec {
-    ServiceSpec {
-        access,
-        ..ServiceSpec::default()
-    }
-}
-
-pub(crate) fn promote(release: Release, spec: ServiceSpec) -> Wanted {
-    wanted(Intent::Promote {
-        release,
-        spec: Box::new(spec),
-    })
-}
-
-pub(crate) fn rollback(to: RollbackTo) -> Wanted {
-    wanted(Intent::Rollback { to })
-}
-
-fn wanted(intent: Intent) -> Wanted {
-    Wanted {
-        intent,
-        run: RunRef("100/1".to_owned()),
-        run_attempt: 1,
-        retry_rejected: false,
-        lease_seconds: LEASE,
-    }
-}
-
-pub(crate) fn by_run(mut wanted: Wanted, id: u32, attempt: u32) -> Wanted {
-    wanted.run = RunRef(format!("{id}/{attempt}"));
-    wanted.run_attempt = attempt;
-    wanted
-}
+pub(crate) use names::*;
 
 /// The cloud, and what a verifier has seen there.
 #[derive(Debug, Clone)]
@@ -245,26 +179,29 @@ impl World {
         self.settle();
     }
 
+    /// The undo after failed tests.
     pub(crate) fn undo(&mut self, undo: &Undo, reason: &str) {
-        let now = self.seen.observed_at;
+        self.undo_after(undo, &Diagnostic::error(Code::TestsFailed, reason));
+    }
+
+    pub(crate) fn undo_after(&mut self, undo: &Undo, failure: &Diagnostic) {
         let run = RunRef("100/1".to_owned());
-        let after = |state: &StateRecord, rejects: &Option<_>| {
-            state.after_undo(rejects.as_ref(), reason, now, &run)
-        };
-        match undo {
-            Undo::Nothing => {}
-            Undo::Restore {
-                traffic,
-                state,
-                rejects,
-                access,
-            } => self.write(traffic, &after(state, rejects), *access),
-            Undo::KeepClosed { state, rejects } => {
-                let state = after(state, rejects);
+        let record = undo.record_after(failure, self.seen.observed_at, &run);
+        match (undo, record) {
+            (
+                Undo::Restore {
+                    traffic, access, ..
+                },
+                Some(record),
+            ) => {
+                self.write(traffic, &record, *access);
+            }
+            (Undo::KeepClosed { .. }, Some(record)) => {
                 let service = self.service_mut();
-                service.state = StateSeen::Known(state);
+                service.state = StateSeen::Known(record);
                 service.access = Access::Private;
             }
+            (undo, record) => assert_eq!((undo, record), (&Undo::Nothing, None)),
         }
         self.settle();
     }

@@ -3,12 +3,13 @@
 //! | route | what |
 //! |---|---|
 //! | `GET health` | version and time |
-//! | `POST reset` | forgets everything but keys and issued tokens |
+//! | `POST reset` | forgets everything but services, keys and issued tokens |
 //! | `GET, PUT clock` | `{"offset_seconds": n}` |
 //! | `POST clock/advance` | `{"seconds": n}` |
 //! | `GET, POST, DELETE faults` | `{"point": "METHOD path-glob", "count": n, "fault": {…}}`, see [`Rule`] |
 //! | `GET, DELETE requests` | method, path, status, caller |
 //! | `POST tokens` | `{"email"}`: an access token without proof |
+//! | `POST secrets` | `{"project", "name", "value"}`: a new version; served by [`crate::run`] |
 //! | `POST service-accounts` | see [`crate::tokens::ServiceAccount`] |
 //! | `POST workload-identity-providers` | see [`crate::tokens::Provider`] |
 //! | `PUT registry/repositories/{project}/{repository}` | `{"immutable_tags": bool}` |

@@ -80,8 +80,13 @@ async fn health(State(world): State<Arc<World>>) -> Json<Value> {
 }
 
 /// Forgets what was pushed, registered and set up, faults, requests and the clock's offset. Keys
-/// and tokens stay, so that who holds a token can go on.
+/// and tokens stay, so that who holds a token can go on; services stay and are deleted through
+/// their own API.
 async fn reset(State(world): State<Arc<World>>) -> StatusCode {
+    world
+        .run
+        .clear(|key| world.data_plane.forget_service(&world, key));
+    world.logging.clear();
     world.registry.clear();
     world.tokens.clear();
     world.github.clear();

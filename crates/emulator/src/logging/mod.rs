@@ -76,6 +76,11 @@ impl Logging {
         lines
     }
 
+    /// Forgets every entry.
+    pub(crate) fn clear(&self) {
+        self.lock().entries.clear();
+    }
+
     fn write(&self, labels: &RevisionLabels, mut entry: Entry) {
         let mut state = self.lock();
         state.written += 1;

@@ -7,6 +7,7 @@
 mod chance;
 mod change;
 mod check;
+mod check_modelled;
 mod check_resources;
 mod defaults;
 mod enums;
@@ -83,6 +84,18 @@ impl Run {
     pub fn put_secret(&self, project: &str, name: &str, value: &[u8]) -> usize {
         let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         secrets.add(project, name, value)
+    }
+
+    /// Deletes every service, operation and secret; `forget` is told of each service.
+    pub(crate) fn clear(&self, forget: impl Fn(&ServiceKey)) {
+        *self.secrets.lock().unwrap_or_else(PoisonError::into_inner) = Secrets::default();
+        self.write(|state| {
+            state.services.keys().for_each(forget);
+            *state = State {
+                last_version: state.last_version,
+                ..State::default()
+            };
+        });
     }
 
     pub(crate) fn read<T>(&self, look: impl FnOnce(&State, &Secrets) -> T) -> T {

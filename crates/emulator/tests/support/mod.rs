@@ -5,21 +5,26 @@
     reason = "each test file uses a part of it"
 )]
 
-use std::sync::{Arc, Once};
+use std::sync::{LazyLock, Once};
 
-use emulator::runtime::Runtime;
+use emulator::runtime::ScriptedRuntime;
 use emulator::{Config, Emulator};
+use rsa::PrivateKey;
+use rsa::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
 use serde_json::Value;
 
-/// A private key that is used in tests and nowhere else: the lines of a PKCS #8 file.
-pub const PRIVATE_KEY: &str = include_str!("../keys/rsa-2048.pkcs8");
-/// Its public half, in PEM.
-pub const PUBLIC_KEY: &str = include_str!("../keys/rsa-2048.pub.pem");
-
-/// Runs no container: these tests deploy nothing.
-struct NoContainers;
-
-impl Runtime for NoContainers {}
+/// An RSA key pair in PEM, made for this run: (private in PKCS #8, public).
+pub static KEY_PAIR: LazyLock<(String, String)> = LazyLock::new(|| {
+    let private = PrivateKey::new(&mut rand::rng(), 2048).expect("a key of 2048 bits");
+    let pem = private
+        .to_pkcs8_pem(LineEnding::LF)
+        .expect("a key in PKCS #8");
+    let public = private
+        .to_public_key()
+        .to_public_key_pem(LineEnding::LF)
+        .expect("a public key in PEM");
+    (pem.to_string(), public)
+});
 
 /// A running world and a client for it.
 pub struct Local {
@@ -28,17 +33,20 @@ pub struct Local {
     pub base: String,
 }
 
-/// Starts a world on a free port.
+/// Starts a world on a free port that runs no container.
 pub async fn start() -> Local {
+    start_with(Config::loopback(ScriptedRuntime::new())).await
+}
+
+/// Starts a world.
+pub async fn start_with(config: Config) -> Local {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         rustls::crypto::ring::default_provider()
             .install_default()
             .expect("no provider is installed yet");
     });
-    let emulator = Emulator::start(Config::loopback(Arc::new(NoContainers)))
-        .await
-        .expect("the world starts");
+    let emulator = Emulator::start(config).await.expect("the world starts");
     let base = emulator.world().base_url();
     let http = reqwest::Client::builder()
         .no_proxy()
