@@ -267,6 +267,7 @@ async fn the_token_flow_is_followed_with_the_credential() {
 async fn passing_failures_are_retried_and_lasting_ones_reported() {
     let faults = vec![
         StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::TOO_MANY_REQUESTS,
         StatusCode::SERVICE_UNAVAILABLE,
     ];
     let running = registry(Fake {
