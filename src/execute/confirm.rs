@@ -16,6 +16,8 @@ use super::step::{Place, tick};
 
 /// Answers in a row that must come from the commit: one alone may be luck while the split changes.
 const ANSWERS: u32 = 3;
+/// Longest time for one answer.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
 /// First and longest pause between two looks.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
@@ -81,10 +83,11 @@ impl Execution<'_> {
                 let Some(commit) = commit else {
                     return true;
                 };
-                let identity = self
+                let asked = self
                     .verifier
                     .identity(&place.url, place.audience.as_deref());
-                let identity = identity.await;
+                let identity = tokio::time::timeout(ANSWER_TIME, asked).await;
+                let identity = identity.ok().flatten();
                 seen.truncate(1);
                 seen.push(answer_in_words(identity.as_ref()));
                 if identity.is_some_and(|one| one.commit == commit.as_str()) {

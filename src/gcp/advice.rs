@@ -47,7 +47,7 @@ struct Known {
 /// The specific ones come first.
 const KNOWN: &[Known] = &[
     Known {
-        needles: &["failed to start and", "listen on the port"],
+        needles: &["ailed to start and", "listen on the port"],
         help: &[
             "bind the server to 0.0.0.0:$PORT, or set input `port` to the port that it listens on",
             "a container that exits at once, or was built for another CPU than linux/amd64, is reported in the same words: read its log lines",

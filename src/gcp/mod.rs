@@ -21,3 +21,6 @@ pub mod logging;
 pub mod registry;
 pub mod run;
 pub mod transport;
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -24,6 +24,9 @@ pub const PLATFORM: &str = "linux/amd64";
 /// How often the sending of the context is reported.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
+/// A context below this many bytes is sent at once.
+const WORTH_TELLING: u64 = 1 << 20;
+
 /// What to build.
 #[derive(Debug, Clone)]
 pub struct BuildRequest {
@@ -253,7 +256,7 @@ impl BuildLog<'_> {
     /// Tells how much of the context was sent, if more than before.
     fn report_sending(&self, sending: &Sending, before: u64) -> u64 {
         let done = sending.bytes.load(Ordering::Relaxed);
-        if done > before {
+        if done > before.max(WORTH_TELLING) {
             self.sink().emit(Event::Progress {
                 what: "send the build context".to_owned(),
                 done,

@@ -1,5 +1,6 @@
 //! The Docker engine, and the action's image, built once for all tests.
 
+use std::net::IpAddr;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -57,15 +58,38 @@ pub(crate) fn action_image() -> &'static str {
 }
 
 fn build_action() -> Result<(), String> {
-    let begun = Instant::now();
-    run(Command::new("scripts/dist"), "scripts/dist")?;
+    build_dist()?;
     let mut build = Command::new("docker");
     build
         .env("DOCKER_BUILDKIT", "0")
         .args(["build", "--tag", ACTION_IMAGE, "."]);
-    run(build, "docker build (needs `scripts/setup action-base`)")?;
-    eprintln!("the action's image was built in {:.1?}", begun.elapsed());
-    Ok(())
+    run(build, "docker build (needs `scripts/setup action-base`)")
+}
+
+/// Puts the action's binary into `dist/`, once for all tests.
+pub(crate) fn build_dist() -> Result<(), String> {
+    static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
+    BUILT
+        .get_or_init(|| {
+            let begun = Instant::now();
+            run(Command::new("scripts/dist"), "scripts/dist")?;
+            eprintln!("the action's binary was built in {:.1?}", begun.elapsed());
+            Ok(())
+        })
+        .clone()
+}
+
+/// Fails, and says what to do, unless the engine has an image.
+#[track_caller]
+pub(crate) fn require_image(image: &str, setup: &str) {
+    require();
+    let there = Command::new("docker")
+        .args(["image", "inspect", image])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    assert!(there, "the engine has no image {image}: run `{setup}`");
 }
 
 fn run(mut command: Command, name: &str) -> Result<(), String> {
@@ -82,4 +106,15 @@ fn run(mut command: Command, name: &str) -> Result<(), String> {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     ))
+}
+
+/// The address of this machine on the engine's default network.
+#[track_caller]
+pub(crate) fn bridge_gateway() -> IpAddr {
+    let format = "{{range .IPAM.Config}}{{.Gateway}} {{end}}";
+    let printed = docker(&["network", "inspect", "bridge", "--format", format]);
+    let first = printed
+        .split_whitespace()
+        .find_map(|word| word.parse().ok());
+    first.unwrap_or_else(|| panic!("the bridge network has no gateway: {printed}"))
 }

@@ -17,10 +17,13 @@
     reason = "the helpers of a test fail by panicking"
 )]
 
+mod act;
+mod cloud;
 mod engine;
 mod faithful;
 mod manifest;
 mod runner;
+mod sample;
 
 use std::path::Path;
 

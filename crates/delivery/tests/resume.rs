@@ -4,6 +4,7 @@
 
 mod world;
 
+use delivery::diagnostic::{Code, Diagnostic};
 use delivery::plan::{Action, Planned, Undo, Wanted};
 use delivery::snapshot::Readiness;
 use delivery::spec::Access;
@@ -111,18 +112,10 @@ fn a_revision_that_is_not_ready_yet_is_waited_for_and_a_failed_one_is_made_anew(
 fn a_serving_revision_that_was_never_recorded_is_tested_and_recorded() {
     let mut world = World::empty(Tier::Preproduction);
     let plan = world.expect_plan(&v("1.0.0", 1));
-    // Interrupted: closed, nothing rejected, no intent.
     world.apply(&plan.steps[0].action);
-    let Undo::KeepClosed { state, .. } = &plan.steps[0].undo else {
-        panic!("{plan:?}");
-    };
-    world.undo(
-        &Undo::KeepClosed {
-            state: state.clone(),
-            rejects: None,
-        },
-        "interrupted",
-    );
+    let interrupted = Diagnostic::error(Code::Interrupted, "the run was interrupted");
+    world.undo_after(&plan.steps[0].undo, &interrupted);
+    assert!(world.state().rejected.is_empty(), "that is not its fault");
     let next = world.run(&v("1.0.0", 1));
     assert_eq!(ids(&next), ["verify", "shift-traffic", "confirm", "record"]);
     assert_eq!(next.revision, plan.revision);
@@ -177,4 +170,50 @@ fn the_same_again_after_a_stranger_moved_away_takes_up_the_revision() {
     assert_eq!(plan.revision, first);
     assert_eq!(world.service().revisions.len(), 2);
     assert_eq!(world.serves(), [(first.to_string(), 100)]);
+}
+
+#[test]
+fn a_candidate_that_could_not_be_decided_is_tested_again_and_not_made_anew() {
+    let mut world = World::empty(Tier::Preproduction);
+    world.run(&v("1.0.0", 1));
+    let plan = world.expect_plan(&v("1.1.0", 2));
+    world.apply(&plan.steps[0].action);
+    let open = Diagnostic::error(Code::TestsInconclusive, "no answer");
+    world.undo_after(&plan.steps[1].undo, &open);
+    let again = world.run(&v("1.1.0", 2));
+    assert_eq!(ids(&again)[0], "tag-revision");
+    assert_eq!(again.revision, plan.revision);
+}
+
+#[test]
+fn a_tag_that_was_left_behind_is_removed_even_if_nothing_else_is_to_be_done() {
+    let mut world = World::empty(Tier::Preproduction);
+    let first = world.run(&v("1.0.0", 1)).revision;
+    world.run(&v("1.1.0", 2));
+    let (_, h6) = first.as_str().rsplit_once('-').unwrap();
+    world.foreign_tag(&format!("c-{h6}"), Some(&first));
+    world.foreign_tag("c-abcdef", Some(&first));
+    let plan = world.run(&v("1.1.0", 2));
+    assert_eq!(ids(&plan), ["verify", "shift-traffic", "confirm", "record"]);
+    let tags = world.service().traffic.tags();
+    let names: Vec<_> = tags.iter().map(|tag| tag.name.as_str()).collect();
+    assert_eq!(names, ["c-abcdef"], "a tag with another hash is not ours");
+}
+
+#[test]
+fn the_name_of_a_deleted_revision_is_not_given_again() {
+    let mut world = World::empty(Tier::Preproduction);
+    world.run(&v("1.0.0", 1));
+    let failed = world.expect_plan(&v("1.1.0", 2));
+    world.fail_at(&failed, 1);
+    let service = world.service_mut();
+    service
+        .revisions
+        .retain(|seen| seen.name != failed.revision);
+    let again = world.run(&v("1.1.0", 2));
+    assert_ne!(again.revision, failed.revision);
+    assert!(matches!(
+        world.plan(&v("1.1.0", 2)),
+        Planned::UpToDate { .. }
+    ));
 }

@@ -27,6 +27,8 @@ pub struct RunWriter {
     target: Target,
     /// As read last, or as our last write left it. Its etag guards the next write.
     service: Option<Service>,
+    /// True once it is known that no IAM binding opens the service.
+    unbound: bool,
 }
 
 impl RunWriter {
@@ -36,6 +38,7 @@ impl RunWriter {
             reader,
             target,
             service: None,
+            unbound: false,
         }
     }
 
@@ -99,9 +102,11 @@ impl RunWriter {
     /// [`WriteError`].
     pub async fn send(&mut self, change: &Change<'_>) -> Result<Pending, WriteError> {
         let record = serde_json::to_string(change.state).map_err(defect)?;
-        if change.access == Some(Access::Private) && !change.create {
+        if change.access == Some(Access::Private) && !change.create && !self.unbound {
             self.remove_everybody().await?;
         }
+        // A new service has no bindings.
+        self.unbound |= change.create || change.access == Some(Access::Private);
         let mut pending = Pending {
             record,
             revision: change.revision.map(|one| one.record.revision.clone()),

@@ -220,3 +220,10 @@ fn the_standard_suite_asks_health_and_version() {
         1
     );
 }
+
+#[test]
+fn the_samples_recorded_predictions_are_a_suite() {
+    let text = include_str!("../../../examples/ml-api/golden.yaml");
+    let suite = Suite::parse(text, "golden.yaml").unwrap();
+    assert!(suite.cases.len() >= 5);
+}

@@ -1,0 +1,335 @@
+//! Good endings, and a fault at each step.
+
+use super::*;
+
+fn problem() -> Box<Diagnostic> {
+    Box::new(Diagnostic::error(Code::CloudFailed, "refused"))
+}
+
+fn not_ready() -> WriteError {
+    WriteError::NotReady(
+        "The user-provided container failed to start and listen on the port".to_owned(),
+    )
+}
+
+#[tokio::test]
+async fn a_promotion_goes_through_and_tells_what_each_step_brought() {
+    let mut cloud = FakeCloud::new(true);
+    let verifier = FakeVerifier::default();
+    let events = EventList::default();
+    let end = execute(&promotion(), &mut cloud, &verifier, &events, &guard()).await;
+    let ExecutionEnd::Done {
+        url,
+        tag_url,
+        evidence,
+    } = end
+    else {
+        panic!("{end:?}");
+    };
+    assert_eq!(url, "http://api");
+    assert_eq!(tag_url.as_deref(), Some("http://c-1---api"));
+    assert_eq!(evidence.len(), 1);
+    assert_eq!(cloud.writes, ["deploy", "traffic new", "record"]);
+    assert_eq!(
+        *verifier.asked.lock().unwrap(),
+        ["http://c-1---api for http://api"]
+    );
+    assert_eq!(cloud.state().healthy[0].revision, revision(NEW));
+    let results: Vec<String> = events
+        .0
+        .lock()
+        .unwrap()
+        .iter()
+        .filter_map(|event| match event {
+            Event::StepFinished { id, result, .. } => Some(format!("{id}: {result}")),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        results,
+        [
+            "deploy-candidate: `api-v2` is ready at http://c-1---api",
+            "verify: 1 of 1 cases passed at http://c-1---api",
+            "shift-traffic: api-v2 serves 100 %",
+            "confirm: 3 answers in a row from commit ccccccc at http://api",
+            "record: `api-v2` is recorded healthy",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_first_deploy_is_created_closed_and_opened_last() {
+    let mut cloud = FakeCloud::new(false);
+    let end = run(&first_deploy(), &mut cloud, &FakeVerifier::default()).await;
+    assert!(matches!(end, ExecutionEnd::Done { .. }), "{end:?}");
+    assert_eq!(cloud.writes, ["create closed", "traffic new open"]);
+}
+
+#[tokio::test]
+async fn a_candidate_that_does_not_start_is_undone_with_text_logs_and_state() {
+    let mut cloud = FakeCloud::with(true, [Some(Fault::Settle(not_ready()))]);
+    let stopped = stopped(run(&promotion(), &mut cloud, &FakeVerifier::default()).await);
+    assert_eq!(stopped.code, Code::CandidateNotReady);
+    assert_eq!(
+        stopped.at.as_deref(),
+        Some("step 1/5 deploy-candidate · test · us-central1/api")
+    );
+    assert!(stopped.cause[0].contains("failed to start and listen"));
+    assert!(
+        stopped.help[0].contains("0.0.0.0:$PORT"),
+        "{:?}",
+        stopped.help
+    );
+    assert_eq!(stopped.logs, ["Traceback: boom"]);
+    assert_eq!(
+        stopped.state.as_deref(),
+        Some("what served before serves: api-v1 serves 100 %")
+    );
+    assert_eq!(cloud.writes, ["deploy", "traffic old"]);
+    assert_eq!(cloud.traffic(), &all_to(OLD));
+    assert_eq!(cloud.state().rejected[0].revision, revision(NEW));
+    assert_eq!(cloud.state().intent, None);
+}
+
+#[tokio::test]
+async fn a_refused_first_write_undoes_nothing() {
+    let mut cloud = FakeCloud::with(true, [Some(Fault::Send(WriteError::Failed(problem())))]);
+    let stopped = stopped(run(&promotion(), &mut cloud, &FakeVerifier::default()).await);
+    assert_eq!(stopped.code, Code::CloudFailed);
+    assert_eq!(
+        stopped.state.as_deref(),
+        Some("traffic unchanged: api-v1 serves 100 %")
+    );
+    assert_eq!(cloud.writes, ["deploy"]);
+}
+
+#[tokio::test]
+async fn a_write_of_unknown_outcome_is_undone() {
+    let fault = Fault::SendAfter(WriteError::Unknown(problem()));
+    let mut cloud = FakeCloud::with(true, [Some(fault)]);
+    stopped(run(&promotion(), &mut cloud, &FakeVerifier::default()).await);
+    assert_eq!(cloud.writes, ["deploy", "traffic old"]);
+    assert!(
+        cloud.state().rejected.is_empty(),
+        "the release is not to blame"
+    );
+}
+
+#[tokio::test]
+async fn failing_tests_promote_nothing() {
+    let mut cloud = FakeCloud::new(true);
+    let verifier = FakeVerifier {
+        end: CaseEnd::Failed(vec!["status: expected 200, got 500".to_owned()]),
+        ..FakeVerifier::default()
+    };
+    let stopped = stopped(run(&promotion(), &mut cloud, &verifier).await);
+    assert_eq!(stopped.code, Code::TestsFailed);
+    assert_eq!(
+        stopped.cause,
+        ["api-tests/predict: status: expected 200, got 500"]
+    );
+    assert_eq!(cloud.writes, ["deploy", "traffic old"]);
+    assert!(cloud.state().rejected[0].reason.contains("got 500"));
+}
+
+#[tokio::test]
+async fn undecided_tests_promote_nothing_and_blame_nobody() {
+    let mut cloud = FakeCloud::new(true);
+    let verifier = FakeVerifier {
+        end: CaseEnd::Undecided("no answer".to_owned()),
+        ..FakeVerifier::default()
+    };
+    let stopped = stopped(run(&promotion(), &mut cloud, &verifier).await);
+    assert_eq!(stopped.code, Code::TestsInconclusive);
+    assert!(cloud.state().rejected.is_empty());
+    assert_eq!(cloud.traffic(), &all_to(OLD));
+}
+
+#[tokio::test]
+async fn a_failed_first_deploy_stays_closed() {
+    let mut cloud = FakeCloud::new(false);
+    let verifier = FakeVerifier {
+        end: CaseEnd::Failed(vec!["wrong".to_owned()]),
+        ..FakeVerifier::default()
+    };
+    let stopped = stopped(run(&first_deploy(), &mut cloud, &verifier).await);
+    assert!(stopped.state.unwrap().starts_with("nothing tested serves"));
+    assert_eq!(cloud.writes, ["create closed", "record closed"]);
+}
+
+#[tokio::test]
+async fn a_shift_that_fails_is_undone() {
+    let fault = Fault::Settle(WriteError::Failed(problem()));
+    let mut cloud = FakeCloud::with(true, [None, Some(fault)]);
+    stopped(run(&promotion(), &mut cloud, &FakeVerifier::default()).await);
+    assert_eq!(cloud.writes, ["deploy", "traffic new", "traffic old"]);
+    assert_eq!(cloud.traffic(), &all_to(OLD));
+}
+
+#[tokio::test]
+async fn the_old_split_may_linger_but_not_for_ever() {
+    let other = || Some("b".repeat(40));
+    let mut cloud = FakeCloud::new(true);
+    let verifier = FakeVerifier::default();
+    verifier
+        .commits
+        .lock()
+        .unwrap()
+        .extend([other(), Some(commit().to_string()), None, other()]);
+    let end = run(&promotion(), &mut cloud, &verifier).await;
+    assert!(matches!(end, ExecutionEnd::Done { .. }), "{end:?}");
+
+    let mut cloud = FakeCloud::new(true);
+    let verifier = FakeVerifier::default();
+    verifier
+        .commits
+        .lock()
+        .unwrap()
+        .extend((0..100).map(|_| other()));
+    let stopped = stopped(run(&promotion(), &mut cloud, &verifier).await);
+    assert_eq!(stopped.code, Code::NotConfirmed);
+    assert_eq!(stopped.cause[0], "traffic: api-v2 serves 100 %");
+    assert!(
+        stopped.cause[1].contains(&"b".repeat(40)),
+        "{:?}",
+        stopped.cause
+    );
+    assert_eq!(cloud.writes, ["deploy", "traffic new", "traffic old"]);
+}
+
+#[tokio::test]
+async fn a_record_that_fails_takes_the_traffic_back() {
+    let fault = Fault::Send(WriteError::Failed(problem()));
+    let mut cloud = FakeCloud::with(true, [None, None, Some(fault)]);
+    stopped(run(&promotion(), &mut cloud, &FakeVerifier::default()).await);
+    assert_eq!(
+        cloud.writes,
+        ["deploy", "traffic new", "record", "traffic old"]
+    );
+}
+
+#[tokio::test]
+async fn a_strangers_change_is_never_overwritten() {
+    for (faults, writes) in [
+        (vec![Some(Fault::Send(WriteError::Conflict))], 1),
+        (vec![None, Some(Fault::Send(WriteError::Conflict))], 2),
+        (vec![None, Some(Fault::Settle(WriteError::Conflict))], 2),
+    ] {
+        let mut cloud = FakeCloud::with(true, faults);
+        let end = run(&promotion(), &mut cloud, &FakeVerifier::default()).await;
+        assert_eq!(end, ExecutionEnd::Conflict);
+        assert_eq!(cloud.writes.len(), writes);
+    }
+    let mut cloud = FakeCloud::new(true);
+    let mut plan = promotion();
+    plan.etag = Some("an older one".to_owned());
+    assert_eq!(
+        run(&plan, &mut cloud, &FakeVerifier::default()).await,
+        ExecutionEnd::Conflict
+    );
+    assert!(cloud.writes.is_empty());
+}
+
+#[tokio::test]
+async fn a_way_back_that_meets_a_stranger_leaves_his_traffic() {
+    let verifier = FakeVerifier {
+        end: CaseEnd::Failed(vec!["wrong".to_owned()]),
+        ..FakeVerifier::default()
+    };
+    let plan = promotion();
+    let events = EventList::default();
+    let mut strange = StrangeCloud {
+        inner: FakeCloud::new(true),
+        traffic: all_to("api-strange"),
+    };
+    let end = execute(&plan, &mut strange, &verifier, &events, &guard()).await;
+    let stopped = stopped(end);
+    assert!(
+        stopped
+            .state
+            .as_deref()
+            .unwrap()
+            .starts_with("somebody else changed the service"),
+        "{stopped:?}"
+    );
+    assert_eq!(strange.inner.writes, ["deploy"]);
+
+    strange.traffic = all_to(NEW);
+    strange.inner = FakeCloud::new(true);
+    let end = execute(&plan, &mut strange, &verifier, &events, &guard()).await;
+    let ExecutionEnd::UndoFailed(diagnostics) = end else {
+        panic!("{end:?}");
+    };
+    assert_eq!(diagnostics[0].code, Code::TestsFailed);
+    assert_eq!(diagnostics[1].code, Code::UndoFailed);
+}
+
+/// Somebody else changes the traffic before the way back.
+struct StrangeCloud {
+    inner: FakeCloud,
+    traffic: TrafficSplit,
+}
+
+#[async_trait]
+impl CloudWriter for StrangeCloud {
+    async fn begin(&mut self, etag: Option<&str>) -> Result<Option<Live>, WriteError> {
+        self.inner.begin(etag).await
+    }
+    async fn send(&mut self, change: &Change<'_>) -> Result<Pending, WriteError> {
+        self.inner.send(change).await
+    }
+    async fn settle(&mut self, pending: &Pending) -> Result<Live, WriteError> {
+        self.inner.settle(pending).await
+    }
+    async fn reload(&mut self) -> Result<Option<Live>, Diagnostic> {
+        let state = self.inner.live.as_ref().unwrap().state.clone();
+        self.inner.put(self.traffic.clone(), state);
+        self.inner.reload().await
+    }
+    async fn read(&self) -> Result<Option<Live>, Diagnostic> {
+        self.inner.read().await
+    }
+    async fn log_lines(
+        &self,
+        revision: &RevisionName,
+        count: u32,
+    ) -> Result<Vec<String>, Diagnostic> {
+        self.inner.log_lines(revision, count).await
+    }
+}
+
+#[tokio::test]
+async fn a_way_back_that_fails_tells_both_and_the_command() {
+    let mut cloud = FakeCloud::with(
+        true,
+        [
+            None,
+            Some(Fault::Settle(WriteError::Failed(problem()))),
+            Some(Fault::Send(WriteError::Failed(problem()))),
+        ],
+    );
+    let end = run(&promotion(), &mut cloud, &FakeVerifier::default()).await;
+    let ExecutionEnd::UndoFailed(diagnostics) = end else {
+        panic!("{end:?}");
+    };
+    assert_eq!(diagnostics[0].code, Code::CloudFailed);
+    assert_eq!(diagnostics[1].code, Code::UndoFailed);
+    assert_eq!(
+        diagnostics[1].help[0],
+        "act now: gcloud run services update-traffic api --project=demo-project --region=us-central1 --to-revisions=api-v1=100"
+    );
+}
+
+#[tokio::test]
+async fn the_way_back_survives_a_conflict_on_its_way() {
+    let mut cloud = FakeCloud::with(
+        true,
+        [
+            Some(Fault::Settle(not_ready())),
+            Some(Fault::Send(WriteError::Conflict)),
+        ],
+    );
+    stopped(run(&promotion(), &mut cloud, &FakeVerifier::default()).await);
+    assert_eq!(cloud.writes, ["deploy", "traffic old", "traffic old"]);
+    assert_eq!(cloud.traffic(), &all_to(OLD));
+}
