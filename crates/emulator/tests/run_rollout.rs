@@ -445,6 +445,6 @@ async fn a_reset_leaves_nothing() {
     let token = cloud.local.token(cloud::DEPLOYER);
     let path = format!("{PARENT}/services");
     let (status, services) = cloud.local.json("GET", &path, Some(&token), None).await;
-    assert_eq!((status, services), (200, json!({"services": []})));
+    assert_eq!((status, services), (200, json!({})));
     cloud.stop().await;
 }

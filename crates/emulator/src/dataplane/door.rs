@@ -2,15 +2,23 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::backend::Backend;
 use super::proxy;
 use crate::run::{Chance, ServiceKey};
 use crate::world::World;
+
+/// How long an idle connection to an instance is used again. Servers close theirs after two
+/// (gunicorn) or five seconds (uvicorn, Node.js); a request on a connection that is being closed
+/// would fail.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Where requests go, with weights.
 #[derive(Default)]
@@ -125,7 +133,7 @@ pub(super) fn open(
     let state = proxy::Proxy {
         world: Arc::clone(world),
         door: Arc::clone(&door),
-        client: Client::builder(TokioExecutor::new()).build_http(),
+        client: client(),
     };
     let service = Router::new()
         .fallback(proxy::serve)
@@ -139,4 +147,13 @@ pub(super) fn open(
         }
     });
     Ok(door)
+}
+
+fn client() -> Client<HttpConnector, Body> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .build(connector)
 }

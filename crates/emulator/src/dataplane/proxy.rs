@@ -13,9 +13,9 @@ use axum::http::uri::{Authority, PathAndQuery, Scheme};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, Version};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use hyper_util::client::legacy::Client;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, Error as ClientError};
 use serde_json::json;
 
 use super::access::{Refusal, admit, refuse};
@@ -85,7 +85,7 @@ impl Proxy {
         let Some(request) = to_instance(request, address, peer) else {
             return plain(StatusCode::BAD_REQUEST, "Bad Request");
         };
-        let answer = tokio::time::timeout(backend.timeout(), self.client.request(request));
+        let answer = tokio::time::timeout(backend.timeout(), self.send(request));
         match answer.await {
             Err(_too_late) => plain(StatusCode::GATEWAY_TIMEOUT, "upstream request timeout"),
             Ok(Err(error)) => {
@@ -103,6 +103,28 @@ impl Proxy {
             }
         }
     }
+
+    /// Sends a request. One without a body that may be repeated is sent once more when the instance
+    /// has closed the connection in the same moment.
+    async fn send(&self, request: Request) -> Result<http::Response<Incoming>, ClientError> {
+        let spare = spare(&request);
+        match (self.client.request(request).await, spare) {
+            (Err(error), Some(spare)) if !error.is_connect() => self.client.request(spare).await,
+            (answer, _) => answer,
+        }
+    }
+}
+
+/// The same request again, if that can be made.
+fn spare(request: &Request) -> Option<Request> {
+    if !request.method().is_safe() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut spare = Request::new(Body::empty());
+    *spare.method_mut() = request.method().clone();
+    *spare.uri_mut() = request.uri().clone();
+    *spare.headers_mut() = request.headers().clone();
+    Some(spare)
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response {

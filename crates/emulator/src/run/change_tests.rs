@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::chance::Chance;
 use super::change::{self, Context, PatchOptions, Written};
+use super::delete;
 use super::failure::Failure;
 use super::key::ServiceKey;
 use super::settle::{self, Next};
@@ -363,8 +364,9 @@ fn a_stale_etag_is_a_conflict() {
         refused.0.message,
         "Conflict for resource 'hello': version '1786872224000000' was specified but current version is '1786872226000000'."
     );
-    let refused = scene
-        .write(|state, context, key| change::delete(state, context, key, stale.as_str(), false));
+    let refused = scene.write(|state, context, key| {
+        delete::delete_service(state, context, key, stale.as_str(), false)
+    });
     assert_eq!(refused.err().expect("refused").0.code, 409);
 }
 
@@ -439,7 +441,7 @@ fn a_later_write_takes_over() {
 fn deletes_answer_with_what_was_deleted() {
     let mut scene = Scene::pinned();
     let refused = scene.write(|state, context, key| {
-        change::delete_revision(state, context, key, "hello-a", None, false)
+        delete::delete_revision(state, context, key, "hello-a", None, false)
     });
     let refused = refused.err().expect("refused");
     assert_eq!(refused.0.status, "FAILED_PRECONDITION");
@@ -448,7 +450,7 @@ fn deletes_answer_with_what_was_deleted() {
         "Revision \"hello-a\" cannot be directly deleted because it is actively serving."
     );
     let written = scene
-        .write(|state, context, key| change::delete(state, context, key, None, false))
+        .write(|state, context, key| delete::delete_service(state, context, key, None, false))
         .expect("accepted");
     let work = written.work.expect("work");
     settle::finish_deleted(&mut scene.state, &work);

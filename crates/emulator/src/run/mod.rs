@@ -1,8 +1,8 @@
 //! Cloud Run Admin API v2.
 //!
-//! The model is pure: [`change`] turns a request into a new state and an operation, [`settle`]
-//! turns what happened to instances and traffic into another. [`rollout`] does what takes time in
-//! between, [`http`] is the projection on HTTP.
+//! The model is pure: `change` turns a request into a new state and an operation, `settle`
+//! turns what happened to instances and traffic into another. `rollout` does what takes time in
+//! between, `http` is the projection on HTTP.
 
 mod chance;
 mod change;
@@ -10,6 +10,7 @@ mod check;
 mod check_modelled;
 mod check_resources;
 mod defaults;
+mod delete;
 mod enums;
 mod etag;
 mod failure;

@@ -284,9 +284,16 @@ async fn serve(
     };
     if let Ok(listener) = listener {
         let env: BTreeMap<String, String> = spec.env.into_iter().collect();
+        let ending = stop.clone();
         let router = Router::new().fallback(move |request: Request| {
-            let (app, env) = (app.clone(), env.clone());
-            async move { respond(&app, env, request).await }
+            let (app, env, ending) = (app.clone(), env.clone(), ending.clone());
+            async move {
+                tokio::select! {
+                    answer = respond(&app, env, request) => answer,
+                    // A program without a handler for SIGTERM: what it was at is lost.
+                    () = ending.cancelled() => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+                }
+            }
         });
         let stopped = stop.clone().cancelled_owned();
         let served = axum::serve(listener, router).with_graceful_shutdown(stopped);

@@ -127,7 +127,11 @@ impl Page {
         let end = start.saturating_add(size);
         let more = all.len() > end;
         let page: Vec<T> = all.into_iter().skip(start).take(size).collect();
-        let mut answer = json!({ field: page });
+        // As protocol buffers' JSON form has it, an empty list is left out.
+        let mut answer = json!({});
+        if !page.is_empty() {
+            answer[field] = json!(page);
+        }
         if more {
             answer["nextPageToken"] = json!(end.to_string());
         }

@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use serde_json::Value;
 
 use super::{Answer, Authenticated, DeleteQuery, Page, key, project_of, with_context};
-use crate::run::{change, settle, view};
+use crate::run::{delete, settle, view};
 use crate::world::World;
 
 /// Revisions on one page at most.
@@ -65,7 +65,7 @@ pub(super) async fn delete(
     let etag = query.etag.as_deref();
     let written = with_context(&world, &caller, |state, context| {
         let only = query.validate_only;
-        let written = change::delete_revision(state, context, &key, &revision, etag, only)?;
+        let written = delete::delete_revision(state, context, &key, &revision, etag, only)?;
         if let Some(work) = &written.work {
             world.data_plane.forget_revision(&world, &key, &revision);
             settle::finish_deleted(state, work);

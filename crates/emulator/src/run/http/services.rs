@@ -14,7 +14,7 @@ use super::{
 };
 use crate::error::{ApiError, parse_json};
 use crate::run::change::{self, PatchOptions, Written};
-use crate::run::{iam, rollout, settle, view};
+use crate::run::{delete, iam, rollout, settle, view};
 use crate::world::World;
 
 /// Services on one page at most.
@@ -128,7 +128,7 @@ pub(super) async fn delete(
     let key = key(&world, &project, &location, &service);
     let etag = query.etag.as_deref();
     let written = with_context(&world, &caller, |state, context| {
-        let written = change::delete(state, context, &key, etag, query.validate_only)?;
+        let written = delete::delete_service(state, context, &key, etag, query.validate_only)?;
         // In the same step: a service of this name that is made next must not be hit.
         if let Some(work) = &written.work {
             world.data_plane.forget_service(&world, &key);
