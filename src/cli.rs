@@ -1,1 +1,331 @@
 //! Command line: clap types only.
+
+use std::collections::BTreeMap;
+#[cfg(feature = "local-cloud")]
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{
+    Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum,
+};
+
+use crate::inputs::catalogue::INPUTS;
+use crate::inputs::pages::reference::has_flag;
+use crate::inputs::table::{InputSpec, Kind, Section};
+
+const LONG_ABOUT: &str = "\
+Promotes one image of an ML API through its environments on Cloud Run.
+
+An image is built once, from a push to the main branch. A version tag takes that same image, by its
+digest, through dev, test, staging and production. In each environment the new revision first gets
+no traffic and an address of its own; API tests run against it there; only then it serves. When
+anything fails, what served before goes on serving.
+
+Inside of a GitHub job the program needs no command: it reads the action's inputs and the event.";
+
+const EXAMPLES: &str = "\
+Examples:
+  ml-deploy status --service ml-api --project-id my-project
+      What serves in each environment.
+  ml-deploy plan v1.4.0 --environment staging
+      What promoting that version would do. Writes nothing.
+  ml-deploy promote v1.4.0 --environment staging
+      Do it.
+  ml-deploy rollback --environment production
+      Back to the revision that served before.
+  ml-deploy demo
+      See all of it on this machine, without an account.
+
+Settings that stay the same belong into .github/ml-deploy.yml; docs/inputs.md describes each one.
+Exit codes: 0 done · 2 bad input · 3 blocked · 4 tests failed, nothing promoted · 5 rollback failed,
+act now · 6 cloud, registry or credentials · 1 a defect of this program.";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "ml-deploy", version, about = "Promotes one image of an ML API through its environments on Cloud Run",
+    long_about = LONG_ABOUT, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    /// What is printed: text for people, or one JSON object a line.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human, value_name = "FORMAT")]
+    pub format: Format,
+    /// What to do. None inside of a GitHub job.
+    #[command(subcommand)]
+    pub command: Option<Task>,
+}
+
+/// What is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Text for people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Show what a promotion would do; writes nothing
+    #[command(after_help = "Example:\n  ml-deploy plan v1.4.0 --environment production")]
+    Plan(PromoteArgs),
+    /// Bring a version, or a commit of the main branch, into one environment
+    #[command(
+        after_help = "Examples:\n  ml-deploy promote v1.4.0 --environment test\n  ml-deploy promote main --build      build, push and deploy the checked-out commit to the first environment"
+    )]
+    Promote(PromoteArgs),
+    /// Move traffic back to a revision that was healthy
+    #[command(
+        after_help = "Examples:\n  ml-deploy rollback --environment production\n  ml-deploy rollback --environment production --rollback-to v1.3.2"
+    )]
+    Rollback(RollbackArgs),
+    /// Show what serves in each environment
+    Status(ReadArgs),
+    /// List the revisions of an environment, and what is known about each
+    Revisions(ReadArgs),
+    /// Show the last lines that a revision logged
+    Logs(LogsArgs),
+    /// Run the API tests against an address
+    #[command(
+        after_help = "Example:\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml"
+    )]
+    Verify(VerifyArgs),
+    /// Run a local cloud: Cloud Run, the registry, the token services and GitHub's API on one port
+    #[cfg(feature = "local-cloud")]
+    #[command(
+        after_help = "Examples:\n  ml-deploy emulator\n  eval \"$(ml-deploy emulator --env)\"      in another terminal: point this tool at it"
+    )]
+    Emulator(EmulatorArgs),
+    /// Show a release going from a push to production, a bad one stopped, and a rollback
+    #[cfg(feature = "local-cloud")]
+    Demo(DemoArgs),
+    /// Write action.yml, the references and the schemas from the code
+    #[command(hide = true)]
+    Generate(GenerateArgs),
+}
+
+/// What is promoted, and how.
+#[derive(Debug, Args)]
+pub struct PromoteArgs {
+    /// A version tag such as v1.2.3, or a branch. Unless given: the branch that is checked out
+    #[arg(value_name = "REF")]
+    pub reference: Option<String>,
+    /// The full commit. Unless given: what REF names in this checkout
+    #[arg(long, value_name = "SHA")]
+    pub commit: Option<String>,
+    /// Build and push the image first
+    #[arg(long)]
+    pub build: bool,
+    /// Inputs.
+    #[command(flatten)]
+    pub flags: RunFlags,
+}
+
+/// Where traffic goes back.
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// Show what would be done; write nothing
+    #[arg(long)]
+    pub plan: bool,
+    /// Inputs.
+    #[command(flatten)]
+    pub flags: RunFlags,
+}
+
+/// What is looked at.
+#[derive(Debug, Args)]
+pub struct ReadArgs {
+    /// Inputs.
+    #[command(flatten)]
+    pub flags: ReadFlags,
+}
+
+/// Which lines are shown.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// The revision. Unless given: the one that serves
+    #[arg(long, value_name = "NAME")]
+    pub revision: Option<String>,
+    /// How many lines
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub lines: u32,
+    /// Inputs.
+    #[command(flatten)]
+    pub flags: ReadFlags,
+}
+
+/// What is tested.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Address of the API
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// The API test file. Unless given, only the health path is asked
+    #[arg(long, value_name = "FILE")]
+    pub tests: Option<PathBuf>,
+    /// A path that answers 200
+    #[arg(long, value_name = "PATH", default_value = "/health")]
+    pub health_path: String,
+}
+
+/// How the local cloud runs.
+#[cfg(feature = "local-cloud")]
+#[derive(Debug, Args)]
+pub struct EmulatorArgs {
+    /// Where it listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8085")]
+    pub listen: SocketAddr,
+    /// Seed of everything that is random in it
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub seed: u64,
+    /// Longest time for which a new address answers 404 and an old split lingers, in milliseconds
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 1500)]
+    pub propagation_ms: u64,
+    /// Start nothing: print the variables that point a shell at a running local cloud
+    #[arg(long)]
+    pub env: bool,
+    /// The running local cloud, with --env
+    #[arg(long, value_name = "URL", requires = "env")]
+    pub cloud_url: Option<String>,
+}
+
+/// How the demo runs.
+#[cfg(feature = "local-cloud")]
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Folder of the sample API
+    #[arg(long, value_name = "FOLDER", default_value = "examples/ml-api")]
+    pub sample: PathBuf,
+    /// Keep the local cloud up at the end, until Ctrl-C
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// What is written.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// Write nothing; end with 1 and say which files are old
+    #[arg(long)]
+    pub check: bool,
+    /// The repository
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub root: PathBuf,
+}
+
+/// Flags of everything that changes a service: one for each input.
+#[derive(Debug, Clone, Default)]
+pub struct RunFlags(pub BTreeMap<&'static str, String>);
+
+/// Flags of everything that only looks.
+#[derive(Debug, Clone, Default)]
+pub struct ReadFlags(pub BTreeMap<&'static str, String>);
+
+/// Inputs that name what is looked at, and by whom.
+fn is_for_reading(spec: &InputSpec) -> bool {
+    has_flag(spec)
+        && matches!(spec.section, Section::Target | Section::Identity)
+        && !matches!(spec.name, "branches" | "rollback_to" | "image")
+}
+
+fn argument(spec: &'static InputSpec) -> Arg {
+    let argument = Arg::new(spec.name)
+        .long(spec.flag())
+        .help(spec.doc)
+        .help_heading(spec.section.title())
+        .value_name(match spec.kind {
+            Kind::Choice(choices) => choices.join("|"),
+            Kind::Switch => "true|false".to_owned(),
+            Kind::Number { .. } => "NUMBER".to_owned(),
+            Kind::Pairs => "KEY=VALUE".to_owned(),
+            Kind::Secrets => "KEY=NAME:VERSION".to_owned(),
+            Kind::List => "ITEM".to_owned(),
+            Kind::Text | Kind::Sensitive | Kind::Cpu | Kind::Memory | Kind::Probe => {
+                "TEXT".to_owned()
+            }
+        });
+    match spec.kind {
+        Kind::Pairs | Kind::Secrets | Kind::List => argument.action(ArgAction::Append),
+        Kind::Switch => argument
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true"),
+        _ => argument,
+    }
+}
+
+/// The values that were given; repeated ones become lines.
+fn given(matches: &ArgMatches, wanted: fn(&InputSpec) -> bool) -> BTreeMap<&'static str, String> {
+    INPUTS
+        .iter()
+        .filter(|spec| wanted(spec))
+        .filter_map(|spec| {
+            let values: Vec<&str> = matches
+                .get_many::<String>(spec.name)?
+                .map(String::as_str)
+                .collect();
+            Some((spec.name, values.join("\n")))
+        })
+        .collect()
+}
+
+macro_rules! flags {
+    ($name:ident, $wanted:path) => {
+        impl Args for $name {
+            fn augment_args(command: Command) -> Command {
+                command.args(INPUTS.iter().filter(|spec| $wanted(spec)).map(argument))
+            }
+
+            fn augment_args_for_update(command: Command) -> Command {
+                Self::augment_args(command)
+            }
+        }
+
+        impl FromArgMatches for $name {
+            fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+                Ok(Self(given(matches, $wanted)))
+            }
+
+            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+                self.0.extend(given(matches, $wanted));
+                Ok(())
+            }
+        }
+    };
+}
+
+flags!(RunFlags, has_flag);
+flags!(ReadFlags, is_for_reading);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_input_but_secrets_is_a_flag() {
+        let cli = Cli::parse_from([
+            "ml-deploy",
+            "promote",
+            "v1.0.0",
+            "--project-id",
+            "p-1",
+            "--env-vars",
+            "A=1",
+            "--env-vars",
+            "B=2",
+            "--no-cache",
+        ]);
+        let Some(Task::Promote(promote)) = cli.command else {
+            panic!("{cli:?}")
+        };
+        assert_eq!(promote.flags.0["project_id"], "p-1");
+        assert_eq!(promote.flags.0["env_vars"], "A=1\nB=2");
+        assert_eq!(promote.flags.0["no_cache"], "true");
+        assert!(Cli::try_parse_from(["ml-deploy", "promote", "--github-token", "x"]).is_err());
+        assert!(Cli::try_parse_from(["ml-deploy", "status", "--cpu", "1"]).is_err());
+    }
+}

@@ -2,3 +2,4 @@
 
 #[cfg(feature = "local-cloud")]
 pub mod demo;
+pub mod generate;

@@ -45,7 +45,7 @@ impl Engine {
         let mut causes = Vec::new();
         let tried = addresses();
         for address in &tried {
-            match Self::connect_to(address).await {
+            match Self::open(address).await {
                 Ok(engine) => return Ok(engine),
                 Err(error) => causes.push(format!("{address}: {}", text_of(&error))),
             }
@@ -53,7 +53,16 @@ impl Engine {
         Err(unavailable(&tried, causes))
     }
 
-    async fn connect_to(address: &str) -> Result<Self, bollard::errors::Error> {
+    /// Connects to the engine at one address, such as `unix:///var/run/docker.sock`.
+    ///
+    /// # Errors
+    /// [`delivery::diagnostic::Code::DockerUnavailable`] with what to do.
+    pub async fn connect_to(address: &str) -> Result<Self, Diagnostic> {
+        let opened = Self::open(address).await;
+        opened.map_err(|error| unavailable(&[address.to_owned()], vec![text_of(&error)]))
+    }
+
+    async fn open(address: &str) -> Result<Self, bollard::errors::Error> {
         // bollard starts at a version that old engines do not know.
         let docker = Docker::connect_with_host(address)?
             .with_timeout(CALL_TIMEOUT)

@@ -16,7 +16,9 @@ mod error;
 pub mod ignore;
 mod progress;
 pub mod push;
+pub mod trial;
 
 pub use build::{BuildRequest, BuiltImage, ImageOrigin, PLATFORM, RegistryLogin};
 pub use context::Context;
 pub use engine::{Builder, Engine};
+pub use trial::{RunningTrial, TrialRequest};

@@ -12,6 +12,7 @@ pub mod config;
 pub mod environments;
 pub mod layers;
 pub mod origin;
+pub mod pages;
 pub mod pairs;
 pub mod parse;
 pub mod raw;

@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod diagnostic;
+pub mod errors_page;
 pub mod files;
 pub mod github;
 pub mod json;

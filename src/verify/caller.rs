@@ -1,7 +1,6 @@
 //! One request to the API under test: bounded in time and size, no redirect followed.
 
 use std::error::Error as _;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
@@ -11,6 +10,7 @@ use reqwest::{StatusCode, Url};
 use delivery::diagnostic::{Code, Diagnostic};
 
 use super::suite::{Method, Request};
+use crate::gcp::endpoint;
 use crate::secret::Secret;
 
 /// Largest answer that is read, in bytes. A prediction is far smaller; an endless answer must not
@@ -136,6 +136,11 @@ impl Caller {
             body: None,
         };
         self.send(&request, limit).await
+    }
+
+    /// Whether a path is answered at all, whatever the answer.
+    pub(crate) async fn answers(&self, path: &str, limit: Duration) -> bool {
+        self.get(path, limit).await.is_ok()
     }
 
     fn url(&self, path: &str) -> Result<Url, NoAnswer> {
@@ -282,17 +287,8 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
 }
 
-/// Whether a URL's host is a loopback or private address.
+/// Whether a URL's host is a loopback or private address, which no proxy can reach.
 fn is_near(base_url: &str) -> bool {
-    let Ok(url) = Url::parse(base_url) else {
-        return false;
-    };
-    let Some(host) = url.host_str() else {
-        return false;
-    };
-    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-        Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
-        Ok(IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unique_local(),
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
-    }
+    let url = Url::parse(base_url).ok();
+    url.is_some_and(|url| url.host_str().is_some_and(endpoint::is_near))
 }

@@ -86,6 +86,18 @@ codes! {
     Internal = "D0901", Internal, "A defect of this program.";
 }
 
+impl Code {
+    /// True when the candidate itself is at fault, so that its revision is not taken up again. An
+    /// interrupted run, tests that could not be decided and a cloud that did not answer say nothing
+    /// about it: the next run goes on with the same revision.
+    pub fn is_candidates_fault(self) -> bool {
+        matches!(
+            self,
+            Self::CandidateNotReady | Self::TestsFailed | Self::NotConfirmed
+        )
+    }
+}
+
 /// How much it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {

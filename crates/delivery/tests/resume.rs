@@ -4,6 +4,7 @@
 
 mod world;
 
+use delivery::diagnostic::{Code, Diagnostic};
 use delivery::plan::{Action, Planned, Undo, Wanted};
 use delivery::snapshot::Readiness;
 use delivery::spec::Access;
@@ -111,18 +112,10 @@ fn a_revision_that_is_not_ready_yet_is_waited_for_and_a_failed_one_is_made_anew(
 fn a_serving_revision_that_was_never_recorded_is_tested_and_recorded() {
     let mut world = World::empty(Tier::Preproduction);
     let plan = world.expect_plan(&v("1.0.0", 1));
-    // Interrupted: closed, nothing rejected, no intent.
     world.apply(&plan.steps[0].action);
-    let Undo::KeepClosed { state, .. } = &plan.steps[0].undo else {
-        panic!("{plan:?}");
-    };
-    world.undo(
-        &Undo::KeepClosed {
-            state: state.clone(),
-            rejects: None,
-        },
-        "interrupted",
-    );
+    let interrupted = Diagnostic::error(Code::Interrupted, "the run was interrupted");
+    world.undo_after(&plan.steps[0].undo, &interrupted);
+    assert!(world.state().rejected.is_empty(), "that is not its fault");
     let next = world.run(&v("1.0.0", 1));
     assert_eq!(ids(&next), ["verify", "shift-traffic", "confirm", "record"]);
     assert_eq!(next.revision, plan.revision);
@@ -177,4 +170,17 @@ fn the_same_again_after_a_stranger_moved_away_takes_up_the_revision() {
     assert_eq!(plan.revision, first);
     assert_eq!(world.service().revisions.len(), 2);
     assert_eq!(world.serves(), [(first.to_string(), 100)]);
+}
+
+#[test]
+fn a_candidate_that_could_not_be_decided_is_tested_again_and_not_made_anew() {
+    let mut world = World::empty(Tier::Preproduction);
+    world.run(&v("1.0.0", 1));
+    let plan = world.expect_plan(&v("1.1.0", 2));
+    world.apply(&plan.steps[0].action);
+    let open = Diagnostic::error(Code::TestsInconclusive, "no answer");
+    world.undo_after(&plan.steps[1].undo, &open);
+    let again = world.run(&v("1.1.0", 2));
+    assert_eq!(ids(&again)[0], "tag-revision");
+    assert_eq!(again.revision, plan.revision);
 }

@@ -46,7 +46,8 @@ impl Config {
     }
 }
 
-/// Everything that exists. Each part guards its own state; no part locks another's.
+/// Everything that exists. Each part guards its own state. Cloud Run may look things up in the
+/// registry and in the data plane while it holds its own lock; none of them asks Cloud Run back.
 pub struct World {
     /// How it was set up; `listen` holds the real port.
     pub config: Config,

@@ -209,17 +209,6 @@ async fn health_answers_and_reset_forgets() {
 }
 
 #[tokio::test]
-async fn a_secret_gets_versions() {
-    let local = start().await;
-    for version in ["1", "2"] {
-        let value = Some(json!("value"));
-        let (status, body) = local.json("PUT", "/_emulator/secrets/p/key", None, value).await;
-        assert_eq!((status, &body["version"]), (201, &json!(version)));
-    }
-    local.emulator.stop().await;
-}
-
-#[tokio::test]
 async fn bad_input_is_answered_with_what_is_wrong() {
     let local = start().await;
     let sa = "/_emulator/service-accounts";
@@ -274,12 +263,6 @@ async fn bad_input_is_answered_with_what_is_wrong() {
             "/_emulator/tokens",
             json!({"email": "me"}),
             "\"me\"",
-        ),
-        (
-            "PUT",
-            "/_emulator/secrets/p/a.b",
-            json!("x"),
-            "\"a.b\"",
         ),
         (
             "POST",

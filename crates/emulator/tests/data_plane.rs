@@ -1,5 +1,6 @@
 //! The addresses of services and tags: who gets in, which revision answers, and that nothing is
 //! cut on the way.
+#![allow(clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
 mod cloud;
 mod support;

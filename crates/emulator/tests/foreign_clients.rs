@@ -9,7 +9,7 @@ use oci_client::manifest::{IMAGE_LAYER_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 use serde_json::json;
-use support::{Local, PRIVATE_KEY, PUBLIC_KEY, start};
+use support::{KEY_PAIR, Local, start};
 
 const EMAIL: &str = "deployer@demo-project.iam.gserviceaccount.com";
 
@@ -85,8 +85,7 @@ async fn gcp_auth_gets_a_token_for_a_registered_key_only() {
         "type": "service_account",
         "project_id": "demo-project",
         "private_key_id": "1",
-        "private_key":
-            format!("-----BEGIN {0}-----\n{PRIVATE_KEY}-----END {0}-----\n", "PRIVATE KEY"),
+        "private_key": KEY_PAIR.0,
         "client_email": EMAIL,
         "client_id": "1",
         "token_uri": local.url("/token"),
@@ -96,7 +95,7 @@ async fn gcp_auth_gets_a_token_for_a_registered_key_only() {
     let refused = account.token(&scopes).await;
     assert!(refused.is_err(), "the account is not registered");
 
-    let registration = json!({"email": EMAIL, "public_key_pem": PUBLIC_KEY});
+    let registration = json!({"email": EMAIL, "public_key_pem": KEY_PAIR.1});
     let path = "/_emulator/service-accounts";
     assert_eq!(
         local.json("POST", path, None, Some(registration)).await.0,

@@ -1,4 +1,5 @@
 //! What containers write and what happens to requests can be read as from Cloud Logging.
+#![allow(clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
 mod cloud;
 mod support;

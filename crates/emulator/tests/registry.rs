@@ -256,6 +256,9 @@ async fn a_blob_is_mounted_from_another_image() {
         202,
         "an upload begins where there is nothing to mount"
     );
+    let never = digest_of(b"never pushed");
+    let never = format!("blobs/uploads/?mount={never}&from={NAME}");
+    assert_eq!(other.send("POST", &never).await.status(), 202);
     assert_eq!(other.send("POST", &from(NAME)).await.status(), 201);
     let blob = other.send("GET", &format!("blobs/{digest}")).await;
     assert_eq!(blob.text().await.expect("a body"), "shared");

@@ -1,4 +1,5 @@
 //! Rollouts over HTTP: what a deploy answers, and how each kind of failure looks.
+#![allow(clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
 mod cloud;
 mod support;

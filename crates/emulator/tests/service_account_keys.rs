@@ -8,16 +8,19 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::{Value, json};
-use support::{PRIVATE_KEY, PUBLIC_KEY, start};
+use support::{KEY_PAIR, start};
 
 const PRODUCTION: &str = "prod@demo-project.iam.gserviceaccount.com";
 const DEV: &str = "dev@demo-project.iam.gserviceaccount.com";
 
 /// An assertion signed with the test key.
 fn assertion(claims: &Value) -> String {
-    let der = STANDARD
-        .decode(PRIVATE_KEY.replace('\n', ""))
-        .expect("base64");
+    let lines: String = KEY_PAIR
+        .0
+        .lines()
+        .filter(|line| !line.starts_with('-'))
+        .collect();
+    let der = STANDARD.decode(lines).expect("base64");
     let key = RsaKeyPair::from_pkcs8(&der).expect("a key");
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!("{}.{}", part(&json!({"alg": "RS256"})), part(claims));
@@ -35,7 +38,7 @@ fn assertion(claims: &Value) -> String {
 #[tokio::test]
 async fn a_key_signed_assertion_gives_access_and_id_tokens() {
     let local = start().await;
-    let account = json!({"email": DEV, "public_key_pem": PUBLIC_KEY});
+    let account = json!({"email": DEV, "public_key_pem": KEY_PAIR.1});
     let path = "/_emulator/service-accounts";
     assert_eq!(local.json("POST", path, None, Some(account)).await.0, 204);
     let world = local.emulator.world();
@@ -114,7 +117,7 @@ async fn a_key_signed_assertion_gives_access_and_id_tokens() {
 async fn a_signature_of_another_key_is_refused() {
     let local = start().await;
     // The account's key is not the one that signs: one bit of the modulus differs.
-    let mut lines: Vec<String> = PUBLIC_KEY.lines().map(str::to_owned).collect();
+    let mut lines: Vec<String> = KEY_PAIR.1.lines().map(str::to_owned).collect();
     let flipped = if lines[3].starts_with('A') { "B" } else { "A" };
     lines[3].replace_range(0..1, flipped);
     let account = json!({"email": DEV, "public_key_pem": lines.join("\n")});

@@ -16,15 +16,6 @@ mod tests;
 pub(crate) use advice::{FREE_SPACE, explain_refusal, names_immutability};
 pub use client::{Client, ManifestInfo, TagPut};
 pub use error::RegistryError;
-pub(crate) use http::TOKEN_USER;
 
-/// How a repository of images is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RegistryAddress {
-    /// `https://us-central1-docker.pkg.dev` or `http://127.0.0.1:PORT`: for HTTP.
-    pub base_url: String,
-    /// `us-central1-docker.pkg.dev` or `127.0.0.1:PORT`: for references that dockerd is given.
-    pub host: String,
-    /// `PROJECT/REPOSITORY/IMAGE`.
-    pub path: String,
-}
+pub use super::endpoint::RegistryAddress;
+pub(crate) use http::TOKEN_USER;

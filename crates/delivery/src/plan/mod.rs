@@ -8,7 +8,8 @@
 //! | `promote`, `rollback` | which revision is brought, and what is remembered of it |
 //! | `steps` | the steps that bring it, from a service that serves or one that does not yet |
 //! | `finish` | the steps when it serves already |
-//! | [`lint`] | what every plan must keep to |
+//! | `undo` | what an undo writes, once the failure is known |
+//! | [`mod@lint`] | what every plan must keep to |
 //! | [`render`] | plans as text |
 
 mod candidate;
@@ -20,6 +21,7 @@ pub mod render;
 mod rollback;
 mod standing;
 mod steps;
+mod undo;
 
 pub use candidate::{REVISION_LENGTH, TAG_AND_SERVICE_LENGTH};
 pub use guard::{COMMIT_VARIABLE, RESERVED_VARIABLES, VERSION_VARIABLE};
@@ -237,7 +239,7 @@ pub enum Undo {
     Restore {
         /// The traffic that served before, without our tag.
         traffic: TrafficSplit,
-        /// The record without intent. [`StateRecord::rejected`] gets one entry for `rejects`.
+        /// The record without intent; [`Undo::record_after`] adds what the failure rejects.
         state: StateRecord,
         /// What is rejected by the failure.
         rejects: Option<RevisionRecord>,

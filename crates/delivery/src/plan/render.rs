@@ -28,6 +28,7 @@ pub fn render_plan(plan: &Plan) -> String {
     line(format!("plan for {}", place(target)));
     line(format!("  before: {before}"));
     line(format!("  after:  {revision} serves 100 %"));
+    let mut undo_before: Option<(usize, &Undo)> = None;
     for (index, step) in steps.iter().enumerate() {
         let Step {
             action,
@@ -41,7 +42,14 @@ pub fn render_plan(plan: &Plan) -> String {
             describe(action)
         ));
         line(format!("     because: {because}"));
-        line(format!("     on failure: {}", describe_undo(undo)));
+        let undone = match undo_before {
+            Some((number, same)) if same == undo => format!("as in step {number}"),
+            _ => {
+                undo_before = Some((index + 1, undo));
+                describe_undo(undo)
+            }
+        };
+        line(format!("     on failure: {undone}"));
     }
     for warning in warnings {
         let Diagnostic {

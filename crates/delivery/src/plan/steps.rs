@@ -165,7 +165,7 @@ fn closed(wanted: &Wanted, standing: &Standing<'_>, change: Change) -> Vec<Step>
                 access: Some(Access::Private),
             },
             format!(
-                "nothing tested serves: make `{revision}` from {} in the closed service",
+                "nothing tested serves: close the service and make `{revision}` from {} in it",
                 change.label
             ),
         ),
@@ -184,7 +184,7 @@ fn closed(wanted: &Wanted, standing: &Standing<'_>, change: Change) -> Vec<Step>
                     access: Some(Access::Private),
                 },
                 format!(
-                    "nothing tested serves, but `{revision}` ({}) exists: take it up in the closed service",
+                    "nothing tested serves, but `{revision}` ({}) exists: take it up in the service, closed",
                     change.label
                 ),
             )
@@ -230,14 +230,14 @@ pub(crate) struct End {
 impl End {
     pub(crate) fn steps(self, change: &Change) -> Vec<Step> {
         let revision = change.revision().clone();
-        let opening = match self.access {
+        let for_whom = match self.access {
             None => "",
-            Some(Access::Public) => ", and let everybody call it",
+            Some(Access::Public) => ", open to everybody",
             Some(Access::Private) => ", for callers with an ID token",
         };
         let shift = Step {
             because: format!(
-                "it passed: all traffic goes to `{revision}`, pinned, and our tag goes{opening}"
+                "what passed gets all traffic: `{revision}`, pinned by name{for_whom}"
             ),
             undo: self.undo.clone(),
             action: Action::ShiftTraffic {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use delivery::diagnostic::{Code, Diagnostic};
 use delivery::name::{RevisionName, TagName};
 use delivery::plan::{Action, NewRevision, Plan, Planned, Undo, Wanted, plan};
 use delivery::snapshot::{
@@ -178,26 +179,29 @@ impl World {
         self.settle();
     }
 
+    /// The undo after failed tests.
     pub(crate) fn undo(&mut self, undo: &Undo, reason: &str) {
-        let now = self.seen.observed_at;
+        self.undo_after(undo, &Diagnostic::error(Code::TestsFailed, reason));
+    }
+
+    pub(crate) fn undo_after(&mut self, undo: &Undo, failure: &Diagnostic) {
         let run = RunRef("100/1".to_owned());
-        let after = |state: &StateRecord, rejects: &Option<_>| {
-            state.after_undo(rejects.as_ref(), reason, now, &run)
-        };
-        match undo {
-            Undo::Nothing => {}
-            Undo::Restore {
-                traffic,
-                state,
-                rejects,
-                access,
-            } => self.write(traffic, &after(state, rejects), *access),
-            Undo::KeepClosed { state, rejects } => {
-                let state = after(state, rejects);
+        let record = undo.record_after(failure, self.seen.observed_at, &run);
+        match (undo, record) {
+            (
+                Undo::Restore {
+                    traffic, access, ..
+                },
+                Some(record),
+            ) => {
+                self.write(traffic, &record, *access);
+            }
+            (Undo::KeepClosed { .. }, Some(record)) => {
                 let service = self.service_mut();
-                service.state = StateSeen::Known(state);
+                service.state = StateSeen::Known(record);
                 service.access = Access::Private;
             }
+            (undo, record) => assert_eq!((undo, record), (&Undo::Nothing, None)),
         }
         self.settle();
     }

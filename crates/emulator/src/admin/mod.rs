@@ -9,7 +9,7 @@
 //! | `GET, POST, DELETE faults` | `{"point": "METHOD path-glob", "count": n, "fault": {…}}`, see [`Rule`] |
 //! | `GET, DELETE requests` | method, path, status, caller |
 //! | `POST tokens` | `{"email"}`: an access token without proof |
-//! | `PUT secrets/{project}/{name}` | the body is the value of a new version |
+//! | `POST secrets` | `{"project", "name", "value"}`: a new version; served by [`crate::run`] |
 //! | `POST service-accounts` | see [`crate::tokens::ServiceAccount`] |
 //! | `POST workload-identity-providers` | see [`crate::tokens::Provider`] |
 //! | `PUT registry/repositories/{project}/{repository}` | `{"immutable_tags": bool}` |

@@ -30,7 +30,6 @@ pub fn routes() -> Router<Arc<World>> {
         )
         .route("/_emulator/requests", get(requests).delete(clear_requests))
         .route("/_emulator/tokens", post(setup::token))
-        .route("/_emulator/secrets/{project}/{name}", put(setup::secret))
         .route("/_emulator/service-accounts", post(setup::service_account))
         .route(
             "/_emulator/workload-identity-providers",

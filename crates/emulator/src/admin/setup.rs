@@ -41,22 +41,6 @@ fn check_email(email: &str) -> Result<(), ApiError> {
     }
 }
 
-/// `PUT /_emulator/secrets/{project}/{name}`: the body is the value of a new version.
-pub(super) async fn secret(
-    State(world): State<Arc<World>>,
-    Path((project, name)): Path<(String, String)>,
-    body: Bytes,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    if name.len() > 255 || !name.bytes().all(is_name) {
-        return Err(invalid(format!(
-            "a secret's name has at most 255 letters, digits, hyphens and underscores, not \"{name}\""
-        )));
-    }
-    let version = world.run.put_secret(&project, &name, &body);
-    Ok((StatusCode::CREATED, Json(json!({"version": version.to_string()}))))
-}
-
 /// `POST /_emulator/service-accounts`.
 pub(super) async fn service_account(
     State(world): State<Arc<World>>,

@@ -132,7 +132,8 @@ impl Backend {
                 Ok(address)
             }
             ProbeOutcome::Failed { .. } | ProbeOutcome::Exited(_) => {
-                instance.stop().await;
+                // Not waited for: a container that does not mind SIGTERM takes ten seconds.
+                world.spawn(async move { instance.stop().await });
                 Err(self.unhealthy(outcome))
             }
         }

@@ -16,6 +16,9 @@ use super::{defaults, enums, etag, mask, schema, view};
 use crate::error::ApiError;
 use crate::registry::Resolved;
 
+/// Gives the address of a service (`None`) or of one of its tags.
+pub(crate) type Addresses<'a> = dyn Fn(&ServiceKey, Option<&str>) -> Result<String, ApiError> + 'a;
+
 /// What a write needs from the rest of the world.
 pub(crate) struct Context<'a> {
     pub(crate) now: DateTime<Utc>,
@@ -24,8 +27,7 @@ pub(crate) struct Context<'a> {
     pub(crate) caller: &'a str,
     /// Looks an image up in the registry.
     pub(crate) resolve: &'a dyn Fn(&str) -> Option<Resolved>,
-    /// The address of a service (`None`) or of one of its tags.
-    pub(crate) address: &'a dyn Fn(&ServiceKey, Option<&str>) -> Result<String, ApiError>,
+    pub(crate) address: &'a Addresses<'a>,
 }
 
 /// How a PATCH is meant.
@@ -419,7 +421,7 @@ pub(crate) fn delete_revision(
         key: key.clone(),
         uid: service.uid.clone(),
         generation: service.generation,
-        new_revision: Some(name.to_owned()),
+        new_revision: None,
     };
     if !validate_only {
         service.revisions.remove(name);

@@ -457,7 +457,7 @@ fn deletes_answer_with_what_was_deleted() {
         operation["response"]["name"],
         "projects/demo/locations/us-central1/services/hello"
     );
-    let gone = scene.state.service(&scene.key).err().expect("gone");
+    let gone = scene.state.service(&scene.key).expect_err("gone");
     assert_eq!(
         gone.0.message,
         "Resource 'hello' of kind 'SERVICE' in region 'us-central1' in project 'demo' does not exist."

@@ -3,6 +3,7 @@
 use cloud_api::run::{Container, Probe, RevisionTemplate, TrafficTarget};
 use serde_json::{Map, Value, json};
 
+use super::check_modelled::check_modelled;
 use super::check_resources::check_resources;
 use super::key::ServiceKey;
 use super::quantity::duration_millis;
@@ -146,13 +147,7 @@ fn check_template(
                 "must contain at least one container.",
             ));
         }
-        [_] => {}
-        _ => {
-            return Err(ApiError::new(
-                "UNIMPLEMENTED",
-                "the local cloud runs one container per instance; sidecars are not modelled",
-            ));
-        }
+        _ => check_modelled(template)?,
     }
     let container = &template.containers[0];
     check_container(request, container)?;

@@ -93,7 +93,7 @@ fn check_memory(
 }
 
 fn show(bytes: u64) -> String {
-    if bytes % GIB == 0 {
+    if bytes.is_multiple_of(GIB) {
         format!("{}Gi", bytes / GIB)
     } else {
         format!("{}Mi", bytes / MIB)

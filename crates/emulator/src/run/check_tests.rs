@@ -163,6 +163,40 @@ fn what_is_wrong_is_refused_with_the_text() {
 }
 
 #[test]
+fn what_the_local_cloud_cannot_do_is_said() {
+    for (path, value, what) in [
+        (
+            "/template/containers",
+            json!([{"image": IMAGE}, {"image": IMAGE}]),
+            "more than one container",
+        ),
+        (
+            "/template/containers/0/ports",
+            json!([{"name": "h2c", "containerPort": 80}]),
+            "HTTP/2",
+        ),
+        (
+            "/template/containers/0/resources",
+            json!({"limits": {"nvidia.com/gpu": "1"}}),
+            "GPUs",
+        ),
+        (
+            "/template/containers/0/startupProbe",
+            json!({"grpc": {}}),
+            "gRPC",
+        ),
+        (
+            "/template/volumes",
+            json!([{"name": "v", "gcs": {}}]),
+            "volumes other than",
+        ),
+    ] {
+        let message = check(with(path, value)).expect_err(path);
+        assert!(message.contains(what), "{message}");
+    }
+}
+
+#[test]
 fn service_names() {
     assert!(check_service_id("ml-api-dev").is_ok());
     for bad in ["", "Hello", "1a", "a-", "a_b", &"a".repeat(50)] {

@@ -7,6 +7,7 @@
 mod chance;
 mod change;
 mod check;
+mod check_modelled;
 mod check_resources;
 mod defaults;
 mod enums;

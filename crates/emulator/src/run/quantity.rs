@@ -23,7 +23,7 @@ pub(crate) fn memory_bytes(text: &str) -> Option<u64> {
     for (suffix, unit) in UNITS {
         if let Some(number) = text.strip_suffix(suffix) {
             let number: f64 = number.parse().ok()?;
-            return (number.is_finite() && number >= 0.0).then(|| (number * *unit as f64) as u64);
+            return (number.is_finite() && number >= 0.0).then_some((number * *unit as f64) as u64);
         }
     }
     text.parse().ok()

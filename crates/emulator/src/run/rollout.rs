@@ -13,14 +13,12 @@ use crate::world::World;
 pub(crate) async fn carry_out(world: Arc<World>, work: Work) {
     if let Some(revision) = &work.new_revision {
         let outcome = bring_up(&world, &work, revision).await;
-        let now = world.clock.now();
-        world.run.write(|state| {
-            settle::settle_revision(state, &work, revision, outcome, now);
-        });
+        settle(&world, &work, revision, outcome);
     }
     let mut changes = world.run.changes();
     loop {
         changes.mark_unchanged();
+        let now = world.clock.now();
         match world.run.write_quietly(|state| settle::next(state, &work)) {
             Next::Wait => {
                 if changes.changed().await.is_err() {
@@ -29,74 +27,102 @@ pub(crate) async fn carry_out(world: Arc<World>, work: Work) {
             }
             Next::Gone => return world.run.write(|state| settle::finish_gone(state, &work)),
             Next::Superseded => {
-                return world
+                world
                     .run
                     .write(|state| settle::finish_superseded(state, &work));
+                return world.data_plane.release(&world, &work);
             }
             Next::Refused(failure) => {
-                let now = world.clock.now();
                 world
                     .run
                     .write(|state| settle::finish(state, &work, Err(failure), now));
-                world.data_plane.release(&world, &work);
-                return;
+                return world.data_plane.release(&world, &work);
             }
-            Next::Routes(routes) => return route(&world, &work, &routes).await,
+            Next::Routes(routes) => {
+                if route(&world, &work, &routes).await == Moved::Yes {
+                    return;
+                }
+            }
         }
     }
 }
 
 /// Starts the revision's first instance.
-async fn bring_up(world: &Arc<World>, work: &Work, revision: &str) -> Result<(), Failure> {
+async fn bring_up(
+    world: &Arc<World>,
+    work: &Work,
+    revision: &str,
+) -> Result<Arc<Backend>, Failure> {
     let planned = world.run.read(|state, secrets| {
         let record = state.services.get(&work.key)?.revisions.get(revision)?;
         Some(plan_instance(&work.key, record, secrets))
     });
-    let Some(planned) = planned else {
-        return Err(Failure::revision_missing(revision));
-    };
+    let planned = planned.ok_or_else(|| Failure::revision_missing(revision))?;
     let backend = Arc::new(Backend::new(&work.key, revision, planned?));
     backend.ensure(world).await?;
-    world.data_plane.adopt(&work.key, backend);
-    Ok(())
+    Ok(backend)
+}
+
+/// Notes how the start of a revision ended. An instance that nobody knows any more, because its
+/// revision was deleted while it started, is ended.
+fn settle(world: &Arc<World>, work: &Work, revision: &str, outcome: Result<Arc<Backend>, Failure>) {
+    let (backend, outcome) = match outcome {
+        Ok(backend) => (Some(backend), Ok(())),
+        Err(failure) => (None, Err(failure)),
+    };
+    let now = world.clock.now();
+    let orphan = world.run.write(|state| {
+        let known = settle::settle_revision(state, work, revision, outcome, now);
+        match backend {
+            Some(backend) if known => {
+                world.data_plane.adopt(&work.key, backend);
+                None
+            }
+            other => other,
+        }
+    });
+    if let Some(orphan) = orphan {
+        orphan.unrefer();
+        world.spawn(async move { orphan.drain().await });
+    }
+}
+
+/// Whether traffic was moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moved {
+    /// The operation has ended.
+    Yes,
+    /// Somebody wrote in between: the world has to be looked at again.
+    NotYet,
 }
 
 /// Makes sure that each revision has an instance before traffic moves, then moves it.
-async fn route(world: &Arc<World>, work: &Work, routes: &[Route]) {
+async fn route(world: &Arc<World>, work: &Work, routes: &[Route]) -> Moved {
     let mut targets = Vec::new();
-    let mut failure = None;
     for route in routes {
         match backend(world, work, &route.revision).await {
             Ok(backend) => targets.push((route.clone(), backend)),
             Err(reason) => {
-                failure = Some(reason.at_service(&route.revision));
-                break;
+                let failure = reason.at_service(&route.revision);
+                let now = world.clock.now();
+                world
+                    .run
+                    .write(|state| settle::finish(state, work, Err(failure), now));
+                world.data_plane.release(world, work);
+                return Moved::Yes;
             }
         }
     }
     let now = world.clock.now();
-    if let Some(failure) = failure {
-        world
-            .run
-            .write(|state| settle::finish(state, work, Err(failure), now));
-        return world.data_plane.release(world, work);
-    }
-    // Somebody may have written while instances were being started.
-    let current = world.run.write_quietly(|state| settle::next(state, work));
-    if current != Next::Routes(routes.to_vec()) {
-        return Box::pin(carry_out(
-            Arc::clone(world),
-            Work {
-                new_revision: None,
-                ..work.clone()
-            },
-        ))
-        .await;
-    }
-    world.data_plane.publish(world, work, &targets);
-    world
-        .run
-        .write(|state| settle::finish(state, work, Ok(routes), now));
+    // In one step, so that no write comes between the look and the move.
+    world.run.write(|state| {
+        if settle::next(state, work) != Next::Routes(routes.to_vec()) {
+            return Moved::NotYet;
+        }
+        world.data_plane.publish(world, work, &targets);
+        settle::finish(state, work, Ok(routes), now);
+        Moved::Yes
+    })
 }
 
 /// The revision's backend with a running instance.
@@ -108,17 +134,4 @@ async fn backend(world: &Arc<World>, work: &Work, revision: &str) -> Result<Arc<
     backend.refer();
     backend.ensure(world).await?;
     Ok(backend)
-}
-
-/// Ends what a deleted service or revision has left running, then the operation.
-pub(crate) async fn carry_out_deletion(world: Arc<World>, work: Work) {
-    match &work.new_revision {
-        Some(revision) => world
-            .data_plane
-            .forget_revision(&world, &work.key, revision),
-        None => world.data_plane.forget_service(&world, &work.key),
-    }
-    world
-        .run
-        .write(|state| settle::finish_deleted(state, &work));
 }

@@ -34,24 +34,25 @@ pub(crate) enum Next {
     Routes(Vec<Route>),
 }
 
-/// Notes that a revision's first instance is up, or why it is not.
+/// Notes that a revision's first instance is up, or why it is not. False when the revision is
+/// gone.
 pub(crate) fn settle_revision(
     state: &mut State,
     work: &Work,
     revision: &str,
     outcome: Result<(), Failure>,
     now: DateTime<Utc>,
-) {
-    let Some(service) = state.worked_on(work) else {
-        return;
+) -> bool {
+    let service = state.worked_on(work);
+    let Some(record) = service.and_then(|service| service.revisions.get_mut(revision)) else {
+        return false;
     };
-    if let Some(record) = service.revisions.get_mut(revision) {
-        record.settle_time = now;
-        record.phase = match outcome {
-            Ok(()) => Phase::Ready,
-            Err(failure) => Phase::Failed(failure),
-        };
-    }
+    record.settle_time = now;
+    record.phase = match outcome {
+        Ok(()) => Phase::Ready,
+        Err(failure) => Phase::Failed(failure),
+    };
+    true
 }
 
 /// Decides what a write's work can do now.
@@ -124,8 +125,11 @@ pub(crate) fn finish(
     now: DateTime<Utc>,
 ) {
     let Some(service) = state.worked_on(work) else {
-        return;
+        return finish_gone(state, work);
     };
+    if service.generation != work.generation {
+        return finish_superseded(state, work);
+    }
     let newest = service.revisions.get(&service.latest_created);
     let newest = match newest.map(|revision| &revision.phase) {
         Some(Phase::Failed(failure)) => Some(failure.at_service(&service.latest_created)),
@@ -193,7 +197,7 @@ fn move_traffic(service: &mut ServiceRecord, routes: &[Route], now: DateTime<Utc
 /// Ends an operation that a later write has overtaken: it fails only if its own revision failed.
 pub(crate) fn finish_superseded(state: &mut State, work: &Work) {
     let Some(service) = state.worked_on(work) else {
-        return;
+        return finish_gone(state, work);
     };
     let resource = schema::any("service", &view::service(service));
     let own = work.new_revision.as_ref().and_then(|name| {

@@ -5,16 +5,26 @@
     reason = "each test file uses a part of it"
 )]
 
-use std::sync::Once;
+use std::sync::{LazyLock, Once};
 
 use emulator::runtime::ScriptedRuntime;
 use emulator::{Config, Emulator};
+use rsa::RsaPrivateKey;
+use rsa::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
 use serde_json::Value;
 
-/// A private key that is used in tests and nowhere else: the lines of a PKCS #8 file.
-pub const PRIVATE_KEY: &str = include_str!("../keys/rsa-2048.pkcs8");
-/// Its public half, in PEM.
-pub const PUBLIC_KEY: &str = include_str!("../keys/rsa-2048.pub.pem");
+/// An RSA key pair in PEM, made for this run: (private in PKCS #8, public).
+pub static KEY_PAIR: LazyLock<(String, String)> = LazyLock::new(|| {
+    let private = RsaPrivateKey::new(&mut rand::rng(), 2048).expect("a key of 2048 bits");
+    let pem = private
+        .to_pkcs8_pem(LineEnding::LF)
+        .expect("a key in PKCS #8");
+    let public = private
+        .to_public_key()
+        .to_public_key_pem(LineEnding::LF)
+        .expect("a public key in PEM");
+    (pem.to_string(), public)
+});
 
 /// A running world and a client for it.
 pub struct Local {

@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use serde_json::Value;
 
 use super::{Answer, Authenticated, DeleteQuery, Page, key, project_of, with_context};
-use crate::run::{change, rollout, view};
+use crate::run::{change, settle, view};
 use crate::world::World;
 
 /// Revisions on one page at most.
@@ -64,10 +64,13 @@ pub(super) async fn delete(
     let key = key(&world, &project, &location, &service);
     let etag = query.etag.as_deref();
     let written = with_context(&world, &caller, |state, context| {
-        change::delete_revision(state, context, &key, &revision, etag, query.validate_only)
+        let only = query.validate_only;
+        let written = change::delete_revision(state, context, &key, &revision, etag, only)?;
+        if let Some(work) = &written.work {
+            world.data_plane.forget_revision(&world, &key, &revision);
+            settle::finish_deleted(state, work);
+        }
+        Ok(written)
     })?;
-    if let Some(work) = written.work {
-        world.spawn(rollout::carry_out_deletion(Arc::clone(&world), work));
-    }
     Ok(Json(written.operation))
 }

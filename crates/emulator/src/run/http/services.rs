@@ -14,7 +14,7 @@ use super::{
 };
 use crate::error::{ApiError, parse_json};
 use crate::run::change::{self, PatchOptions, Written};
-use crate::run::{iam, rollout, view};
+use crate::run::{iam, rollout, settle, view};
 use crate::world::World;
 
 /// Services on one page at most.
@@ -126,18 +126,16 @@ pub(super) async fn delete(
     Query(query): Query<DeleteQuery>,
 ) -> Answer {
     let key = key(&world, &project, &location, &service);
+    let etag = query.etag.as_deref();
     let written = with_context(&world, &caller, |state, context| {
-        change::delete(
-            state,
-            context,
-            &key,
-            query.etag.as_deref(),
-            query.validate_only,
-        )
+        let written = change::delete(state, context, &key, etag, query.validate_only)?;
+        // In the same step: a service of this name that is made next must not be hit.
+        if let Some(work) = &written.work {
+            world.data_plane.forget_service(&world, &key);
+            settle::finish_deleted(state, work);
+        }
+        Ok(written)
     })?;
-    if let Some(work) = written.work {
-        world.spawn(rollout::carry_out_deletion(Arc::clone(&world), work));
-    }
     Ok(Json(written.operation))
 }
 
