@@ -36,23 +36,9 @@ pub(super) enum Failure {
     Problem(Box<Diagnostic>),
 }
 
-impl Failure {
-    /// Why the release is to be marked as failed; `None` when it is not to blame.
-    pub(super) fn rejection(&self) -> Option<String> {
-        match self {
-            Self::NotReady { text, .. } => Some(format!("not ready: {text}")),
-            Self::TestsFailed(lines) => Some(format!("tests failed: {}", lines.join("; "))),
-            Self::NotConfirmed { seen, .. } => Some(format!("not confirmed: {}", seen.join("; "))),
-            Self::Conflict | Self::Stopped(_) | Self::TestsInconclusive(_) | Self::Problem(_) => {
-                None
-            }
-        }
-    }
-}
-
 impl Execution<'_> {
     /// The failure of step `index`, ready to be shown.
-    pub(super) async fn diagnostic(&self, index: usize, failure: Failure) -> Diagnostic {
+    pub(super) fn diagnostic(&self, index: usize, failure: Failure) -> Diagnostic {
         let revision = &self.plan.revision;
         let total = self.plan.steps.len();
         let id = self
@@ -71,7 +57,7 @@ impl Execution<'_> {
                 "somebody else changed the service during this run",
             ),
             Failure::Stopped(stop) => stopped(stop, id),
-            Failure::NotReady { text, seconds } => self.not_ready(&text, seconds).await,
+            Failure::NotReady { text, seconds } => self.not_ready(&text, seconds),
             Failure::TestsFailed(lines) => lines
                 .into_iter()
                 .fold(
@@ -110,7 +96,7 @@ impl Execution<'_> {
         diagnostic.at(at)
     }
 
-    async fn not_ready(&self, text: &str, seconds: u64) -> Diagnostic {
+    fn not_ready(&self, text: &str, seconds: u64) -> Diagnostic {
         let revision = &self.plan.revision;
         let mut diagnostic = Diagnostic::error(
             Code::CandidateNotReady,
@@ -123,6 +109,14 @@ impl Execution<'_> {
         diagnostic.help.extend(advice::for_text(text));
         if diagnostic.help.is_empty() {
             diagnostic = diagnostic.help("read the revision's log and Cloud Run's text above");
+        }
+        diagnostic
+    }
+
+    /// Adds what the container wrote last, to a candidate that did not become ready.
+    pub(super) async fn with_logs(&self, diagnostic: Diagnostic) -> Diagnostic {
+        if diagnostic.code != Code::CandidateNotReady {
+            return diagnostic;
         }
         match tokio::time::timeout(LOG_TIME, self.last_lines()).await {
             Ok(Ok(lines)) => diagnostic.logs(lines),

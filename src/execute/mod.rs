@@ -153,9 +153,10 @@ impl Execution<'_> {
         if matches!(failure, Failure::Conflict) {
             return ExecutionEnd::Conflict;
         }
-        let reason = failure.rejection();
-        let undone = self.undo(reason.as_deref()).await;
-        let mut diagnostic = self.diagnostic(index, failure).await;
+        let diagnostic = self.diagnostic(index, failure);
+        let undone = self.undo(&diagnostic).await;
+        // The log is read last: nothing may hold up the way back.
+        let mut diagnostic = self.with_logs(diagnostic).await;
         match undone {
             Ok(state) => {
                 diagnostic.state = Some(state);

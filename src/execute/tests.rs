@@ -12,7 +12,7 @@ use delivery::plan::{Action, Address, NewRevision, Plan, Step, Undo};
 use delivery::release::{Commit, ImageDigest, ImageReference, Release};
 use delivery::snapshot::{ServiceCondition, Serving, StateSeen};
 use delivery::spec::{Access, ServiceSpec};
-use delivery::state::{OpenIntent, RevisionRecord, RunRef, StateRecord, Timestamp};
+use delivery::state::{BroughtBy, OpenIntent, RevisionRecord, RunRef, StateRecord, Timestamp};
 use delivery::target::{Approval, Environment, Target, Tier};
 use delivery::traffic::{Destination, TrafficSplit};
 use delivery::verdict::{CaseEnd, CaseResult, Evidence};
@@ -143,8 +143,11 @@ fn promotion() -> Plan {
                 commit: Some(commit()),
             }),
             step(Action::Record {
-                state: StateRecord::default()
-                    .recorded_healthy(record().healthy(Timestamp(1), run_ref())),
+                state: StateRecord::default().recorded_healthy(record().healthy(
+                    Timestamp(1),
+                    run_ref(),
+                    BroughtBy::Promotion,
+                )),
             }),
         ],
         warnings: Vec::new(),

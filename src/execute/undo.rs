@@ -32,32 +32,27 @@ struct Back<'a> {
 }
 
 impl Execution<'_> {
-    /// Goes back; gives what serves now, in words. `reason` marks the release as failed.
+    /// Goes back from `failure`; gives what serves now, in words.
     ///
     /// # Errors
     /// [`Code::UndoFailed`] with the command that does it by hand.
-    pub(super) async fn undo(&mut self, reason: Option<&str>) -> Result<String, Box<Diagnostic>> {
+    pub(super) async fn undo(&mut self, failure: &Diagnostic) -> Result<String, Box<Diagnostic>> {
         let run = self.run_ref();
         let now = Timestamp(chrono::Utc::now().timestamp());
-        let rejected = |state: &StateRecord, rejects: &Option<_>| {
-            let rejects = rejects.as_ref().filter(|_| reason.is_some());
-            state.after_undo(rejects, reason.unwrap_or_default(), now, &run)
+        let Some(state) = self.undo.record_after(failure, now, &run) else {
+            return Ok(self.untouched().await);
         };
         let back = match self.undo {
-            Undo::Nothing => return Ok(self.untouched().await),
             Undo::Restore {
-                traffic,
-                state,
-                rejects,
-                access,
+                traffic, access, ..
             } => Back {
                 traffic: Some(traffic),
-                state: rejected(state, rejects),
+                state,
                 access: *access,
             },
-            Undo::KeepClosed { state, rejects } => Back {
+            Undo::KeepClosed { .. } | Undo::Nothing => Back {
                 traffic: None,
-                state: rejected(state, rejects),
+                state,
                 access: Some(Access::Private),
             },
         };
