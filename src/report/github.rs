@@ -26,7 +26,13 @@ pub struct GithubReporter {
 #[derive(Default)]
 struct State {
     group_is_open: bool,
-    progress: HashMap<String, Instant>,
+    progress: HashMap<String, Seen>,
+}
+
+/// When a progress was told last, or seen first.
+struct Seen {
+    at: Instant,
+    is_told: bool,
 }
 
 impl GithubReporter {
@@ -99,22 +105,25 @@ impl GithubReporter {
         ));
     }
 
+    /// A thing that is done within [`PROGRESS_EVERY`] gets no line at all.
     fn progress_is_due(&self, what: &str, is_last: bool) -> bool {
         let now = (self.clock)();
         let mut state = self.state();
-        let due = state
-            .progress
-            .get(what)
-            .is_none_or(|last| now.duration_since(*last) >= PROGRESS_EVERY);
         if is_last {
-            // A thing that ends without ever having been slow needs no line at all.
-            return state.progress.remove(what).is_some();
+            return state.progress.remove(what).is_some_and(|seen| seen.is_told);
         }
+        let seen = state.progress.entry(what.to_owned()).or_insert(Seen {
+            at: now,
+            is_told: false,
+        });
+        let due = now.duration_since(seen.at) >= PROGRESS_EVERY;
         if due {
-            let is_first = state.progress.insert(what.to_owned(), now).is_none();
-            return !is_first;
+            *seen = Seen {
+                at: now,
+                is_told: true,
+            };
         }
-        false
+        due
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

@@ -217,6 +217,18 @@ fn progress_lines_are_sparse() {
             unit: Unit::Seconds,
         });
     }
+    log.emit(Event::Progress {
+        what: "quick".to_owned(),
+        done: 1,
+        total: Some(2),
+        unit: Unit::Items,
+    });
+    log.emit(Event::Progress {
+        what: "quick".to_owned(),
+        done: 2,
+        total: Some(2),
+        unit: Unit::Items,
+    });
     assert_eq!(written.text(), "build: 5 s\nbuild: 10 s\n");
 }
 

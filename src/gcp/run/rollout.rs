@@ -36,14 +36,17 @@ pub(super) fn judge(
     if service.annotations.get(STATE_ANNOTATION) != Some(&pending.record) {
         return Standing::Foreign;
     }
-    if service.reconciling || service.generation != service.observed_generation {
-        return Standing::Waiting;
-    }
     let failed = service
         .terminal_condition
         .as_ref()
         .filter(|ready| has_failed(ready))
         .map(|ready| ready.message.as_str());
+    // After a failure the observed generation stays behind for good.
+    let observed = service.generation == service.observed_generation;
+    let has_ended = observed || failed.is_some() || operation_error.is_some();
+    if service.reconciling || !has_ended {
+        return Standing::Waiting;
+    }
     let text = || {
         let longest = [operation_error, failed].into_iter().flatten();
         longest.max_by_key(|text| text.len()).map(str::to_owned)

@@ -56,7 +56,8 @@ fn a_rollout_is_judged_by_the_service() {
         (json!({"generation": "4"}), None, Standing::Foreign),
         (json!({"annotations": {}}), None, Standing::Foreign),
         (
-            json!({"latestReadyRevision": old_ready, "terminalCondition": failed}),
+            json!({"latestReadyRevision": old_ready, "terminalCondition": failed,
+                "observedGeneration": "2"}),
             None,
             text(),
         ),
@@ -80,7 +81,7 @@ fn a_rollout_is_judged_by_the_service() {
 
 #[test]
 fn an_older_revision_that_failed_does_not_spoil_a_change_of_traffic() {
-    let changes = json!({"terminalCondition":
+    let changes = json!({"observedGeneration": "1", "terminalCondition":
         {"type": "Ready", "state": "CONDITION_FAILED", "message": "api-9 is not ready"}});
     assert_eq!(
         judge(

@@ -49,13 +49,13 @@ pub fn live(service: &Service) -> Result<Live, Diagnostic> {
         .help("set its traffic with gcloud or the console, then run again")
     })?;
     let latest_ready = traffic::short(latest_ready_revision).ok();
-    let caught_up = !reconciling && generation == observed_generation;
+    let observed = generation == observed_generation;
     Ok(Live {
         etag: etag.clone(),
         uri: Some(uri.clone()).filter(|uri| !uri.is_empty()),
         traffic: split,
         serving: traffic::serving(traffic_statuses, latest_ready.as_ref()),
-        condition: service_condition(terminal_condition.as_ref(), caught_up),
+        condition: service_condition(terminal_condition.as_ref(), *reconciling, observed),
         latest_created: traffic::short(latest_created_revision).ok(),
         latest_ready,
         invoker_check_off: *invoker_iam_disabled,
@@ -63,12 +63,19 @@ pub fn live(service: &Service) -> Result<Live, Diagnostic> {
     })
 }
 
-fn service_condition(ready: Option<&Condition>, caught_up: bool) -> ServiceCondition {
+/// After a failure the observed generation stays behind, so it counts for a success only.
+fn service_condition(
+    ready: Option<&Condition>,
+    reconciling: bool,
+    observed: bool,
+) -> ServiceCondition {
     match ready {
-        Some(ready) if caught_up && has_failed(ready) => {
+        Some(ready) if !reconciling && has_failed(ready) => {
             ServiceCondition::Failed(ready.message.clone())
         }
-        Some(ready) if caught_up && ready.state == CONDITION_SUCCEEDED => ServiceCondition::Ready,
+        Some(ready) if !reconciling && observed && ready.state == CONDITION_SUCCEEDED => {
+            ServiceCondition::Ready
+        }
         _ => ServiceCondition::Reconciling,
     }
 }

@@ -30,7 +30,7 @@ fn full_names_become_short_and_latest_is_resolved() {
 }
 
 #[test]
-fn only_a_severe_failure_that_was_observed_counts() {
+fn a_success_must_be_observed_and_a_failure_must_be_severe() {
     let failed = |severity: &str| {
         json!({"terminalCondition": {"type": "Ready", "state": "CONDITION_FAILED",
             "message": "broken", "severity": severity}})
@@ -41,9 +41,18 @@ fn only_a_severe_failure_that_was_observed_counts() {
         ServiceCondition::Failed("broken".to_owned())
     );
     assert_eq!(condition(failed("INFO")), ServiceCondition::Reconciling);
-    let mut stale = failed("ERROR");
-    stale["observedGeneration"] = json!("2");
-    assert_eq!(condition(stale), ServiceCondition::Reconciling);
+    let mut behind = failed("ERROR");
+    behind["observedGeneration"] = json!("2");
+    assert_eq!(
+        condition(behind.clone()),
+        ServiceCondition::Failed("broken".to_owned())
+    );
+    behind["reconciling"] = json!(true);
+    assert_eq!(condition(behind), ServiceCondition::Reconciling);
+    assert_eq!(
+        condition(json!({"observedGeneration": "2"})),
+        ServiceCondition::Reconciling
+    );
     assert_eq!(
         condition(json!({"reconciling": true})),
         ServiceCondition::Reconciling

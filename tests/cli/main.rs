@@ -1,0 +1,14 @@
+//! Transcripts: the real program, its streams and its exit code. No network beyond loopback.
+
+mod action;
+mod generated;
+mod terminal;
+
+use assert_cmd::Command;
+
+/// The program with nothing in its environment, in an empty folder.
+fn program(folder: &std::path::Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ml-deploy"));
+    command.env_clear().current_dir(folder);
+    command
+}
