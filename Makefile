@@ -10,7 +10,7 @@ help: ## list the targets
 demo: ## show a release going DEV → TEST → STAGING → approval → PRODUCTION, a bad one stopped, a rollback
 	@scripts/setup engine
 	@$(MAKE) --no-print-directory -j2 base-images binary
-	@cargo run --quiet -- demo
+	@cargo run --quiet -- demo $(if $(KEEP),--keep)
 
 test: ## run every test (sets up an engine, images and tools first)
 	@scripts/setup all

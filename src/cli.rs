@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 #[cfg(feature = "local-cloud")]
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{
@@ -174,6 +174,9 @@ pub struct EmulatorArgs {
     /// Where it listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8085")]
     pub listen: SocketAddr,
+    /// The address on which each service and each tag gets a port of its own
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub data_plane: IpAddr,
     /// Seed of everything that is random in it
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,

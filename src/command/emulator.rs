@@ -31,6 +31,7 @@ pub(super) async fn run(shell: &Shell, arguments: &EmulatorArgs) -> anyhow::Resu
         .context("the local cloud runs containers: it needs a Docker engine")?;
     let config = Config {
         listen: arguments.listen,
+        data_plane: arguments.data_plane,
         seed: arguments.seed,
         propagation_ms: arguments.propagation_ms,
         ..Config::loopback(runtime)

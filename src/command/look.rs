@@ -308,20 +308,13 @@ fn percent(service: &ServiceSeen, revision: &RevisionSeen) -> u32 {
 
 /// `healthy`, `rejected`, or nothing, as our record says.
 fn remembered(service: &ServiceSeen, revision: &RevisionSeen) -> &'static str {
-    let (StateSeen::Known(state), Some(record)) = (&service.state, &revision.record) else {
+    let StateSeen::Known(state) = &service.state else {
         return "";
     };
-    if state
-        .rejected
-        .iter()
-        .any(|entry| entry.digest == record.digest)
-    {
+    let name = &revision.name;
+    if state.rejected.iter().any(|entry| entry.revision == *name) {
         "rejected"
-    } else if state
-        .healthy
-        .iter()
-        .any(|entry| entry.revision == revision.name)
-    {
+    } else if state.healthy.iter().any(|entry| entry.revision == *name) {
         "healthy"
     } else {
         ""

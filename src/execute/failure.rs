@@ -36,6 +36,19 @@ pub(super) enum Failure {
     Problem(Box<Diagnostic>),
 }
 
+/// Cases that a diagnostic names; the log has told them all.
+const NAMED_CASES: usize = 5;
+
+/// The first cases, and how many more failed.
+fn first_cases(mut lines: Vec<String>) -> Vec<String> {
+    let more = lines.len().saturating_sub(NAMED_CASES);
+    if more > 0 {
+        lines.truncate(NAMED_CASES);
+        lines.push(format!("and {more} more cases, told in the log above"));
+    }
+    lines
+}
+
 impl Execution<'_> {
     /// The failure of step `index`, ready to be shown.
     pub(super) fn diagnostic(&self, index: usize, failure: Failure) -> Diagnostic {
@@ -58,16 +71,14 @@ impl Execution<'_> {
             ),
             Failure::Stopped(stop) => stopped(stop, id),
             Failure::NotReady { text, seconds } => self.not_ready(&text, seconds),
-            Failure::TestsFailed(lines) => lines
-                .into_iter()
-                .fold(
-                    Diagnostic::error(
-                        Code::TestsFailed,
-                        format!("the API tests failed against `{revision}`"),
-                    ),
-                    Diagnostic::cause,
-                )
-                .help("mend the release, or the expectation in the test file, and push again"),
+            Failure::TestsFailed(lines) => {
+                let title = format!("the API tests failed against `{revision}`");
+                first_cases(lines)
+                    .into_iter()
+                    .fold(Diagnostic::error(Code::TestsFailed, title), Diagnostic::cause)
+                    .help("mend the release, or the expectation in the test file, and push again")
+                    .help("predictions that changed without a change of the model often come from a dependency: compare requirements.txt with the last release, rebuild the image")
+            }
             Failure::TestsInconclusive(lines) => lines
                 .into_iter()
                 .fold(

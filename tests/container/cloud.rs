@@ -212,6 +212,13 @@ impl Service {
             .collect()
     }
 
+    /// The newest revision, ready or not.
+    pub(crate) fn revision_being_made(&self) -> Option<String> {
+        self.0["latestCreatedRevision"]
+            .is_string()
+            .then(|| last_segment(&self.0["latestCreatedRevision"]))
+    }
+
     /// `sha256:…` of the image that the newest revision was made of.
     #[track_caller]
     pub(crate) fn digest(&self) -> String {

@@ -23,8 +23,10 @@ mod engine;
 mod faithful;
 mod image;
 mod manifest;
+mod promotion;
 mod runner;
 mod sample;
+mod starts;
 
 use std::path::Path;
 

@@ -27,7 +27,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// The sample with its configuration file and the example workflows, committed.
+    /// The sample with its configuration file, committed.
     pub(crate) fn create() -> Self {
         let root = tempfile::Builder::new()
             .prefix("sample-")
@@ -41,20 +41,26 @@ impl Sample {
         };
         sample.write(".github/ml-deploy.yml", &configuration());
         sample.write("smoke.yaml", SMOKE);
-        for workflow in fs::read_dir(repository().join("examples/workflows")).unwrap() {
-            let workflow = workflow.unwrap();
-            let text = fs::read_to_string(workflow.path()).unwrap();
-            let name = workflow.file_name();
-            sample.write(
-                &format!(".github/workflows/{}", name.to_str().unwrap()),
-                &text,
-            );
-        }
         sample.git(&["init", "--quiet", "--initial-branch", "main"]);
         let origin = format!("https://github.com/{OWNER}/{REPOSITORY}.git");
         sample.git(&["remote", "add", "origin", &origin]);
         sample.commit("The sample API");
         sample
+    }
+
+    /// Adds the example workflows, as they are.
+    pub(crate) fn with_workflows(self) -> Self {
+        for workflow in fs::read_dir(repository().join("examples/workflows")).unwrap() {
+            let workflow = workflow.unwrap();
+            let text = fs::read_to_string(workflow.path()).unwrap();
+            let name = workflow.file_name();
+            self.write(
+                &format!(".github/workflows/{}", name.to_str().unwrap()),
+                &text,
+            );
+        }
+        self.commit("The workflows");
+        self
     }
 
     /// Where it is.

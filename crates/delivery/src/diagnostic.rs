@@ -58,6 +58,7 @@ codes! {
     ServiceBusy = "D0213", Blocked, "The service keeps changing under this run.";
     VersionReused = "D0214", Blocked, "The version stands for another digest in production.";
     NotARelease = "D0215", Blocked, "A build of a branch does not go to production.";
+    ForeignChange = "D0216", Blocked, "Something about the service was made by another tool; the run goes on and says what it does about it.";
 
     CandidateNotReady = "D0301", VerificationFailed, "The candidate revision did not become ready.";
     TestsFailed = "D0302", VerificationFailed, "The API tests failed against the candidate.";

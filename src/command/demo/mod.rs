@@ -204,7 +204,7 @@ async fn look_around<W: Write>(
     narrator.command(&format!(
         "eval \"$(ml-deploy emulator --env --cloud-url {url})\""
     ))?;
-    for command in ["status", "revisions", "logs", "rollback --to previous"] {
+    for command in ["status", "revisions", "logs", "rollback"] {
         narrator.command(&format!(
             "ml-deploy {command} --environment production --service ml-api --project-id demo-project"
         ))?;

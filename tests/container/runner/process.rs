@@ -84,6 +84,19 @@ impl Running {
         }
     }
 
+    /// Reads on until something outside the step holds.
+    #[track_caller]
+    pub(crate) fn wait_until(&mut self, limit: Duration, holds: impl Fn() -> bool) {
+        let deadline = Instant::now() + limit;
+        while !holds() {
+            assert!(
+                Instant::now() < deadline && !self.step_on(),
+                "what was awaited did not come about:\n{}",
+                self.raw.join("\n")
+            );
+        }
+    }
+
     /// Cancels the step as the runner does: SIGINT to the client alone, then SIGTERM, then SIGKILL.
     pub(crate) fn cancel(&mut self) -> Cancelled {
         let begun = Instant::now();

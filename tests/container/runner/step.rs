@@ -137,6 +137,8 @@ pub(crate) struct StepEnd {
     pub(crate) path: Vec<String>,
     pub(crate) summary: String,
     pub(crate) annotations: Vec<Annotation>,
+    /// Values that were declared secret.
+    pub(crate) masks: Vec<String>,
     /// The log as GitHub shows it.
     pub(crate) log: Vec<String>,
     /// Every line as it came.
@@ -202,6 +204,7 @@ impl StepEnd {
                 .collect(),
             summary,
             annotations: interpreter.annotations,
+            masks: interpreter.masks,
             log: interpreter.log,
             raw,
             problems,

@@ -120,7 +120,7 @@ pub(crate) fn warnings(standing: &Standing<'_>) -> Vec<Diagnostic> {
     let Some(service) = standing.service else {
         return Vec::new();
     };
-    let warn = |title: String| Diagnostic::warning(Code::ServiceBusy, title).at(standing.place());
+    let warn = |title: String| Diagnostic::warning(Code::ForeignChange, title).at(standing.place());
     let mut warnings = Vec::new();
     let ready = service.latest_ready.as_ref();
     let is_ours = |name| standing.record_of(name).is_some();
