@@ -40,8 +40,14 @@ pub(super) async fn resolve(
             .await
             .map_err(one)?
             .map_err(one)?;
-        let waited = job.inputs.build.wait_for_build;
-        found.ok_or_else(|| vec![no_image(job, repository, &tag, waited)])?
+        found.ok_or_else(|| {
+            vec![no_image(
+                job,
+                repository,
+                &tag,
+                job.inputs.build.wait_for_build,
+            )]
+        })?
     };
     job.sink
         .emit(Event::Note(format!("{repository}:{tag} is {digest}")));
@@ -75,10 +81,11 @@ fn version_tag(version: &Version) -> String {
 }
 
 fn no_image(job: &Job<'_>, repository: &str, tag: &str, waited: Duration) -> Diagnostic {
-    let asked = match waited.as_secs() {
-        0 => "the registry was asked once".to_owned(),
-        seconds @ 1..120 => format!("the registry was asked for {seconds} s"),
-        seconds => format!("the registry was asked for {} min", seconds / 60),
+    let asked = match waited.as_secs() / 60 {
+        0 => "the registry has no such tag; a push to the branch builds it".to_owned(),
+        minutes => {
+            format!("it did not appear within {minutes} min; a push to the branch builds it")
+        }
     };
     let first = job
         .inputs
@@ -89,10 +96,10 @@ fn no_image(job: &Job<'_>, repository: &str, tag: &str, waited: Duration) -> Dia
         .to_owned();
     let diagnostic = Diagnostic::error(
         Code::NoImageForCommit,
-        format!("there is no image `{repository}:{tag}` for this tag's commit"),
+        format!("there is no image `{repository}:{tag}` of this commit"),
     )
     .at(job.context.git_ref.clone())
-    .cause(format!("{asked}; a push to the branch builds it"))
+    .cause(asked)
     .state("nothing was changed")
     .help(format!(
         "push the commit to {} first, let its run end well, then run this job again",

@@ -244,7 +244,7 @@ pub fn parse_probe(text: &str) -> Result<StartupProbe, Vec<ValueProblem>> {
             LONGEST_PROBE_SECONDS
         };
         let least = u64::from(name != "initial_delay");
-        let slot = match name {
+        let field = match name {
             "initial_delay" => &mut probe.initial_delay,
             "period" => &mut probe.period,
             "timeout" => &mut probe.timeout,
@@ -263,7 +263,7 @@ pub fn parse_probe(text: &str) -> Result<StartupProbe, Vec<ValueProblem>> {
             "seconds"
         };
         match parse_number(number, least, u64::from(most), unit) {
-            Ok(value) => *slot = u32::try_from(value).unwrap_or(most),
+            Ok(value) => *field = u32::try_from(value).unwrap_or(most),
             Err(problem) => problems.push(ValueProblem {
                 why: format!("`{name}` {}", problem.why),
                 ..problem
