@@ -27,6 +27,7 @@ mod promotion;
 mod runner;
 mod sample;
 mod starts;
+mod workflows;
 
 use std::path::Path;
 

@@ -78,7 +78,7 @@ fn a_push_is_built_deployed_and_told_and_an_interruption_leaves_what_served() {
 
 /// Cancels the promotion of another commit while its candidate starts.
 fn interrupt(cloud: &Cloud, sample: &Sample, serving: &str) {
-    sample.replace("app/api.py", "\"\"\"", "\"\"\"Another commit. ");
+    sample.change();
     sample.commit("Another commit");
     let job = push(cloud, sample);
     let mut running = to_dev(&job, cloud).start();

@@ -83,6 +83,11 @@ impl Sample {
         self.write(path, &text.replace(from, to));
     }
 
+    /// A change that makes another image and no difference.
+    pub(crate) fn change(&self) {
+        self.write("app/notes.py", "\"\"\"Nothing of interest.\"\"\"\n");
+    }
+
     /// Hands the features to the model from last to first: healthy, and wrong.
     pub(crate) fn break_model(&self) {
         self.replace(

@@ -1,0 +1,198 @@
+//! The example workflows, unchanged, run by `act` with the action built from its Dockerfile.
+
+use crate::act::{Act, ActEnd, Trigger};
+use crate::cloud::{Cloud, Reach, Service};
+use crate::sample::Sample;
+
+const SERVICES: [&str; 4] = ["ml-api-dev", "ml-api-test", "ml-api-staging", "ml-api-prod"];
+const MAIN: &str = "refs/heads/main";
+const ALL: [(&str, &str); 4] = [
+    ("dev", "success"),
+    ("test", "success"),
+    ("staging", "success"),
+    ("production", "success"),
+];
+
+/// A repository with the example workflows, whose first commit was pushed to main.
+struct Project {
+    cloud: Cloud,
+    sample: Sample,
+}
+
+impl Project {
+    fn create() -> Self {
+        Self {
+            cloud: Cloud::start(Reach::Host),
+            sample: Sample::create().with_workflows(),
+        }
+    }
+
+    fn act(&self) -> Act<'_> {
+        Act::new(&self.cloud, &self.sample)
+    }
+
+    #[track_caller]
+    fn service(&self, name: &str) -> Service {
+        self.cloud
+            .service(name)
+            .unwrap_or_else(|| panic!("there is no service {name}"))
+    }
+
+    /// Version and commit that a service answers with.
+    fn identity(&self, name: &str) -> (String, String) {
+        let (status, answer) = self.cloud.call(&self.service(name), "/version", None);
+        assert_eq!(status, 200, "{name}: {answer}");
+        let text = |key: &str| answer[key].as_str().unwrap_or_default().to_owned();
+        (text("version"), text("commit"))
+    }
+
+    /// Commits, and lets the push to main go to DEV.
+    #[track_caller]
+    fn push(&self, act: &Act<'_>, message: &str) -> String {
+        let commit = self.sample.commit(message);
+        act.run(&Trigger::push(MAIN))
+            .assert_results(&[("dev", "success")]);
+        commit
+    }
+
+    #[track_caller]
+    fn release(&self, act: &Act<'_>, tag: &str) -> ActEnd {
+        self.sample.tag(tag);
+        act.run(&Trigger::push(&format!("refs/tags/{tag}")))
+    }
+}
+
+#[test]
+fn one_digest_goes_from_main_to_production_and_the_next_one_back() {
+    let project = Project::create();
+    let act = project.act();
+    let first = project.push(&act, "One");
+    assert!(project.cloud.service("ml-api-test").is_none());
+    project.release(&act, "v1.0.0").assert_results(&ALL);
+
+    let digests = SERVICES.map(|name| project.service(name).digest());
+    assert!(
+        digests.iter().all(|digest| *digest == digests[0]),
+        "{digests:?}"
+    );
+    for name in SERVICES {
+        let version = if name == "ml-api-dev" {
+            project.identity(name).0
+        } else {
+            "1.0.0".to_owned()
+        };
+        assert_eq!(project.identity(name), (version, first.clone()), "{name}");
+    }
+    let production = project.service("ml-api-prod");
+    assert_eq!(project.cloud.predict(&production)["label"], "setosa");
+
+    project.sample.change();
+    let second = project.push(&act, "Two");
+    let end = project.release(&act, "v1.1.0");
+    end.assert_results(&ALL);
+    let job = end.job("production");
+    assert_eq!(job.outputs["url"], production.url());
+    assert_eq!(job.outputs["version"], "1.1.0");
+    assert!(
+        job.summary.contains("v1.1.0") || job.summary.contains("1.1.0"),
+        "{}",
+        job.summary
+    );
+    assert_eq!(project.identity("ml-api-prod").1, second);
+
+    let back = act.run(&Trigger {
+        workflow: "rollback.yml",
+        event: "workflow_dispatch",
+        git_ref: MAIN,
+        inputs: &[("environment", "production"), ("rollback_to", "previous")],
+    });
+    back.assert_results(&[("rollback", "success")]);
+    assert_eq!(back.job("rollback").outputs["outcome"], "rolled-back");
+    assert_eq!(project.identity("ml-api-prod"), ("1.0.0".to_owned(), first));
+    assert_eq!(project.identity("ml-api-staging").1, second);
+}
+
+#[test]
+fn a_bad_release_stops_where_it_is_found_out() {
+    let project = Project::create();
+    let act = project.act();
+    project.push(&act, "Good");
+    project.release(&act, "v1.0.0").assert_results(&ALL);
+    let good = SERVICES.map(|name| project.service(name).traffic());
+
+    // Healthy, and wrong: DEV asks only for health, TEST asks for predictions.
+    project.sample.break_model();
+    project.push(&act, "Wrong model");
+    let end = project.release(&act, "v1.1.0");
+    end.assert_results(&[("dev", "success"), ("test", "failure")]);
+    let told = end.job("test").errors();
+    assert_eq!(told.len(), 1, "{}", end.story());
+    for part in ["D0302", "predicts", "state:", &good[1][0].0] {
+        assert!(told[0].contains(part), "no {part}:\n{}", told[0]);
+    }
+    assert!(
+        end.job("test").summary.contains("predicts"),
+        "{}",
+        end.job("test").summary
+    );
+    for (name, traffic) in SERVICES.iter().zip(&good).skip(1) {
+        assert_eq!(project.service(name).traffic(), *traffic, "{name}");
+    }
+
+    // Ends at once: DEV's revision never becomes ready.
+    let serving = project.service("ml-api-dev").traffic();
+    project.sample.break_start();
+    project.sample.commit("Crash");
+    let end = act.run(&Trigger::push(MAIN));
+    end.assert_results(&[("dev", "failure")]);
+    let told = end.job("dev").errors();
+    assert_eq!(told.len(), 1, "{}", end.story());
+    for part in [
+        "D0301",
+        "failed to start",
+        "no licence",
+        "state:",
+        &serving[0].0,
+    ] {
+        assert!(told[0].contains(part), "no {part}:\n{}", told[0]);
+    }
+    assert_eq!(project.service("ml-api-dev").traffic(), serving);
+}
+
+#[test]
+fn production_is_refused_without_its_gate() {
+    let project = Project::create();
+    let act = project.act();
+    project.push(&act, "Good");
+
+    project.cloud.set_reviewers("production", &[]);
+    let end = project.release(&act, "v1.0.0");
+    assert_eq!(
+        end.results().get("production"),
+        Some(&"failure"),
+        "{}",
+        end.story()
+    );
+    let told = end.job("production").errors().join("\n");
+    for part in ["D0209", "required reviewers", "production"] {
+        assert!(told.contains(part), "no {part}:\n{told}");
+    }
+    assert!(project.cloud.service("ml-api-prod").is_none());
+
+    project
+        .cloud
+        .set_reviewers("production", &["release-manager"]);
+    let elsewhere = project.act().pretend("production", "staging");
+    let end = elsewhere.run(&Trigger::push("refs/tags/v1.0.0"));
+    assert_eq!(
+        end.results().get("production"),
+        Some(&"failure"),
+        "{}",
+        end.story()
+    );
+    let told = end.job("production").errors().join("\n");
+    for part in ["D0210", "staging", "environment: production"] {
+        assert!(told.contains(part), "no {part}:\n{told}");
+    }
+    assert!(project.cloud.service("ml-api-prod").is_none());
+}
