@@ -189,7 +189,10 @@ pub fn parse_memory(text: &str) -> Result<(u64, String), ValueProblem> {
             } else {
                 "Mi"
             };
-            return Err(rule.help(format!("use `{amount}{near}`")));
+            // A guess outside the limits is answered by the limit.
+            let guess = format!("{amount}{near}");
+            parse_memory(&guess)?;
+            return Err(rule.help(format!("use `{guess}`")));
         }
     };
     let mib = amount.saturating_mul(bytes_per_unit) >> 20;
