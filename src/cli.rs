@@ -245,6 +245,12 @@ fn argument(spec: &'static InputSpec) -> Arg {
                 "TEXT".to_owned()
             }
         });
+    // What people type in a hurry.
+    let argument = if spec.name == "rollback_to" {
+        argument.visible_alias("to")
+    } else {
+        argument
+    };
     match spec.kind {
         Kind::Pairs | Kind::Secrets | Kind::List => argument.action(ArgAction::Append),
         Kind::Switch => argument

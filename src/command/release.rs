@@ -1,5 +1,7 @@
 //! From a version tag to the digest that was built from its commit.
 
+use std::time::Duration;
+
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::{Event, EventSink};
 use delivery::release::ImageDigest;
@@ -38,7 +40,14 @@ pub(super) async fn resolve(
             .await
             .map_err(one)?
             .map_err(one)?;
-        found.ok_or_else(|| vec![no_image(job, repository, &tag)])?
+        found.ok_or_else(|| {
+            vec![no_image(
+                job,
+                repository,
+                &tag,
+                job.inputs.build.wait_for_build,
+            )]
+        })?
     };
     job.sink
         .emit(Event::Note(format!("{repository}:{tag} is {digest}")));
@@ -62,7 +71,7 @@ pub(super) async fn find(job: &Job<'_>, session: &Session) -> Result<ImageDigest
     let tag = commit_tag(job.commit().map_err(one)?);
     let (registry, _) = session.registry(repository).await.map_err(one)?;
     let found = registry.resolve(&tag).await.map_err(one)?;
-    found.ok_or_else(|| vec![no_image(job, repository, &tag)])
+    found.ok_or_else(|| vec![no_image(job, repository, &tag, Duration::ZERO)])
 }
 
 /// The version as an image's tag, without `v`, as docker/metadata-action writes it; a `+` is not
@@ -71,8 +80,13 @@ fn version_tag(version: &Version) -> String {
     version.to_string().replace('+', "-")
 }
 
-fn no_image(job: &Job<'_>, repository: &str, tag: &str) -> Diagnostic {
-    let minutes = job.inputs.build.wait_for_build.as_secs() / 60;
+fn no_image(job: &Job<'_>, repository: &str, tag: &str, waited: Duration) -> Diagnostic {
+    let asked = match waited.as_secs() / 60 {
+        0 => "the registry has no such tag; a push to the branch builds it".to_owned(),
+        minutes => {
+            format!("it did not appear within {minutes} min; a push to the branch builds it")
+        }
+    };
     let first = job
         .inputs
         .names()
@@ -82,12 +96,10 @@ fn no_image(job: &Job<'_>, repository: &str, tag: &str) -> Diagnostic {
         .to_owned();
     let diagnostic = Diagnostic::error(
         Code::NoImageForCommit,
-        format!("there is no image `{repository}:{tag}` for this tag's commit"),
+        format!("there is no image `{repository}:{tag}` of this commit"),
     )
     .at(job.context.git_ref.clone())
-    .cause(format!(
-        "the registry was asked for {minutes} min; a push to the branch builds it"
-    ))
+    .cause(asked)
     .state("nothing was changed")
     .help(format!(
         "push the commit to {} first, let its run end well, then run this job again",

@@ -189,7 +189,10 @@ pub fn parse_memory(text: &str) -> Result<(u64, String), ValueProblem> {
             } else {
                 "Mi"
             };
-            return Err(rule.help(format!("use `{amount}{near}`")));
+            // A guess outside the limits is answered by the limit.
+            let guess = format!("{amount}{near}");
+            parse_memory(&guess)?;
+            return Err(rule.help(format!("use `{guess}`")));
         }
     };
     let mib = amount.saturating_mul(bytes_per_unit) >> 20;
@@ -244,7 +247,7 @@ pub fn parse_probe(text: &str) -> Result<StartupProbe, Vec<ValueProblem>> {
             LONGEST_PROBE_SECONDS
         };
         let least = u64::from(name != "initial_delay");
-        let slot = match name {
+        let field = match name {
             "initial_delay" => &mut probe.initial_delay,
             "period" => &mut probe.period,
             "timeout" => &mut probe.timeout,
@@ -263,7 +266,7 @@ pub fn parse_probe(text: &str) -> Result<StartupProbe, Vec<ValueProblem>> {
             "seconds"
         };
         match parse_number(number, least, u64::from(most), unit) {
-            Ok(value) => *slot = u32::try_from(value).unwrap_or(most),
+            Ok(value) => *field = u32::try_from(value).unwrap_or(most),
             Err(problem) => problems.push(ValueProblem {
                 why: format!("`{name}` {}", problem.why),
                 ..problem

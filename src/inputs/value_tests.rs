@@ -53,6 +53,7 @@ fn memories() {
         ("512MB", "use `512Mi`"),
         ("2gb", "use `2Gi`"),
         ("64Mi", "use `128Mi`, the least"),
+        ("64", "use `128Mi`, the least"),
         ("64Gi", "use `32Gi`, the most"),
         ("512", "use `512Mi`"),
         ("", "use `512Mi`"),

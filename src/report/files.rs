@@ -131,7 +131,17 @@ mod tests {
             ("url", "https://x.example/?a=b".to_owned()),
             ("digest", nasty),
         ];
-        let read = read(&key_values(&pairs, &words));
+        let text = key_values(&pairs, &words);
+        let delimiters: std::collections::BTreeSet<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("ml-deploy-"))
+            .collect();
+        assert_eq!(
+            delimiters.len(),
+            pairs.len(),
+            "each value has a delimiter of its own"
+        );
+        let read = read(&text);
         assert_eq!(read, pairs.map(|(name, value)| (name.to_owned(), value)));
     }
 

@@ -27,6 +27,8 @@ pub struct GithubReporter {
 struct State {
     group_is_open: bool,
     progress: HashMap<String, Seen>,
+    /// Whose text came last: its name is not told again for each piece.
+    source: Option<String>,
 }
 
 /// When a progress was told last, or seen first.
@@ -133,6 +135,9 @@ impl GithubReporter {
 
 impl EventSink for GithubReporter {
     fn emit(&self, event: Event) {
+        if !matches!(event, Event::ForeignText { .. } | Event::Progress { .. }) {
+            self.state().source = None;
+        }
         match event {
             Event::GroupStarted { title } => self.group(Some(&title)),
             Event::GroupEnded => self.group(None),
@@ -147,7 +152,10 @@ impl EventSink for GithubReporter {
                 }
             }
             Event::ForeignText { source, text } => {
-                self.lines([format!("{}:", text::one_line(&source))]);
+                let is_new = self.state().source.replace(source.clone()).as_ref() != Some(&source);
+                if is_new {
+                    self.lines([format!("{}:", text::one_line(&source))]);
+                }
                 self.foreign(&text::plain_lines(&text));
             }
             Event::Warning(warning) => self.annotate(&warning),

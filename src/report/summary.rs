@@ -40,6 +40,10 @@ pub fn headline(outcome: &Outcome, run: &RunSummary) -> String {
         Outcome::UpToDate { .. } => format!("✅ {release} serves in {environment} already"),
         Outcome::RolledBack { revision, .. } => format!("↩️ {environment} is back at {revision}"),
         Outcome::Verified => "✅ Nothing is wrong; nothing was deployed".to_owned(),
+        // Wrong inputs end a run before its environment is known.
+        Outcome::Stopped(_) if run.environment.is_none() => {
+            "❌ Stopped: nothing was changed".to_owned()
+        }
         Outcome::Stopped(_) => format!("❌ {release} stopped at {environment}"),
         Outcome::RollbackFailed(_) => format!("🚨 {environment}: the rollback failed, act now"),
     }

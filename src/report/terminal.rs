@@ -42,6 +42,8 @@ pub struct TerminalReporter {
 struct State {
     bar_is_shown: bool,
     drawn_at: Option<Instant>,
+    /// Whose text came last: its name is not told again for each piece.
+    source: Option<String>,
 }
 
 impl TerminalReporter {
@@ -66,6 +68,17 @@ impl TerminalReporter {
         if !block.is_empty() || !clear.is_empty() {
             self.output.say(&format!("{clear}{block}"));
         }
+    }
+
+    /// Whether the event is more text of the same source; the first line then only names it again.
+    fn goes_on(&self, event: &Event) -> bool {
+        let source = match event {
+            Event::ForeignText { source, .. } => Some(source.clone()),
+            _ => None,
+        };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut state.source, source);
+        before.is_some() && before == state.source
     }
 
     fn progress(&self, event: &Event) {
@@ -133,7 +146,13 @@ impl EventSink for TerminalReporter {
     fn emit(&self, event: Event) {
         match event {
             Event::Progress { .. } => self.progress(&event),
-            event => self.lines(lines::render(&event, self.style)),
+            event => {
+                let mut rendered = lines::render(&event, self.style);
+                if self.goes_on(&event) {
+                    rendered.remove(0);
+                }
+                self.lines(rendered);
+            }
         }
     }
 }
@@ -204,6 +223,18 @@ mod tests {
             source: "build".to_owned(),
             text: "\u{1b}[2Jgone\rback".to_owned(),
         });
-        assert_eq!(written.text(), "build:\n  | gone\n  | back\n");
+        reporter.emit(Event::ForeignText {
+            source: "build".to_owned(),
+            text: "more".to_owned(),
+        });
+        reporter.emit(Event::Note("ours".to_owned()));
+        reporter.emit(Event::ForeignText {
+            source: "build".to_owned(),
+            text: "again".to_owned(),
+        });
+        assert_eq!(
+            written.text(),
+            "build:\n  | gone\n  | back\n  | more\nours\nbuild:\n  | again\n"
+        );
     }
 }

@@ -1,5 +1,8 @@
 //! Transcripts: the real program, its streams and its exit code. No network beyond loopback.
 
+// Helpers outside of `#[test]` functions may panic as the tests themselves do.
+#![allow(clippy::unwrap_used)]
+
 mod action;
 mod generated;
 mod terminal;

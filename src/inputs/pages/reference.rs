@@ -25,7 +25,7 @@ pub fn render() -> String {
 
 fn introduction() -> String {
     format!(
-        "Every input can be said in up to three places. The strongest counts:\n\n\
+        "An input can be said in several places. The first of these that says it counts:\n\n\
          1. an input of the action (`with:`), or a flag on the command line (`--project-id` for `project_id`);\n\
          2. the environment's entry in `{DEFAULT_CONFIG}`;\n\
          3. the top level of that file;\n\
