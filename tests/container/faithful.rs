@@ -95,7 +95,8 @@ fn what_a_step_leaves_is_read_back() {
         echo "/opt/bin" >>"$GITHUB_PATH"
         echo "::add-mask::s3cret"
         echo '# s3cret' >>"$GITHUB_STEP_SUMMARY"
-        echo "::warning title=a::s3cret b" >&2"#,
+        echo "::warning title=a::s3cret b"
+        echo "::notice::told on the other stream" >&2"#,
     );
     end.assert_exit(0);
     assert!(end.succeeded);
@@ -105,7 +106,8 @@ fn what_a_step_leaves_is_read_back() {
     assert_eq!(end.environment["K"], "v");
     assert_eq!(end.path, ["/opt/bin"]);
     assert_eq!(end.summary, "# ***\n");
-    assert_eq!(end.annotations[0].text(), "a\n*** b");
+    assert_eq!(end.of_level("warning")[0].text(), "a\n*** b");
+    assert_eq!(end.of_level("notice").len(), 1);
 }
 
 #[test]

@@ -52,11 +52,6 @@ impl Manifest {
         serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    /// Names of the declared inputs.
-    pub(crate) fn input_names(&self) -> Vec<&str> {
-        self.inputs.keys().map(String::as_str).collect()
-    }
-
     /// Every input as the runner hands it on: what is given, whether declared or not, and the
     /// default, or nothing, of what is not.
     pub(crate) fn inputs(

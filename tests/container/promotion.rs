@@ -26,6 +26,12 @@ fn push(cloud: &Cloud, sample: &Sample) -> Job {
             ("api_url", &cloud.url()),
         ])
         .id_token(&url, "request-token");
+    clone(sample, &job);
+    job
+}
+
+/// As actions/checkout does.
+fn clone(sample: &Sample, job: &Job) {
     let cloned = Command::new("git")
         .args(["clone", "--quiet", "--no-local"])
         .arg(sample.path())
@@ -33,7 +39,6 @@ fn push(cloud: &Cloud, sample: &Sample) -> Job {
         .status()
         .expect("git");
     assert!(cloned.success());
-    job
 }
 
 fn to_dev<'a>(job: &'a Job, cloud: &Cloud) -> Step<'a> {
@@ -74,6 +79,69 @@ fn a_push_is_built_deployed_and_told_and_an_interruption_leaves_what_served() {
     assert_eq!(again.outputs["revision"], first.outputs["revision"]);
 
     interrupt(&cloud, &sample, &first.outputs["revision"]);
+}
+
+/// A pull request of a fork: no credentials, no OIDC, no cloud.
+fn pull_request(sample: &Sample) -> Job {
+    let job = Job::new(engine::action_image(), Manifest::ours()).context(&[
+        ("event_name", "pull_request"),
+        ("ref", "refs/pull/7/merge"),
+        ("ref_name", "7/merge"),
+        ("base_ref", "main"),
+        ("head_ref", "better"),
+        ("sha", &sample.head()),
+    ]);
+    clone(sample, &job);
+    job
+}
+
+#[test]
+fn a_pull_request_is_tried_beside_the_action_without_any_credential() {
+    let sample = Sample::create();
+    let job = pull_request(&sample);
+    let end = job.step().run(LIMIT);
+    end.assert_exit(0);
+    assert_eq!(end.outputs["outcome"], "verified", "{}", end.story());
+    assert!(end.of_level("error").is_empty(), "{}", end.story());
+}
+
+#[test]
+fn a_pull_request_is_tried_in_the_network_that_the_job_has_for_its_services() {
+    let sample = Sample::create();
+    sample.break_model();
+    // DEV's tests would let it pass, and they are the ones of a pull request.
+    sample.replace(".github/ml-deploy.yml", "    tests: smoke.yaml\n", "");
+    sample.commit("Wrong");
+    let network = Network::create();
+    let job = pull_request(&sample).on_network(&network.0);
+    let end = job.step().run(LIMIT);
+    end.assert_exit(4);
+    let told = end.of_level("error").into_iter().map(|error| error.text());
+    let told = told.collect::<String>();
+    assert!(
+        told.contains("D0308") && told.contains("predicts"),
+        "{}",
+        end.story()
+    );
+}
+
+/// A network of a job, as the runner makes it; removed at the end.
+struct Network(String);
+
+impl Network {
+    fn create() -> Self {
+        let name = format!("ml-deploy-test-{}", std::process::id());
+        engine::docker(&["network", "create", &name]);
+        Self(name)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        let _ = Command::new("docker")
+            .args(["network", "rm", &self.0])
+            .output();
+    }
 }
 
 /// Cancels the promotion of another commit while its candidate starts.

@@ -123,11 +123,6 @@ impl Sample {
         self.git(&["tag", name]);
     }
 
-    /// Checks a tag, commit or branch out.
-    pub(crate) fn check_out(&self, what: &str) {
-        self.git(&["checkout", "--quiet", what]);
-    }
-
     fn git(&self, arguments: &[&str]) -> String {
         let output = Command::new("git")
             .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com"])

@@ -92,6 +92,22 @@ fn one_digest_goes_from_main_to_production_and_the_next_one_back() {
     assert!(job.summary.contains("1.1.0"), "{}", job.summary);
     assert_eq!(project.identity("ml-api-prod").1, second);
 
+    // The same release as a matrix: nothing is left to do, in any environment.
+    let matrix = Trigger {
+        workflow: "matrix.yml",
+        ..Trigger::push("refs/tags/v1.1.0")
+    };
+    let names = ["dev", "test", "staging", "production"].map(|name| format!("promote ({name})"));
+    let expected: Vec<(&str, &str)> = names
+        .iter()
+        .map(|name| (name.as_str(), "success"))
+        .collect();
+    let end = act.run(&matrix);
+    end.assert_results(&expected);
+    for name in &names {
+        assert_eq!(end.job(name).outputs["outcome"], "up-to-date", "{name}");
+    }
+
     let back = act.run(&Trigger {
         workflow: "rollback.yml",
         event: "workflow_dispatch",

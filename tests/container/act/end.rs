@@ -9,7 +9,7 @@ use serde_json::Value;
 pub(crate) struct ActEnd {
     /// Whether act ended with 0: every job that ran succeeded.
     pub(crate) succeeded: bool,
-    /// By the identifier of the job.
+    /// By the identifier of the job; a job of a matrix as `job (value, …)`.
     jobs: BTreeMap<String, JobEnd>,
     /// What belongs to no job.
     other: Vec<String>,
@@ -55,7 +55,17 @@ impl ActEnd {
             self.other.push(text("msg"));
             return;
         };
-        let job = self.jobs.entry(id.to_owned()).or_default();
+        let values = said["matrix"]
+            .as_object()
+            .into_iter()
+            .flat_map(|matrix| matrix.values());
+        let values: Vec<&str> = values.filter_map(Value::as_str).collect();
+        let name = if values.is_empty() {
+            id.to_owned()
+        } else {
+            format!("{id} ({})", values.join(", "))
+        };
+        let job = self.jobs.entry(name).or_default();
         if let Some(result) = said["jobResult"].as_str() {
             job.result = Some(result.to_owned());
         }

@@ -18,7 +18,7 @@ use crate::cloud::{Cloud, OWNER, PROVIDER, REPOSITORY};
 use crate::sample::Sample;
 use crate::{engine, repository};
 
-pub(crate) use end::{ActEnd, JobEnd};
+pub(crate) use end::ActEnd;
 use workflow::Workflow;
 
 /// Made by `scripts/setup runner-image`.

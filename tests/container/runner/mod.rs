@@ -22,8 +22,6 @@ use tempfile::TempDir;
 
 use crate::manifest::Manifest;
 
-pub(crate) use commands::Annotation;
-pub(crate) use process::Running;
 pub(crate) use step::{Step, StepEnd};
 
 /// A job on a runner: the folders and contexts that its steps share.
