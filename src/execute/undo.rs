@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use delivery::diagnostic::{Code, Diagnostic};
-use delivery::plan::render::{place, serving_in_words, traffic as traffic_in_words};
 use delivery::plan::Undo;
+use delivery::plan::render::{place, serving_in_words, traffic as traffic_in_words};
 use delivery::snapshot::StateSeen;
 use delivery::spec::Access;
 use delivery::state::{OpenIntent, StateRecord, Timestamp};
