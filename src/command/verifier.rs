@@ -85,6 +85,10 @@ impl Verifier for DeployedVerifier {
         }
     }
 
+    fn tells_commit(&self) -> bool {
+        self.version_path.is_some()
+    }
+
     async fn identity(&self, base_url: &str, audience: Option<&str>) -> Option<Identity> {
         let path = self.version_path.as_deref()?;
         let caller = self.caller(base_url, audience).await.ok()?;

@@ -23,13 +23,14 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 
 impl Execution<'_> {
     /// `trafficStatuses` shows everything on the revision, and consecutive answers through the
-    /// service's address come from the commit.
+    /// service's address come from the commit, where there is one and the API tells it.
     pub(super) async fn confirm(
         &mut self,
         revision: &RevisionName,
         commit: Option<&Commit>,
     ) -> Result<String, Failure> {
         let place = self.place(&Address::Service).await?;
+        let commit = commit.filter(|_| self.verifier.tells_commit());
         let until = Instant::now() + self.guard.confirm_grace;
         let mut seen = Vec::new();
         let looking = self.look(&place, revision, commit, until, &mut seen);

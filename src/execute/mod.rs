@@ -14,6 +14,8 @@
 use delivery::diagnostic::Diagnostic;
 use delivery::event::{Event, EventSink};
 use delivery::plan::{Plan, Undo};
+use delivery::snapshot::StateSeen;
+use delivery::state::RunRef;
 use delivery::traffic::TrafficSplit;
 use delivery::verdict::Evidence;
 use tokio::time::Instant;
@@ -66,6 +68,8 @@ struct Execution<'a> {
     undo: &'a Undo,
     /// Each traffic that this execution wrote, or that was there before.
     own_traffic: Vec<TrafficSplit>,
+    /// The run whose intent the plan was made upon: it has died, and its undo is this plan's.
+    taken_over: Option<RunRef>,
     tag_url: Option<String>,
     evidence: Vec<Evidence>,
 }
@@ -88,6 +92,7 @@ pub async fn execute(
         live: None,
         undo: &Undo::Nothing,
         own_traffic: Vec::new(),
+        taken_over: None,
         tag_url: None,
         evidence: Vec::new(),
     };
@@ -136,6 +141,7 @@ impl Execution<'_> {
             begun = self.cloud.begin(self.plan.etag.as_deref()) => match begun {
                 Ok(live) => {
                     self.own_traffic.extend(live.as_ref().map(|live| live.traffic.clone()));
+                    self.taken_over = live.as_ref().and_then(open_run);
                     self.live = live;
                     Ok(())
                 }
@@ -167,6 +173,14 @@ impl Execution<'_> {
                 ExecutionEnd::UndoFailed(vec![diagnostic, *undo])
             }
         }
+    }
+}
+
+/// The run whose intent is open.
+fn open_run(live: &Live) -> Option<RunRef> {
+    match &live.state {
+        StateSeen::Known(record) => record.intent.as_ref().map(|intent| intent.run.clone()),
+        StateSeen::Absent | StateSeen::Unreadable(_) => None,
     }
 }
 

@@ -57,6 +57,10 @@ pub trait Verifier: Send + Sync {
         commit: Option<&Commit>,
     ) -> Evidence;
 
+    /// Whether the API tells its commit. Where it does not, nothing that answers can be told from
+    /// anything else, and what Cloud Run says of the traffic is all there is.
+    fn tells_commit(&self) -> bool;
+
     /// Asks once what answers; `None` when nothing does, or it does not tell.
     async fn identity(&self, base_url: &str, audience: Option<&str>) -> Option<Identity>;
 }

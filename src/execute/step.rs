@@ -156,7 +156,11 @@ impl<'a> Execution<'a> {
             return Err(Failure::Stopped(stop));
         }
         let pending = match sent {
-            Some(Ok(pending)) => pending,
+            Some(Ok(pending)) => {
+                // Our own intent stands in the record from now on.
+                self.taken_over = None;
+                pending
+            }
             Some(Err(error)) => return Err(failure(error, started)),
             None => return Err(Failure::Stopped(super::Stop::Cancelled)),
         };
@@ -222,7 +226,11 @@ impl<'a> Execution<'a> {
                 () = tokio::time::sleep(pause) => {}
             }
             pause = (pause * 2).min(Duration::from_secs(1));
-            let read = self.cloud.read().await;
+            let read = tokio::select! {
+                biased;
+                stop = self.guard.stopped() => return Err(Failure::Stopped(stop)),
+                read = self.cloud.read() => read,
+            };
             self.live = read.map_err(|problem| Failure::Problem(Box::new(problem)))?;
         }
     }

@@ -118,6 +118,7 @@ fn promotion() -> Plan {
     };
     Plan {
         target: target(),
+        run: run_ref(),
         etag: Some("0".to_owned()),
         revision: revision(NEW),
         before: "api-v1 serves 100 %".to_owned(),

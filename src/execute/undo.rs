@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::plan::render::{place, serving_in_words, traffic as traffic_in_words};
-use delivery::plan::{Action, Undo};
+use delivery::plan::Undo;
 use delivery::snapshot::StateSeen;
 use delivery::spec::Access;
-use delivery::state::{RunRef, StateRecord, Timestamp};
+use delivery::state::{OpenIntent, StateRecord, Timestamp};
 use delivery::target::Target;
 use delivery::traffic::{Destination, TrafficSplit};
 
@@ -37,9 +37,8 @@ impl Execution<'_> {
     /// # Errors
     /// [`Code::UndoFailed`] with the command that does it by hand.
     pub(super) async fn undo(&mut self, failure: &Diagnostic) -> Result<String, Box<Diagnostic>> {
-        let run = self.run_ref();
         let now = Timestamp(chrono::Utc::now().timestamp());
-        let Some(state) = self.undo.record_after(failure, now, &run) else {
+        let Some(state) = self.undo.record_after(failure, now, &self.plan.run) else {
             return Ok(self.untouched().await);
         };
         let back = match self.undo {
@@ -60,7 +59,7 @@ impl Execution<'_> {
         let guard = self.guard.clone();
         let gone = tokio::select! {
             biased;
-            gone = self.go_back(&back, &run, &accepted) => gone,
+            gone = self.go_back(&back, &accepted) => gone,
             () = out_of_time(&guard) => Err(late()),
         };
         match gone {
@@ -80,7 +79,6 @@ impl Execution<'_> {
     async fn go_back(
         &mut self,
         back: &Back<'_>,
-        run: &RunRef,
         accepted: &AtomicBool,
     ) -> Result<String, Diagnostic> {
         let mut tries = 1;
@@ -88,7 +86,7 @@ impl Execution<'_> {
             let Some(live) = self.cloud.reload().await? else {
                 return Ok("the service does not exist".to_owned());
             };
-            if let Some(who) = self.stranger(&live, run) {
+            if let Some(who) = self.stranger(&live) {
                 return self.leave_to(&who, &live);
             }
             let change = Change {
@@ -125,11 +123,14 @@ impl Execution<'_> {
     }
 
     /// Who else has changed the service since this run's last write, if somebody has.
-    fn stranger(&self, live: &Live, run: &RunRef) -> Option<String> {
+    fn stranger(&self, live: &Live) -> Option<String> {
         match &live.state {
             StateSeen::Known(record) => {
-                if let Some(intent) = record.intent.as_ref().filter(|one| one.run != *run) {
-                    return Some(format!("run {}", intent.run.0));
+                if let Some(OpenIntent { run, .. }) = &record.intent
+                    && *run != self.plan.run
+                    && Some(run) != self.taken_over.as_ref()
+                {
+                    return Some(format!("run {}", run.0));
                 }
             }
             StateSeen::Unreadable(why) => return Some(format!("another program ({why})")),
@@ -218,26 +219,6 @@ impl Execution<'_> {
         diagnostic.cause.extend(problem.cause);
         diagnostic.help.extend(problem.help);
         diagnostic
-    }
-
-    /// The run, as its intent names it.
-    fn run_ref(&self) -> RunRef {
-        let records = self
-            .plan
-            .steps
-            .iter()
-            .filter_map(|step| match &step.action {
-                Action::CreateService { state, .. }
-                | Action::DeployCandidate { state, .. }
-                | Action::TagRevision { state, .. }
-                | Action::ShiftTraffic { state, .. }
-                | Action::Record { state } => Some(state),
-                Action::Verify { .. } | Action::Confirm { .. } => None,
-            });
-        let mut intents = records.filter_map(|state| state.intent.as_ref());
-        intents
-            .next()
-            .map_or_else(|| RunRef("unknown".to_owned()), |intent| intent.run.clone())
     }
 }
 

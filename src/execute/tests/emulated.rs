@@ -65,6 +65,10 @@ impl Verifier for Asker {
         }
     }
 
+    fn tells_commit(&self) -> bool {
+        true
+    }
+
     async fn identity(&self, base_url: &str, audience: Option<&str>) -> Option<Identity> {
         let version = self.get(base_url, "/version", audience).await?;
         Some(Identity {

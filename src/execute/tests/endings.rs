@@ -333,3 +333,46 @@ async fn the_way_back_survives_a_conflict_on_its_way() {
     assert_eq!(cloud.writes, ["deploy", "traffic old", "traffic old"]);
     assert_eq!(cloud.traffic(), &all_to(OLD));
 }
+
+/// A run that died has moved everything to its revision, and nobody has confirmed it.
+fn unconfirmed(cloud: &mut FakeCloud) -> Plan {
+    let mut left = under_way();
+    if let Some(intent) = &mut left.intent {
+        intent.run = RunRef("6/1".to_owned());
+    }
+    cloud.put(all_to(NEW), StateSeen::Known(left));
+    let mut plan = promotion();
+    let Action::Verify { address, .. } = &mut plan.steps[1].action else {
+        panic!("{:?}", plan.steps[1]);
+    };
+    *address = Address::Service;
+    plan.steps.remove(2);
+    plan.steps.remove(0);
+    plan
+}
+
+#[tokio::test]
+async fn what_a_dead_run_left_unconfirmed_is_taken_back_if_it_fails() {
+    let mut cloud = FakeCloud::new(true);
+    let plan = unconfirmed(&mut cloud);
+    let verifier = FakeVerifier {
+        end: CaseEnd::Failed(vec!["wrong".to_owned()]),
+        ..FakeVerifier::default()
+    };
+    let stopped = stopped(run(&plan, &mut cloud, &verifier).await);
+    assert_eq!(stopped.code, Code::TestsFailed);
+    assert_eq!(cloud.writes, ["traffic old"]);
+    assert_eq!(cloud.state().rejected[0].run, run_ref());
+}
+
+#[tokio::test]
+async fn an_api_that_tells_no_commit_is_confirmed_by_its_traffic() {
+    let mut cloud = FakeCloud::new(true);
+    let verifier = FakeVerifier {
+        tells_commit: false,
+        ..FakeVerifier::default()
+    };
+    let end = run(&promotion(), &mut cloud, &verifier).await;
+    assert!(matches!(end, ExecutionEnd::Done { .. }), "{end:?}");
+    assert_eq!(cloud.writes, ["deploy", "traffic new", "record"]);
+}

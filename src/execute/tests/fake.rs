@@ -168,6 +168,7 @@ pub(super) struct FakeVerifier {
     pub(super) commits: Mutex<VecDeque<Option<String>>>,
     pub(super) asked: Mutex<Vec<String>>,
     pub(super) hangs: bool,
+    pub(super) tells_commit: bool,
 }
 
 impl Default for FakeVerifier {
@@ -177,6 +178,7 @@ impl Default for FakeVerifier {
             commits: Mutex::default(),
             asked: Mutex::default(),
             hangs: false,
+            tells_commit: true,
         }
     }
 }
@@ -204,7 +206,14 @@ impl Verifier for FakeVerifier {
         }
     }
 
+    fn tells_commit(&self) -> bool {
+        self.tells_commit
+    }
+
     async fn identity(&self, _base_url: &str, _audience: Option<&str>) -> Option<Identity> {
+        if !self.tells_commit {
+            return None;
+        }
         let mut commits = self.commits.lock().unwrap();
         let next = commits.pop_front();
         let commit = next.unwrap_or_else(|| Some(commit().to_string()))?;

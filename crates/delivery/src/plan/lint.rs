@@ -9,6 +9,7 @@ use crate::traffic::{Destination, TrafficSplit};
 pub fn lint(plan: &Plan) -> Vec<Diagnostic> {
     let Plan {
         target: _,
+        run: _,
         etag,
         revision,
         before: _,

@@ -100,6 +100,8 @@ pub enum Planned {
 pub struct Plan {
     /// Where.
     pub target: Target,
+    /// Who carries it out.
+    pub run: RunRef,
     /// Etag that the first write carries; `None` when the service does not exist.
     pub etag: Option<String>,
     /// The revision that serves at the end.

@@ -46,6 +46,7 @@ pub(crate) fn plan(
     }
     Planned::Proceed(Plan {
         target: standing.target.clone(),
+        run: wanted.run.clone(),
         etag: standing.service.map(|seen| seen.etag.clone()),
         revision,
         before: standing.state_in_words(),

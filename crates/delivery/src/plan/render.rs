@@ -14,6 +14,7 @@ use crate::traffic::{Destination, TrafficSplit};
 pub fn render_plan(plan: &Plan) -> String {
     let Plan {
         target,
+        run: _,
         etag: _,
         revision,
         before,

@@ -48,6 +48,7 @@ pub(crate) fn plan(wanted: &Wanted, standing: &Standing<'_>, to: &RollbackTo) ->
     warnings.extend(doubts(standing, seen));
     Planned::Proceed(Plan {
         target: standing.target.clone(),
+        run: wanted.run.clone(),
         etag: standing.service.map(|service| service.etag.clone()),
         revision,
         before: standing.state_in_words(),
