@@ -6,7 +6,7 @@ use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 use delivery::plan::render::render_plan;
-use delivery::plan::{Intent, Plan, Planned, Wanted, plan};
+use delivery::plan::{Intent, Plan, Planned, Wanted, lint, plan};
 use delivery::snapshot::Snapshot;
 use delivery::state::Timestamp;
 use delivery::target::Target;
@@ -45,13 +45,18 @@ pub(super) async fn deliver(
     let wanted = wanted(job, intent);
     let verifier = verifier(job, session);
     let reader = session.reader();
+    // What to say of the service if this ends after a round that met a stranger's change.
+    let mut written: Option<String> = None;
     for _ in 0..MOST_PLANS {
         let seen = job
             .guarded("look at the service", observe(&reader, target, now()))
             .await;
         let snapshot = match seen {
             Ok(Ok(snapshot)) => snapshot,
-            Ok(Err(problem)) | Err(problem) => return Outcome::Stopped(vec![problem]),
+            Ok(Err(problem)) | Err(problem) => {
+                let state = written.or(problem.state.clone());
+                return Outcome::Stopped(vec![Diagnostic { state, ..problem }]);
+            }
         };
         let plan = match plan(&wanted, &snapshot) {
             Planned::UpToDate { revision, because } => {
@@ -65,6 +70,10 @@ pub(super) async fn deliver(
             Planned::Blocked(problems) => return Outcome::Stopped(problems),
             Planned::Proceed(plan) => plan,
         };
+        let defects = lint(&plan);
+        if !defects.is_empty() {
+            return Outcome::Stopped(defects);
+        }
         run.before = Some(plan.before.clone());
         for warning in &plan.warnings {
             job.sink.emit(Event::Warning(warning.clone()));
@@ -92,6 +101,10 @@ pub(super) async fn deliver(
                 };
             }
             ExecutionEnd::Conflict => {
+                written = Some(format!(
+                    "not looked at again since another tool changed it; before this run: {}; the candidate `{}` may stand in the service, and the next run goes on from it",
+                    plan.before, plan.revision
+                ));
                 job.sink.emit(Event::Note(
                     "the service was changed meanwhile: looking and planning again".to_owned(),
                 ));
@@ -100,7 +113,10 @@ pub(super) async fn deliver(
             ExecutionEnd::UndoFailed(problems) => return Outcome::RollbackFailed(problems),
         }
     }
-    Outcome::Stopped(vec![busy(target)])
+    Outcome::Stopped(vec![Diagnostic {
+        state: written,
+        ..busy(target)
+    }])
 }
 
 fn wanted(job: &Job<'_>, intent: Intent) -> Wanted {

@@ -1,6 +1,7 @@
 //! `ml-deploy emulator`: the local cloud, and the variables that point a shell at it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use emulator::runtime::DockerRuntime;
@@ -13,6 +14,9 @@ use crate::cli::EmulatorArgs;
 /// The service account that the printed credentials act as.
 const ACCOUNT: &str = "deployer@demo-project.iam.gserviceaccount.com";
 const PROVIDER: &str = "projects/1/locations/global/workloadIdentityPools/github/providers/github";
+
+/// Longest time to the answer of a local cloud that is up.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until a signal, or prints the variables.
 ///
@@ -52,7 +56,10 @@ pub(super) async fn run(shell: &Shell, arguments: &EmulatorArgs) -> anyhow::Resu
 
 /// `export NAME=VALUE` lines, and the credential file that one of them names.
 async fn print_environment(shell: &Shell, url: &str) -> anyhow::Result<()> {
-    let client = reqwest::Client::builder().no_proxy().build()?;
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(ANSWER_TIMEOUT)
+        .build()?;
     client
         .get(format!("{url}/_emulator/health"))
         .send()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use delivery::diagnostic::Diagnostic;
+use delivery::diagnostic::{Code, Diagnostic};
 use delivery::name::RevisionName;
 use delivery::outcome::Outcome;
 use delivery::snapshot::{
@@ -50,7 +50,7 @@ pub(super) async fn status(shell: &Shell, flags: &BTreeMap<&'static str, String>
             Err(problems)
         }
     };
-    finish(shell, looked.await)
+    finish(shell, looked).await
 }
 
 /// `revisions`: of one environment, newest first.
@@ -73,7 +73,7 @@ pub(super) async fn revisions(shell: &Shell, flags: &BTreeMap<&'static str, Stri
         }
         Ok(())
     };
-    finish(shell, looked.await)
+    finish(shell, looked).await
 }
 
 /// `logs`: the last lines of a revision, or of the one that serves.
@@ -91,7 +91,7 @@ pub(super) async fn logs(
             .transpose()
             .map_err(|error| {
                 vec![
-                    Diagnostic::error(delivery::diagnostic::Code::InputInvalid, error.to_string())
+                    Diagnostic::error(Code::InputInvalid, error.to_string())
                         .at("flag `--revision`"),
                 ]
             })?;
@@ -111,11 +111,18 @@ pub(super) async fn logs(
         }
         Ok(())
     };
-    finish(shell, looked.await)
+    finish(shell, looked).await
 }
 
-/// On a terminal a look that went well needs no closing word.
-fn finish(shell: &Shell, looked: Result<(), Vec<Diagnostic>>) -> u8 {
+/// Looks, but not beyond a signal. On a terminal a look that went well needs no closing word.
+async fn finish(shell: &Shell, looked: impl Future<Output = Result<(), Vec<Diagnostic>>>) -> u8 {
+    let looked = tokio::select! {
+        biased;
+        () = shell.stop.cancelled() => {
+            Err(vec![Diagnostic::error(Code::Interrupted, "interrupted")])
+        }
+        looked = looked => looked,
+    };
     match looked {
         Ok(()) => 0,
         Err(problems) => {

@@ -83,9 +83,12 @@ async fn go(
     };
     run.environment = Some(target.environment.name.to_string());
     run.service = Some(place(target));
-    let session = Session::open(job.shell, &job.inputs, &job.environment, job.sink.clone())
+    let session = Session::open(job.shell, &job.inputs, &job.environment, job.sink.clone());
+    let session = job
+        .guarded("find the credentials", session)
         .await
-        .map_err(|problem| vec![problem])?;
+        .map_err(one)?
+        .map_err(one)?;
     job.sink.emit(Event::Note(format!(
         "{} as {}",
         place(target),
@@ -96,28 +99,28 @@ async fn go(
         Stage::Rollback { to } => {
             run.release_label = Some("the rollback".to_owned());
             if mode == Mode::CarryOut {
-                gate::check(job, &session, Purpose::RollBack, run).await?;
+                check_gate(job, &session, Purpose::RollBack, run).await?;
             }
             let intent = Intent::Rollback { to: to.clone() };
             Ok(deliver(job, &session, target, intent, mode, run).await)
         }
         Stage::Branch { .. } => {
             if mode == Mode::CarryOut {
-                gate::check(job, &session, Purpose::Promote, run).await?;
+                check_gate(job, &session, Purpose::Promote, run).await?;
             }
             let digest = match (mode, source) {
                 (Mode::CarryOut, Source::Built) => build::build_and_push(job, &session).await?,
-                _ => release::find(job, &session).await?,
+                _ => find(job, &session).await?,
             };
             promote(job, &session, target, (digest, None), mode, run).await
         }
         Stage::Release { version, .. } => {
             if mode == Mode::CarryOut {
-                gate::check(job, &session, Purpose::Promote, run).await?;
+                check_gate(job, &session, Purpose::Promote, run).await?;
             }
             let digest = match mode {
                 Mode::CarryOut => release::resolve(job, &session, version).await?,
-                Mode::Show => release::find(job, &session).await?,
+                Mode::Show => find(job, &session).await?,
             };
             promote(
                 job,
@@ -132,6 +135,24 @@ async fn go(
     }
 }
 
+async fn find(job: &Job<'_>, session: &Session) -> Result<ImageDigest, Vec<Diagnostic>> {
+    job.guarded("find the image of the commit", release::find(job, session))
+        .await
+        .map_err(one)?
+}
+
+async fn check_gate(
+    job: &Job<'_>,
+    session: &Session,
+    purpose: Purpose,
+    run: &mut RunSummary,
+) -> Result<(), Vec<Diagnostic>> {
+    let check = gate::check(job, session, purpose, run);
+    job.guarded("check the approval", check)
+        .await
+        .map_err(one)?
+}
+
 async fn promote(
     job: &Job<'_>,
     session: &Session,
@@ -140,7 +161,6 @@ async fn promote(
     mode: Mode,
     run: &mut RunSummary,
 ) -> Result<Outcome, Vec<Diagnostic>> {
-    let one = |problem| vec![problem];
     let image = ImageReference {
         repository: job.inputs.repository().map_err(one)?.to_owned(),
         digest,
@@ -157,4 +177,8 @@ async fn promote(
     let spec = Box::new(job.environment.spec.clone());
     let intent = Intent::Promote { release, spec };
     Ok(deliver(job, session, target, intent, mode, run).await)
+}
+
+fn one(problem: Diagnostic) -> Vec<Diagnostic> {
+    vec![problem]
 }

@@ -129,7 +129,13 @@ impl Execution<'_> {
         if diagnostic.code != Code::CandidateNotReady {
             return diagnostic;
         }
-        match tokio::time::timeout(LOG_TIME, self.last_lines()).await {
+        // A runner that has sent its signal leaves no time for a log, and the diagnostic comes first.
+        let read = tokio::select! {
+            biased;
+            () = self.guard.cancelled.cancelled() => return diagnostic,
+            read = tokio::time::timeout(LOG_TIME, self.last_lines()) => read,
+        };
+        match read {
             Ok(Ok(lines)) => diagnostic.logs(lines),
             Ok(Err(problem)) => diagnostic.cause(problem.title).help(
                 "grant roles/logging.viewer to the deploying identity to see the container's last lines here",
@@ -142,11 +148,7 @@ impl Execution<'_> {
         let mut lines = Vec::new();
         for attempt in 0..LOG_TRIES {
             if attempt > 0 {
-                tokio::select! {
-                    biased;
-                    () = self.guard.cancelled.cancelled() => break,
-                    () = tokio::time::sleep(LOG_PAUSE) => {}
-                }
+                tokio::time::sleep(LOG_PAUSE).await;
             }
             let revision = &self.plan.revision;
             lines = self.cloud.log_lines(revision, LOG_LINES).await?;

@@ -1,11 +1,17 @@
 //! The few calls to GitHub's API that the gate needs; reads only.
 
+use std::time::Duration;
+
 use octocrab::Octocrab;
 use reqwest::Url;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::gate::{Rules, RulesSeen};
 use crate::secret::Secret;
+
+/// Longest time to an answer, of a client that has no limit of its own.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads a repository through GitHub's API.
 #[derive(Clone)]
@@ -114,16 +120,12 @@ impl GitHub {
     /// What protects an environment. Needs `actions: read`.
     pub async fn rules(&self, environment: &str) -> RulesSeen {
         let route = self.route(&["environments", environment]);
-        match self
-            .octocrab
-            .get::<EnvironmentAnswer, _, ()>(route, None)
-            .await
-        {
+        match self.get(route).await {
             Ok(answer) => RulesSeen::Known(rules(answer)),
-            Err(octocrab::Error::GitHub { source, .. }) => {
+            Err(Unread::Refused(octocrab::Error::GitHub { source, .. })) => {
                 RulesSeen::Refused(source.status_code.as_u16())
             }
-            Err(error) => RulesSeen::Failed(in_words(&error)),
+            Err(error) => RulesSeen::Failed(error.in_words()),
         }
     }
 
@@ -133,12 +135,17 @@ impl GitHub {
     /// GitHub's answer, in words.
     pub async fn approvals(&self, run_id: u64) -> Result<Vec<Approver>, String> {
         let route = self.route(&["actions", "runs", &run_id.to_string(), "approvals"]);
-        let answers: Vec<ApprovalAnswer> = self
-            .octocrab
-            .get(route, None::<&()>)
-            .await
-            .map_err(|error: octocrab::Error| in_words(&error))?;
+        let answers: Vec<ApprovalAnswer> =
+            self.get(route).await.map_err(|error| error.in_words())?;
         Ok(answers.into_iter().map(approver).collect())
+    }
+
+    async fn get<T: DeserializeOwned>(&self, route: String) -> Result<T, Unread> {
+        let asked = self.octocrab.get(route, None::<&()>);
+        match tokio::time::timeout(ANSWER_TIMEOUT, asked).await {
+            Ok(answer) => answer.map_err(Unread::Refused),
+            Err(_) => Err(Unread::Late),
+        }
     }
 
     /// `/repos/OWNER/NAME/…`. Each part is percent-encoded: a name of an environment may hold
@@ -183,9 +190,22 @@ fn approver(answer: ApprovalAnswer) -> Approver {
     }
 }
 
-/// The error and its causes, in one line.
-fn in_words(error: &octocrab::Error) -> String {
-    crate::gcp::error::chain(error).join(": ")
+/// Why there is no answer.
+enum Unread {
+    /// GitHub's refusal, or what went wrong on the way.
+    Refused(octocrab::Error),
+    /// None came within [`ANSWER_TIMEOUT`].
+    Late,
+}
+
+impl Unread {
+    /// The error and its causes, in one line.
+    fn in_words(&self) -> String {
+        match self {
+            Self::Refused(error) => crate::gcp::error::chain(error).join(": "),
+            Self::Late => format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()),
+        }
+    }
 }
 
 #[cfg(test)]
