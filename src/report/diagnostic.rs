@@ -78,7 +78,11 @@ fn push_field(lines: &mut Vec<String>, name: &str, value: &str, style: Style) {
     lines.extend(parts.map(|part| format!("         {part}")));
 }
 
-/// What goes into an annotation below its title: without the log, which is in the job's log.
+/// Lines of a log that an annotation holds: it is cut at 4,096 characters.
+const ANNOTATED_LOG_LINES: usize = 10;
+
+/// What goes into an annotation below its title. The log comes last, and only its end: the whole is
+/// in the job's log.
 pub fn message(diagnostic: &Diagnostic) -> String {
     let Diagnostic {
         code: _,
@@ -88,13 +92,15 @@ pub fn message(diagnostic: &Diagnostic) -> String {
         cause,
         state,
         help,
-        logs: _,
+        logs,
     } = diagnostic;
     let mut lines = vec![title.clone()];
     lines.extend(at.iter().map(|at| format!("at: {at}")));
     lines.extend(cause.iter().map(|cause| format!("cause: {cause}")));
     lines.extend(state.iter().map(|state| format!("state: {state}")));
     lines.extend(help.iter().map(|help| format!("help: {help}")));
+    let skipped = logs.len().saturating_sub(ANNOTATED_LOG_LINES);
+    lines.extend(logs.iter().skip(skipped).map(|line| format!("log: {line}")));
     lines.join("\n")
 }
 
@@ -137,9 +143,11 @@ mod tests {
     }
 
     #[test]
-    fn an_annotation_says_everything_but_the_log() {
-        let message = message(&example());
+    fn an_annotation_ends_with_the_last_lines_of_the_log() {
+        let long = (1..=12).map(|number| format!("line {number}"));
+        let message = message(&example().logs(long));
         assert!(message.contains("state: traffic unchanged"));
-        assert!(!message.contains("two"));
+        assert!(message.ends_with("log: line 11\nlog: line 12"), "{message}");
+        assert!(!message.contains("line 2\n"), "{message}");
     }
 }
