@@ -2,13 +2,13 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`entry`] | arguments → command → exit code |
-//! | [`shell`] | where text goes, what was said in the environment, how a run ends |
-//! | [`signals`] | SIGINT and SIGTERM cancel |
-//! | [`job`] | inputs, context and stage of one run, with every problem at once |
-//! | [`session`] | endpoints, credentials and clients for one environment |
-//! | [`deliver`] | observe → plan → execute, again when somebody else was faster |
-//! | [`run`] | what each stage does |
+//! | `entry` | arguments → command → exit code |
+//! | `shell` | where text goes, what was said in the environment, how a run ends |
+//! | `signals` | SIGINT and SIGTERM cancel |
+//! | `job` | inputs, context and stage of one run, with every problem at once |
+//! | `session` | endpoints, credentials and clients for one environment |
+//! | `deliver` | observe → plan → execute, again when somebody else was faster |
+//! | `run` | what each stage does |
 
 mod build;
 mod checkout;
