@@ -34,9 +34,9 @@ registry_program() {
         cat "$SCRATCH/log" >&2
         fail "could not download Debian's docker-registry"
     }
-    dpkg-deb --extract "$SCRATCH"/docker-registry_*.deb "$SCRATCH/root"
+    dpkg-deb --extract "$SCRATCH"/docker-registry_*.deb "$SCRATCH/unpacked"
     mkdir -p "$TOOLS/bin"
-    mv "$SCRATCH/root/usr/bin/docker-registry" "$program"
+    mv "$SCRATCH/unpacked/usr/bin/docker-registry" "$program"
 }
 
 shell_tools() {
