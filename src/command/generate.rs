@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::inputs::pages::{action, reference, schema};
-use crate::report::errors_page;
+use crate::report::{OUTPUTS, errors_page};
 use crate::verify;
 
 /// Every generated file and its text.
 pub fn files() -> Vec<(&'static str, String)> {
     vec![
-        ("action.yml", action::render(action::PUBLISHED_IMAGE)),
-        ("docs/inputs.md", reference::render()),
+        (
+            "action.yml",
+            action::render(action::PUBLISHED_IMAGE, OUTPUTS),
+        ),
+        ("docs/inputs.md", reference::render(OUTPUTS)),
         ("docs/errors.md", errors_page::render()),
         ("docs/schema/config.schema.json", pretty(&schema::schema())),
         ("docs/schema/tests.schema.json", pretty(&verify::schema())),

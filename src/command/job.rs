@@ -100,7 +100,6 @@ impl<'a> Job<'a> {
             git_ref: context.git_ref.clone(),
             branches: inputs.branches.clone(),
             rollback_to: inputs.rollback_to.clone(),
-            environment: inputs.chosen.clone(),
         };
         let stage = match parse_stage(&trigger) {
             Ok(stage) => stage,

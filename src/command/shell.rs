@@ -10,6 +10,7 @@ use delivery::outcome::Outcome;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Format;
+use crate::gcp::endpoint::CLOUD_URL_VARIABLE;
 use crate::report::files::CommandFiles;
 use crate::report::github::GithubReporter;
 use crate::report::lines::JsonReporter;
@@ -20,8 +21,9 @@ use crate::report::token::Words;
 use crate::report::{Output, Reporter, RunSummary};
 use crate::secret::{Masker, NoMasker};
 
-/// Set to `terminal`, a GitHub job's log takes the form of a terminal; for people who watch a job on
-/// their own machine.
+/// Set to `terminal`, the log of a job against a local cloud takes the form of a terminal, for people
+/// who watch it on their own machine. Elsewhere a runner reads the log: it needs masks, and foreign
+/// text that can be no command.
 const LOG_FORMAT: &str = "ML_DEPLOY_LOG_FORMAT";
 
 /// The process's streams.
@@ -67,7 +69,8 @@ impl Shell {
             .is_some_and(|text| text == "true");
         let as_terminal = environment
             .get(LOG_FORMAT)
-            .is_some_and(|text| text == "terminal");
+            .is_some_and(|text| text == "terminal")
+            && environment.contains_key(CLOUD_URL_VARIABLE);
         let files = if on_github {
             CommandFiles::from_environment(&environment)
         } else {

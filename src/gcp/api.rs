@@ -34,16 +34,6 @@ impl Api {
         &self.endpoints
     }
 
-    /// Where tokens come from.
-    pub fn tokens(&self) -> &Arc<dyn TokenSource> {
-        &self.tokens
-    }
-
-    /// The HTTP seam.
-    pub fn transport(&self) -> &Transport {
-        &self.transport
-    }
-
     /// Makes the call with an access token and reads its answer.
     ///
     /// # Errors

@@ -221,9 +221,19 @@ impl GcpError {
             }
             Self::Unreadable { call, source } => Diagnostic::error(Code::CloudFailed, title)
                 .cause(format!("{call}: the answer cannot be read"))
-                .cause(source.to_string())
+                .cause(without_quote(&source.to_string()))
                 .help("run again; if it stays, a proxy may answer in the API's place"),
         }
+    }
+}
+
+/// The parser's text without what it quotes from the answer, which may be a token.
+fn without_quote(text: &str) -> String {
+    match (text.find('"'), text.rfind('"')) {
+        (Some(first), Some(last)) if first < last => {
+            format!("{}…{}", &text[..=first], &text[last..])
+        }
+        _ => text.to_owned(),
     }
 }
 

@@ -189,3 +189,21 @@ fn every_text_of_the_catalogue_has_a_way_out() {
     }
     assert!(advice::for_text("something new").is_empty());
 }
+
+#[test]
+fn an_answer_that_cannot_be_read_is_not_quoted() {
+    let source = serde_json::from_str::<Vec<u64>>(r#"["ya29.\"secret\""]"#).unwrap_err();
+    let error = GcpError::Unreadable {
+        call: "POST sts.googleapis.com/v1/token".to_owned(),
+        source,
+    };
+    let diagnostic = error.into_diagnostic("get a token");
+    assert!(
+        !format!("{diagnostic:?}").contains("secret"),
+        "{diagnostic:?}"
+    );
+    assert_eq!(
+        diagnostic.cause[1],
+        "invalid type: string \"…\", expected u64 at line 1 column 18"
+    );
+}

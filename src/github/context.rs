@@ -31,10 +31,6 @@ pub struct Context {
     pub api_url: String,
     /// The pages, such as `https://github.com`.
     pub server_url: String,
-    /// Who started it, or started it again.
-    pub actor: Option<String>,
-    /// The pull request comes from another repository: it gets no secrets and no tokens.
-    pub is_from_fork: bool,
 }
 
 impl Context {
@@ -78,8 +74,6 @@ impl Context {
                 .to_owned(),
             server_url: said("GITHUB_SERVER_URL")
                 .unwrap_or_else(|| "https://github.com".to_owned()),
-            actor: said("GITHUB_TRIGGERING_ACTOR").or_else(|| said("GITHUB_ACTOR")),
-            is_from_fork: is_from_fork(&payload),
             event,
         }
     }
@@ -125,21 +119,6 @@ fn terminal_run(environment: &BTreeMap<String, String>) -> String {
     format!("cli/{user}@{host}")
 }
 
-fn is_from_fork(payload: &Value) -> bool {
-    let repository = |side: &str| {
-        payload
-            .pointer(&format!("/pull_request/{side}/repo/full_name"))
-            .and_then(Value::as_str)
-            .map(str::to_lowercase)
-    };
-    match (repository("head"), repository("base")) {
-        (Some(head), Some(base)) => head != base,
-        // The fork was deleted meanwhile.
-        (None, Some(_)) => true,
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,19 +152,15 @@ mod tests {
         assert_eq!(context.api_url, "https://ghe.example/api/v3");
         assert_eq!(context.owner_and_name(), Some(("org", "repo")));
         assert_eq!(context.commit().unwrap().as_str(), HEAD);
-        assert!(!context.is_from_fork);
     }
 
     #[test]
     fn a_pull_request_is_built_from_its_head_not_from_the_merge_commit() {
         let variables =
             environment(&[("GITHUB_EVENT_NAME", "pull_request"), ("GITHUB_SHA", MERGE)]);
-        let payload = format!(
-            r#"{{"pull_request":{{"head":{{"sha":"{HEAD}","repo":{{"full_name":"Fork/repo"}}}},"base":{{"repo":{{"full_name":"org/repo"}}}}}}}}"#
-        );
+        let payload = format!(r#"{{"pull_request":{{"head":{{"sha":"{HEAD}"}}}}}}"#);
         let context = Context::read(&variables, Some(&payload));
         assert_eq!(context.commit().unwrap().as_str(), HEAD);
-        assert!(context.is_from_fork);
         for absent in [None, Some(""), Some("{}"), Some("not json")] {
             let context = Context::read(&variables, absent);
             assert_eq!(context.commit().unwrap().as_str(), MERGE, "{absent:?}");

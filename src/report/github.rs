@@ -172,14 +172,7 @@ impl EventSink for GithubReporter {
 impl Reporter for GithubReporter {
     fn finish(&self, outcome: &Outcome, run: &RunSummary) {
         self.group(None);
-        let diagnostics: &[Diagnostic] = match outcome {
-            Outcome::Stopped(diagnostics) | Outcome::RollbackFailed(diagnostics) => diagnostics,
-            Outcome::Promoted { .. }
-            | Outcome::UpToDate { .. }
-            | Outcome::RolledBack { .. }
-            | Outcome::Verified => &[],
-        };
-        for found in diagnostics {
+        for found in outcome.diagnostics() {
             let form = diagnostic::render(found, Style::plain());
             self.foreign(&form.lines().map(str::to_owned).collect::<Vec<_>>());
             self.annotate(found);

@@ -124,7 +124,6 @@ fn a_job_reads_its_log_summary_and_outputs() {
     let files = CommandFiles {
         output: Some(directory.path().join("output")),
         summary: Some(directory.path().join("summary")),
-        state: None,
     };
     let written = Written::default();
     let log = reporter(&written);

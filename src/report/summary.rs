@@ -16,7 +16,7 @@ pub fn render(outcome: &Outcome, run: &RunSummary) -> String {
     let mut page = String::new();
     page.push_str(&format!("## {}\n\n", escape(&headline(outcome, run))));
     page.push_str(&facts(outcome, run));
-    for diagnostic in diagnostics(outcome).iter().chain(&run.warnings) {
+    for diagnostic in outcome.diagnostics().iter().chain(&run.warnings) {
         page.push_str(&render_diagnostic(diagnostic));
     }
     if !run.plan.is_empty() {
@@ -46,16 +46,6 @@ pub fn headline(outcome: &Outcome, run: &RunSummary) -> String {
         }
         Outcome::Stopped(_) => format!("❌ {release} stopped at {environment}"),
         Outcome::RollbackFailed(_) => format!("🚨 {environment}: the rollback failed, act now"),
-    }
-}
-
-fn diagnostics(outcome: &Outcome) -> &[Diagnostic] {
-    match outcome {
-        Outcome::Stopped(diagnostics) | Outcome::RollbackFailed(diagnostics) => diagnostics,
-        Outcome::Promoted { .. }
-        | Outcome::UpToDate { .. }
-        | Outcome::RolledBack { .. }
-        | Outcome::Verified => &[],
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use delivery::diagnostic::Diagnostic;
 use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 
@@ -159,14 +158,7 @@ impl EventSink for TerminalReporter {
 
 impl Reporter for TerminalReporter {
     fn finish(&self, outcome: &Outcome, run: &RunSummary) {
-        let diagnostics: &[Diagnostic] = match outcome {
-            Outcome::Stopped(diagnostics) | Outcome::RollbackFailed(diagnostics) => diagnostics,
-            Outcome::Promoted { .. }
-            | Outcome::UpToDate { .. }
-            | Outcome::RolledBack { .. }
-            | Outcome::Verified => &[],
-        };
-        for found in diagnostics {
+        for found in outcome.diagnostics() {
             self.lines([String::new(), diagnostic::render(found, self.style)]);
         }
         let mut closing = vec![

@@ -56,6 +56,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// What went wrong, in the order in which it is told; nothing where nothing did.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        match self {
+            Self::Stopped(diagnostics) | Self::RollbackFailed(diagnostics) => diagnostics,
+            Self::Promoted { .. }
+            | Self::UpToDate { .. }
+            | Self::RolledBack { .. }
+            | Self::Verified => &[],
+        }
+    }
+
     /// The exit code.
     pub fn exit_code(&self) -> ExitCode {
         match self {

@@ -3,7 +3,7 @@
 use semver::Version;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::name::{EnvironmentName, RevisionName};
+use crate::name::RevisionName;
 use crate::nearest::nearest;
 
 const BRANCH_REF: &str = "refs/heads/";
@@ -66,8 +66,6 @@ pub struct Trigger {
     pub branches: Vec<String>,
     /// The input `rollback_to`, if given.
     pub rollback_to: Option<String>,
-    /// The environment that the job names, if any.
-    pub environment: Option<EnvironmentName>,
 }
 
 /// Says what this run is about. A rollback that is asked for comes before everything else; whatever
@@ -82,7 +80,6 @@ pub fn parse_stage(trigger: &Trigger) -> Result<Stage, Vec<Diagnostic>> {
         git_ref,
         branches,
         rollback_to,
-        environment: _,
     } = trigger;
     if let Some(text) = rollback_to
         .as_deref()

@@ -156,12 +156,6 @@ impl TrafficSplit {
         }
     }
 
-    /// Everything to this revision; the tags stay.
-    #[must_use]
-    pub fn shifted_to(&self, revision: &RevisionName) -> Self {
-        Self::all_to(Destination::Revision(revision.clone()), self.tags.clone())
-    }
-
     /// The same shares with these tags.
     #[must_use]
     pub fn with_tags(&self, tags: Vec<Tag>) -> Self {

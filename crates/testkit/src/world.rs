@@ -190,11 +190,6 @@ impl World {
         self.runtime.image(digest, behaviour);
     }
 
-    /// How many containers were started so far.
-    pub fn containers_started(&self) -> usize {
-        self.runtime.started().len()
-    }
-
     /// A job of a version tag for one environment, with the inputs that the example workflow gives.
     pub fn release_job(&self, tag: &str, commit: &str, environment: &str) -> Job {
         Self::with_identity(

@@ -8,6 +8,8 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::gcp::error::chain;
+
 /// An answer that takes longer counts as failed.
 const SLOWEST: Duration = Duration::from_secs(5);
 /// Failures that are told one by one; the rest is only counted.
@@ -113,12 +115,12 @@ async fn answer(client: &reqwest::Client, base_url: &str, predict: bool) -> Resu
     let response = request
         .send()
         .await
-        .map_err(|error| format!("no answer: {}", chain(&error)))?;
+        .map_err(|error| format!("no answer: {}", chain(&error).join(": ")))?;
     let status = response.status();
     let body = response
         .bytes()
         .await
-        .map_err(|error| format!("cut answer: {}", chain(&error)))?;
+        .map_err(|error| format!("cut answer: {}", chain(&error).join(": ")))?;
     if status != reqwest::StatusCode::OK {
         return Err(format!(
             "{status}: {}",
@@ -155,18 +157,6 @@ fn check_version(value: &Value) -> Result<Seen, String> {
         (Some(version), Some(_)) => Ok(Seen::Version(version.to_owned())),
         _ => Err(format!("wrong schema of /version: {value}")),
     }
-}
-
-/// An error and its sources in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

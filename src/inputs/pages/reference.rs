@@ -4,10 +4,9 @@ use super::action::GENERATED;
 use crate::inputs::catalogue::{DEFAULT_CONFIG, ENVIRONMENT_KEYS, INPUTS};
 use crate::inputs::environments::DEFAULT_ENVIRONMENTS;
 use crate::inputs::table::{InFile, InputSpec, Kind, Section};
-use crate::report::OUTPUTS;
 
-/// Renders the page.
-pub fn render() -> String {
+/// Renders the page, with the outputs and what they mean.
+pub fn render(outputs: &[(&str, &str)]) -> String {
     let mut page = format!("<!-- {GENERATED} -->\n\n# Inputs\n\n{}\n", introduction());
     for section in Section::ALL {
         page.push_str(&format!("\n## {}\n", section.title()));
@@ -17,7 +16,7 @@ pub fn render() -> String {
     }
     page.push_str(&render_environments());
     page.push_str("\n## Outputs\n\n| output | meaning |\n|---|---|\n");
-    for (name, doc) in OUTPUTS {
+    for (name, doc) in outputs {
         page.push_str(&format!("| `{name}` | {doc} |\n"));
     }
     page

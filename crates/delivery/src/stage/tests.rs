@@ -6,7 +6,6 @@ fn trigger(event: &str, git_ref: &str) -> Trigger {
         git_ref: git_ref.to_owned(),
         branches: vec!["main".to_owned(), "develop".to_owned()],
         rollback_to: None,
-        environment: None,
     }
 }
 
