@@ -69,13 +69,13 @@ pub async fn observe(
     })
 }
 
-/// Whether an IAM binding opens the service. Who may not read the policy is told that it is
-/// private: opening it then is done by us, and closing it fails for want of the same permission.
+/// Whether an IAM binding opens the service. Who may not read the policy gets an error: an open
+/// service must not be taken for a closed one.
 async fn access_by_policy(reader: &RunReader, target: &Target) -> Result<Access, GcpError> {
     match reader.policy(target).await {
         Ok(policy) if is_public(&policy) => Ok(Access::Public),
         Ok(_) => Ok(Access::Private),
-        Err(error) if matches!(error.http(), Some(403 | 404)) => Ok(Access::Private),
+        Err(error) if error.http() == Some(404) => Ok(Access::Private),
         Err(error) => Err(error),
     }
 }

@@ -6,20 +6,34 @@ use cloud_api::run::{Binding, Policy};
 const INVOKER: &str = "roles/run.invoker";
 /// Everybody, without a token.
 const EVERYBODY: &str = "allUsers";
+/// Everybody with a Google account: strangers as well.
+const EVERY_ACCOUNT: &str = "allAuthenticatedUsers";
 
-fn opens(binding: &Binding) -> bool {
-    binding.role == INVOKER && binding.members.iter().any(|member| member == EVERYBODY)
+fn admits(binding: &Binding, members: &[&str]) -> bool {
+    let is_one = |member: &String| members.contains(&member.as_str());
+    binding.role == INVOKER && binding.members.iter().any(is_one)
 }
 
 /// True when the policy lets everybody call.
 pub fn is_public(policy: &Policy) -> bool {
-    policy.bindings.iter().any(opens)
+    let admits_all = |binding| admits(binding, &[EVERYBODY]);
+    policy.bindings.iter().any(admits_all)
+}
+
+/// True when the policy lets strangers call, with or without an account.
+pub(super) fn admits_strangers(policy: &Policy) -> bool {
+    let admits_any = |binding| admits(binding, &[EVERYBODY, EVERY_ACCOUNT]);
+    policy.bindings.iter().any(admits_any)
 }
 
 /// The policy without that; everything else, its etag too, stays.
 pub(super) fn closed(mut policy: Policy) -> Policy {
-    for binding in policy.bindings.iter_mut().filter(|binding| opens(binding)) {
-        binding.members.retain(|member| member != EVERYBODY);
+    let strangers = [EVERYBODY, EVERY_ACCOUNT];
+    for binding in &mut policy.bindings {
+        if admits(binding, &strangers) {
+            let known = |member: &String| !strangers.contains(&member.as_str());
+            binding.members.retain(known);
+        }
     }
     policy
         .bindings
@@ -38,14 +52,14 @@ mod tests {
         let policy: Policy = serde_json::from_value(json!({
             "etag": "ACAB", "version": 1, "auditConfigs": [{"service": "x"}],
             "bindings": [
-                {"role": "roles/run.invoker", "members": ["allUsers", "user:a@example.com"]},
+                {"role": "roles/run.invoker", "members": ["allUsers", "allAuthenticatedUsers", "user:a@example.com"]},
                 {"role": "roles/run.viewer", "members": ["allUsers"]},
             ]
         }))
         .unwrap();
         assert!(is_public(&policy));
         let closed = closed(policy);
-        assert!(!is_public(&closed));
+        assert!(!is_public(&closed) && !admits_strangers(&closed));
         assert_eq!(
             serde_json::to_value(&closed).unwrap(),
             json!({

@@ -20,6 +20,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1_200);
 /// First and longest pause between two readings.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(150), Duration::from_secs(2));
 
+/// How long the traffic that is seen may lag behind a change of traffic alone. Until then a failure
+/// that is reported may be that of an older revision, which such an operation ends with as well.
+const TRAFFIC_LAG: Duration = Duration::from_secs(5);
+
 /// How the operation is followed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
@@ -58,6 +62,8 @@ pub(super) async fn settle(
     {
         return Err(WriteError::Conflict);
     }
+    let brings_nothing = pending.revision.is_none() && pending.expects.is_none();
+    let mut failing_since = None;
     let mut pause = Pause::new();
     loop {
         let read = reader.service(target).await.map_err(|error| {
@@ -74,7 +80,12 @@ pub(super) async fn settle(
                 Readiness::Pending => {}
             },
             Standing::Foreign => return Err(WriteError::Conflict),
-            Standing::Failed(text) => return Err(failed(pending, ended, text)),
+            Standing::Failed(text) => {
+                let since: &mut Instant = failing_since.get_or_insert_with(Instant::now);
+                if !brings_nothing || since.elapsed() >= TRAFFIC_LAG {
+                    return Err(failed(pending, ended, text));
+                }
+            }
             Standing::Waiting => {}
         }
         if started.elapsed() >= LONGEST_WAIT {

@@ -199,11 +199,11 @@ impl RunWriter {
         Ok(live)
     }
 
-    /// Removes `allUsers` from the callers, where the policy has it.
+    /// Removes strangers (`allUsers`, `allAuthenticatedUsers`) from the callers, where the policy has them.
     async fn remove_everybody(&self) -> Result<(), WriteError> {
         let read = self.reader.policy(&self.target).await;
         let found = read.map_err(|error| failed(error, &self.doing("read who may call")))?;
-        if !policy::is_public(&found) {
+        if !policy::admits_strangers(&found) {
             return Ok(());
         }
         let request = SetIamPolicyRequest {
