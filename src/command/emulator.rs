@@ -32,7 +32,7 @@ pub(super) async fn run(shell: &Shell, arguments: &EmulatorArgs) -> anyhow::Resu
     }
     let runtime = DockerRuntime::connect()
         .await
-        .context("the local cloud runs containers: it needs a Docker engine")?;
+        .context("the local cloud runs containers: start a Docker engine, or set DOCKER_HOST")?;
     let config = Config {
         listen: arguments.listen,
         data_plane: arguments.data_plane,
@@ -40,7 +40,9 @@ pub(super) async fn run(shell: &Shell, arguments: &EmulatorArgs) -> anyhow::Resu
         propagation_ms: arguments.propagation_ms,
         ..Config::loopback(runtime)
     };
-    let cloud = Emulator::start(config).await?;
+    let cloud = Emulator::start(config)
+        .await
+        .context("another local cloud may be up: give a free address with `--listen`")?;
     let url = cloud.world().base_url();
     let out = &shell.streams.out;
     out.say(&format!(

@@ -148,13 +148,14 @@ fn write_files(shell: &Shell, arguments: &GenerateArgs) -> u8 {
     }
 }
 
-/// A command that is no delivery: its error and its causes, once.
+/// A command that is no delivery: its error and its causes, once. What goes wrong there is the
+/// machine's or the local cloud's: no engine, a port that is taken, a file that cannot be written.
 fn told(shell: &Shell, result: anyhow::Result<()>) -> u8 {
     match result {
         Ok(()) => ExitCode::Success as u8,
         Err(error) => {
             shell.streams.err.say(&format!("error: {error:#}\n"));
-            ExitCode::Internal as u8
+            ExitCode::Cloud as u8
         }
     }
 }

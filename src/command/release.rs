@@ -12,7 +12,7 @@ use super::job::Job;
 use super::session::Session;
 use crate::gcp::registry::TagPut;
 
-/// Finds the digest, waiting for a build under way, and puts the version's tag on it.
+/// Finds the digest, waiting for a build under way; the version's tag must be free, or on it.
 ///
 /// # Errors
 /// [`Code::NoImageForCommit`] with the ways out, or what the registry answers.
@@ -51,14 +51,35 @@ pub(super) async fn resolve(
     };
     job.sink
         .emit(Event::Note(format!("{repository}:{tag} is {digest}")));
-    // Put again in each environment, which costs one question: the first may have been skipped.
     let (registry, _) = session.registry(repository).await.map_err(one)?;
     let version_tag = version_tag(version);
-    if registry.put_tag(&digest, &version_tag).await.map_err(one)? == TagPut::Created {
+    let taken = registry.resolve(&version_tag).await.map_err(one)?;
+    if taken.is_some_and(|other| other != digest) {
+        // Refused, naming both digests: before anything is deployed.
+        registry.put_tag(&digest, &version_tag).await.map_err(one)?;
+    }
+    Ok(digest)
+}
+
+/// Puts the version's tag on the digest, once it serves: what a gate refuses leaves no tag behind.
+/// Asked again in each environment, for the first may have been left out.
+///
+/// # Errors
+/// What the registry answers.
+pub(super) async fn tag(
+    job: &Job<'_>,
+    session: &Session,
+    version: &Version,
+    digest: &ImageDigest,
+) -> Result<(), Diagnostic> {
+    let repository = job.inputs.repository()?;
+    let (registry, _) = session.registry(repository).await?;
+    let version_tag = version_tag(version);
+    if registry.put_tag(digest, &version_tag).await? == TagPut::Created {
         job.sink
             .emit(Event::Note(format!("tagged {repository}:{version_tag}")));
     }
-    Ok(digest)
+    Ok(())
 }
 
 /// Finds the digest that was built from the commit, without waiting for a build.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use delivery::diagnostic::Diagnostic;
+use delivery::diagnostic::{Diagnostic, Level};
 use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 use delivery::plan::Intent;
@@ -122,15 +122,19 @@ async fn go(
                 Mode::CarryOut => release::resolve(job, &session, version).await?,
                 Mode::Show => find(job, &session).await?,
             };
-            promote(
-                job,
-                &session,
-                target,
-                (digest, Some(version.clone())),
-                mode,
-                run,
-            )
-            .await
+            let release = (digest.clone(), Some(version.clone()));
+            let outcome = promote(job, &session, target, release, mode, run).await?;
+            if matches!(outcome, Outcome::Promoted { .. } | Outcome::UpToDate { .. })
+                && mode == Mode::CarryOut
+                && let Err(untagged) = release::tag(job, &session, version, &digest).await
+            {
+                // The release serves: a tag that is missing is told, and the next environment tries again.
+                job.sink.emit(Event::Warning(Diagnostic {
+                    level: Level::Warning,
+                    ..untagged
+                }));
+            }
+            Ok(outcome)
         }
     }
 }

@@ -102,7 +102,7 @@ impl Context {
     }
 }
 
-/// `cli/USER@HOST`.
+/// `cli/USER@HOST/PROCESS`: two terminals of one person are two runs, and keep off each other.
 fn terminal_run(environment: &BTreeMap<String, String>) -> String {
     let said = |name: &str| {
         environment
@@ -116,7 +116,7 @@ fn terminal_run(environment: &BTreeMap<String, String>) -> String {
     let host = said("HOSTNAME")
         .or_else(|| said("HOST"))
         .unwrap_or("terminal");
-    format!("cli/{user}@{host}")
+    format!("cli/{user}@{host}/{}", std::process::id())
 }
 
 #[cfg(test)]
@@ -170,7 +170,8 @@ mod tests {
     #[test]
     fn a_terminal_names_its_user() {
         let context = Context::read(&environment(&[("USER", "ada"), ("HOSTNAME", "lab")]), None);
-        assert_eq!(context.run, RunRef("cli/ada@lab".to_owned()));
+        let process = std::process::id();
+        assert_eq!(context.run, RunRef(format!("cli/ada@lab/{process}")));
         assert!(context.commit().is_err());
     }
 }

@@ -147,7 +147,7 @@ fn check_rules(environment: &Environment, rules: &RulesSeen) -> Option<Diagnosti
     match rules {
         RulesSeen::NotAsked => None,
         RulesSeen::NoToken => Some(
-            unknown("there is no GitHub token".to_owned())
+            unknown("there is no GitHub token, or the repository is not known".to_owned())
                 .help("leave the input `github_token` at its default, and give the job `permissions: actions: read`"),
         ),
         RulesSeen::Refused(status) => Some(

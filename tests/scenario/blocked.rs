@@ -1,7 +1,7 @@
 //! What is refused before anything is written.
 
 use emulator::github::EnvironmentSettings;
-use testkit::{World, api};
+use testkit::{Behaviour, World, api};
 
 use super::{Told, release, world};
 
@@ -94,6 +94,47 @@ async fn an_older_version_does_not_go_to_production() -> Told {
         "{}",
         end.log
     );
+    let tags = world.image_tags().await?;
+    assert!(tags.contains(&"1.1.0".to_owned()), "{tags:?}");
+    assert!(
+        !tags.contains(&"1.0.0".to_owned()),
+        "a refused release left its tag: {tags:?}"
+    );
+    world.end().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_run_keeps_off_while_the_first_is_under_way() -> Told {
+    let world = world().await?;
+    let (good, slow, other) = (World::commit(1), World::commit(2), World::commit(3));
+    world.built(&good, api("setosa")).await?;
+    world.built(&other, api("setosa")).await?;
+    let loading = Behaviour::NeverListens { lines: Vec::new() };
+    world.built(&slow, loading).await?;
+    release(&world, "v1.0.0", &good, "dev", 0).await?;
+    let before = world.serving("ml-api-dev").await?;
+    let mut first = world.start_job(&world.release_job("v1.1.0", &slow, "dev"))?;
+    while let Some(line) = first.next_line().await? {
+        // The write that makes the candidate, and holds the lease, follows at once.
+        if line.contains("deploy-candidate") {
+            break;
+        }
+    }
+    while !world
+        .service("ml-api-dev")
+        .await?
+        .is_some_and(|service| service["template"].to_string().contains("v1.1.0"))
+    {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let mut second = world.release_job("v1.2.0", &other, "dev");
+    second.run_id += 1;
+    let end = world.run(&second).await?;
+    assert_eq!(end.code, Some(3), "{}", end.log);
+    assert!(end.log.contains("D0205"), "{}", end.log);
+    assert_eq!(world.serving("ml-api-dev").await?, before);
+    drop(first);
     world.end().await;
     Ok(())
 }

@@ -185,6 +185,22 @@ impl World {
         Ok(digest)
     }
 
+    /// The tags of the API's image.
+    ///
+    /// # Errors
+    /// When the registry refuses.
+    pub async fn image_tags(&self) -> Result<Vec<String>, Failure> {
+        let path = API_REPOSITORY
+            .split_once('/')
+            .map_or(API_REPOSITORY, |(_, path)| path);
+        let url = format!("{}/v2/{path}/tags/list", self.url());
+        let list = expect(StatusCode::OK, self.client.get(url).send().await?).await?;
+        let tags = list["tags"].as_array().into_iter().flatten();
+        Ok(tags
+            .filter_map(|tag| tag.as_str().map(str::to_owned))
+            .collect())
+    }
+
     /// Changes what containers of an image do, from their next start on.
     pub fn behaves(&self, digest: &str, behaviour: Behaviour) {
         self.runtime.image(digest, behaviour);

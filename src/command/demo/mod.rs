@@ -202,10 +202,13 @@ async fn look_around<W: Write>(
     let url = cloud.world().base_url();
     narrator.chapter("Look around")?;
     narrator.say("in another terminal, while the cloud is up:")?;
+    if let Some(folder) = program_folder() {
+        narrator.command(&format!("export PATH=\"{}:$PATH\"", folder.display()))?;
+    }
     narrator.command(&format!(
         "eval \"$(ml-deploy emulator --env --cloud-url {url})\""
     ))?;
-    for command in ["status", "revisions", "logs", "rollback"] {
+    for command in ["status", "revisions", "logs", "rollback --to v1.1.0"] {
         narrator.command(&format!(
             "ml-deploy {command} --environment production --service ml-api --project-id demo-project"
         ))?;
@@ -219,6 +222,14 @@ async fn look_around<W: Write>(
         )?;
     }
     Ok(())
+}
+
+/// The folder of this program, where a shell would not find it by itself.
+fn program_folder() -> Option<PathBuf> {
+    let folder = std::env::current_exe().ok()?.parent()?.to_path_buf();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_found = std::env::split_paths(&path).any(|known| known == folder);
+    (!is_found).then_some(folder)
 }
 
 fn tempfile_folder() -> anyhow::Result<tempfile::TempDir> {
