@@ -219,3 +219,21 @@ fn there_is_nothing_to_roll_back_in_a_service_that_does_not_exist() {
         Code::NoRollbackTarget
     );
 }
+
+#[test]
+fn a_rollback_that_keeps_the_image_says_so() {
+    let mut world = World::empty(Tier::Preproduction);
+    world.run(&v("1.0.0", 1));
+    // The same digest, released again under another version.
+    world.run(&v("1.0.1", 1));
+    let plan = world.run(&rollback(RollbackTo::Previous));
+    let told: Vec<&str> = plan.warnings.iter().map(|w| w.title.as_str()).collect();
+    assert!(
+        told.iter()
+            .any(|title| title.contains("only the configuration goes back")),
+        "{told:?}"
+    );
+    let (mut world, _) = three();
+    let plan = world.run(&rollback(RollbackTo::Previous));
+    assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
+}

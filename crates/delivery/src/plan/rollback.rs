@@ -285,6 +285,18 @@ fn doubts(standing: &Standing<'_>, seen: &RevisionSeen) -> Option<Diagnostic> {
         let title = format!("`{name}` {how} here at {}", entry.at);
         return Some(warn(title).cause(entry.reason.clone()));
     }
-    let healthy = standing.record.healthy_entry(name).is_some();
-    (!healthy).then(|| warn(format!("`{name}` is not recorded healthy here")))
+    if standing.record.healthy_entry(name).is_none() {
+        return Some(warn(format!("`{name}` is not recorded healthy here")));
+    }
+    let digest_of = |seen: &RevisionSeen| Standing::own_record(seen).map(|r| r.digest.clone());
+    let serving = standing
+        .main_revision()
+        .and_then(|name| standing.revision(name));
+    let is_same = serving.is_some_and(|serving| digest_of(serving) == digest_of(seen));
+    is_same.then(|| {
+        warn(format!(
+            "`{name}` has the image that serves now: only the configuration goes back"
+        ))
+        .help("name an earlier version or revision with `rollback_to` to leave this image")
+    })
 }
