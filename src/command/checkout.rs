@@ -7,6 +7,9 @@ use delivery::diagnostic::{Code, Diagnostic};
 use delivery::release::Commit;
 use tokio::process::Command;
 
+/// Changed files that a refusal names.
+const TOLD_FILES: usize = 5;
+
 /// The full ref that a person means: `v1.2.3` is a tag, anything else a branch.
 pub(super) fn full_ref(text: &str) -> String {
     let is_version = text
@@ -53,6 +56,29 @@ pub(super) async fn commit_of(root: &Path, name: &str) -> Result<Commit, Diagnos
     .await
     .map_err(unknown)?;
     Commit::parse(text).map_err(|error| unknown(error.to_string()))
+}
+
+/// Refuses to build a commit from files that differ from it: the image would be another commit's for
+/// good, for it is built once. Outside of a checkout there is nothing to compare with.
+///
+/// # Errors
+/// [`Code::Uncommitted`] with the changed files.
+pub(super) async fn must_be_clean(root: &Path) -> Result<(), Diagnostic> {
+    let status = ["status", "--porcelain", "--untracked-files=no"];
+    let Ok(changed) = git(root, &status).await else {
+        return Ok(());
+    };
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let title = "the checkout has changes that are not committed";
+    let refusal = changed.lines().take(TOLD_FILES).fold(
+        Diagnostic::error(Code::Uncommitted, title),
+        |refusal, line| refusal.cause(line.trim()),
+    );
+    Err(refusal
+        .state("nothing was built")
+        .help("commit them, or put them away (`git stash`), and run again"))
 }
 
 async fn git(root: &Path, arguments: &[&str]) -> Result<String, String> {

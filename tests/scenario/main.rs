@@ -5,6 +5,7 @@ mod blocked;
 mod failing;
 mod promote;
 mod rollback;
+mod terminal;
 
 use testkit::World;
 

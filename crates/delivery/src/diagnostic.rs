@@ -42,6 +42,7 @@ codes! {
     TestsUnreadable = "D0105", BadInput, "The API test file cannot be read.";
     RefNotDeployable = "D0106", BadInput, "The Git ref is neither a configured branch nor a version tag.";
     NameTooLong = "D0107", BadInput, "A name that follows from the inputs is longer than Cloud Run allows.";
+    Uncommitted = "D0108", BadInput, "The files to build differ from the commit that the image is to be named after.";
 
     PrereleaseToProduction = "D0201", Blocked, "A prerelease does not go to production.";
     OlderThanProduction = "D0202", Blocked, "The version is older than the one that serves in production.";

@@ -1,0 +1,78 @@
+//! The same world from a terminal.
+
+use std::process::{Command, Output};
+
+use testkit::World;
+
+use super::{PROGRAM, Told, world};
+
+fn git(world: &World, arguments: &[&str]) -> Told {
+    let ended = Command::new("git")
+        .args(["-c", "user.name=test", "-c", "user.email=test@localhost"])
+        .args(arguments)
+        .current_dir(world.checkout())
+        .status()?;
+    assert!(ended.success(), "git {arguments:?}");
+    Ok(())
+}
+
+/// Runs the program as a person does, with what `ml-deploy emulator --env` prints.
+async fn terminal(
+    world: &World,
+    arguments: &'static [&'static str],
+) -> Result<Output, Box<dyn std::error::Error + Send + Sync>> {
+    let oidc = format!(
+        "{}/_github/oidc?repository=local/ml-api&ref=refs/heads/main",
+        world.url()
+    );
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(arguments)
+        .args([
+            "--service-account",
+            "me@demo-project.iam.gserviceaccount.com",
+        ])
+        .args([
+            "--workload-identity-provider",
+            "projects/1/locations/global/workloadIdentityPools/p/providers/p",
+        ])
+        .env("ML_DEPLOY_CLOUD_URL", world.url())
+        .env("GITHUB_API_URL", world.url())
+        .env("ACTIONS_ID_TOKEN_REQUEST_URL", oidc)
+        .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "local")
+        .env_remove("GITHUB_ACTIONS")
+        .current_dir(world.checkout());
+    Ok(tokio::task::spawn_blocking(move || command.output()).await??)
+}
+
+#[tokio::test]
+async fn uncommitted_changes_are_not_built_under_the_name_of_a_commit() -> Told {
+    let world = world().await?;
+    world.write("main.py", "print('committed')\n")?;
+    git(&world, &["init", "--quiet", "--initial-branch", "main"])?;
+    git(&world, &["add", "--all"])?;
+    git(&world, &["commit", "--quiet", "--message", "Serve"])?;
+    world.write("main.py", "print('not committed')\n")?;
+    let output = terminal(&world, &["promote", "--build"]).await?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("D0108") && said.contains("main.py"), "{said}");
+    world.end().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn status_tells_what_serves_in_each_environment() -> Told {
+    let world = world().await?;
+    let commit = World::commit(1);
+    world.built(&commit, testkit::api("setosa")).await?;
+    super::release(&world, "v1.0.0", &commit, "dev", 0).await?;
+    let output = terminal(&world, &["status"]).await?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("100 % ml-api-dev-v1-0-0-"), "{said}");
+    assert!(said.contains("ml-api-prod: not deployed yet"), "{said}");
+    world.end().await;
+    Ok(())
+}
