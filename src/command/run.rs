@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use delivery::diagnostic::{Diagnostic, Level};
+use delivery::diagnostic::Diagnostic;
 use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 use delivery::plan::Intent;
@@ -136,10 +136,7 @@ async fn go(
                 && let Err(untagged) = release::tag(job, &session, version, &digest).await
             {
                 // The release serves: a tag that is missing is told, and the next environment tries again.
-                job.sink.emit(Event::Warning(Diagnostic {
-                    level: Level::Warning,
-                    ..untagged
-                }));
+                job.sink.emit(Event::Warning(untagged.as_warning()));
             }
             Ok(outcome)
         }

@@ -42,10 +42,7 @@ pub(super) async fn try_image(job: &Job<'_>) -> Result<Outcome, Vec<Diagnostic>>
     tested.map_err(one)?.map_err(one)?;
     if let Err(problem) = stopped {
         // The image passed; a container that is left over is told, and fails nobody's pull request.
-        job.sink.emit(Event::Warning(Diagnostic {
-            level: delivery::diagnostic::Level::Warning,
-            ..problem
-        }));
+        job.sink.emit(Event::Warning(problem.as_warning()));
     }
     Ok(Outcome::Verified)
 }

@@ -147,10 +147,14 @@ impl Diagnostic {
 
     /// A warning with nothing but its title.
     pub fn warning(code: Code, title: impl Into<String>) -> Self {
-        Self {
-            level: Level::Warning,
-            ..Self::error(code, title)
-        }
+        Self::error(code, title).as_warning()
+    }
+
+    /// The same, as something that does not end the run.
+    #[must_use]
+    pub fn as_warning(mut self) -> Self {
+        self.level = Level::Warning;
+        self
     }
 
     /// Says where.
