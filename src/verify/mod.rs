@@ -8,6 +8,7 @@ mod caller;
 mod compare;
 mod document;
 mod identity;
+pub mod openapi;
 mod run;
 mod schema_check;
 mod suite;
