@@ -4,6 +4,7 @@
 //! such a difference calls for. Both are pure. `docs/semver-gate.md` states the rules.
 
 mod change;
+pub mod conformance;
 mod diff;
 mod document;
 pub mod semver;
