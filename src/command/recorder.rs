@@ -34,10 +34,7 @@ impl Recorder {
         if cases.is_empty() {
             return Vec::new();
         }
-        vec![Evidence {
-            gate: GATE.to_owned(),
-            cases,
-        }]
+        vec![Evidence::new(GATE, cases)]
     }
 
     /// The warnings so far.

@@ -45,10 +45,7 @@ impl DeployedVerifier {
             millis,
         };
         self.sink.emit(Event::CaseFinished(case.clone()));
-        Evidence {
-            gate: GATE.to_owned(),
-            cases: vec![case],
-        }
+        Evidence::new(GATE, vec![case])
     }
 }
 

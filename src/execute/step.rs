@@ -11,7 +11,7 @@ use delivery::release::Commit;
 use delivery::spec::Access;
 use delivery::state::StateRecord;
 use delivery::traffic::{Destination, TrafficSplit};
-use delivery::verdict::{CaseEnd, Verdict, judge};
+use delivery::verdict::{Verdict, judge};
 use tokio::time::Instant;
 
 use super::Execution;
@@ -190,12 +190,7 @@ impl<'a> Execution<'a> {
             evidence = self.verifier.verify(&place.url, place.audience.as_deref(), commit) => evidence,
         };
         let verdict = judge(std::slice::from_ref(&evidence));
-        let passed = evidence
-            .cases
-            .iter()
-            .filter(|case| case.end == CaseEnd::Passed)
-            .count();
-        let cases = evidence.cases.len();
+        let (passed, cases) = evidence.passed_of();
         self.evidence.push(evidence);
         match verdict {
             Verdict::Pass => Ok(format!("{passed} of {cases} cases passed at {}", place.url)),

@@ -51,6 +51,11 @@ pub fn render(event: &Event, style: Style) -> Vec<String> {
                     style.yellow("?"),
                     text::one_line(why)
                 )],
+                CaseEnd::Skipped(why) => vec![format!(
+                    "  {} {name}: {}",
+                    style.dim("-"),
+                    text::one_line(why)
+                )],
             }
         }
         Event::Note(note) => text::plain_lines(note),

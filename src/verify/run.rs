@@ -58,10 +58,8 @@ pub async fn run_suite(suite: &Suite, caller: &Caller, sink: &dyn EventSink) -> 
         });
     }
     results.sort_by_key(|(index, _)| *index);
-    Evidence {
-        gate: GATE.to_owned(),
-        cases: results.into_iter().map(|(_, result)| result).collect(),
-    }
+    let cases = results.into_iter().map(|(_, result)| result).collect();
+    Evidence::new(GATE, cases)
 }
 
 async fn run_case(suite: &Suite, case: &Case, caller: &Caller) -> CaseResult {

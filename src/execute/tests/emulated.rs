@@ -55,14 +55,14 @@ impl Verifier for Asker {
             (Some(answered), Some(commit)) if answered == commit.as_str() => CaseEnd::Passed,
             other => CaseEnd::Failed(vec![format!("{other:?}")]),
         };
-        Evidence {
-            gate: "api-tests".to_owned(),
-            cases: vec![CaseResult {
+        Evidence::new(
+            "api-tests",
+            vec![CaseResult {
                 name: "version".to_owned(),
                 end,
                 millis: 1,
             }],
-        }
+        )
     }
 
     fn tells_commit(&self) -> bool {

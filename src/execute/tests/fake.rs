@@ -196,14 +196,14 @@ impl Verifier for FakeVerifier {
         if self.hangs {
             std::future::pending::<()>().await;
         }
-        Evidence {
-            gate: "api-tests".to_owned(),
-            cases: vec![CaseResult {
+        Evidence::new(
+            "api-tests",
+            vec![CaseResult {
                 name: "predict".to_owned(),
                 end: self.end.clone(),
                 millis: 1,
             }],
-        }
+        )
     }
 
     fn tells_commit(&self) -> bool {
