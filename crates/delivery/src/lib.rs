@@ -17,12 +17,14 @@
 //! | [`stage`] | from event and ref to what this run is about |
 //! | [`plan`] | intent + snapshot → steps, each with its undo |
 //! | [`verdict`] | evidence → verdict |
+//! | [`gate`] | the gates, and what each failure is called |
 //! | [`diagnostic`] | cause, state, way out, exit code |
 //! | [`event`] | what happens while a plan is executed |
 //! | [`outcome`] | how a run ended, one to one with the exit codes |
 
 pub mod diagnostic;
 pub mod event;
+pub mod gate;
 pub mod name;
 pub mod nearest;
 pub mod outcome;
