@@ -6,7 +6,7 @@ use delivery::diagnostic::{Code, Diagnostic};
 use delivery::plan::render::place;
 
 use super::{Execution, Stop};
-use crate::gcp::advice;
+use crate::gcp::advice::{self, Facts};
 
 /// Lines of the container's log that are shown.
 const LOG_LINES: u32 = 20;
@@ -117,11 +117,22 @@ impl Execution<'_> {
             "Cloud Run reports after {seconds} s: {}",
             text.trim()
         ));
-        diagnostic.help.extend(advice::for_text(text));
-        if diagnostic.help.is_empty() {
-            diagnostic = diagnostic.help("read the revision's log and Cloud Run's text above");
-        }
+        let Some(advice) = advice::for_text(text, &self.facts()) else {
+            return diagnostic.help("read the revision's log and Cloud Run's text above");
+        };
+        diagnostic.cause.push(advice.cause);
+        diagnostic.help.extend(advice.help);
         diagnostic
+    }
+
+    /// What an advice may name.
+    fn facts(&self) -> Facts {
+        let target = &self.plan.target;
+        Facts::default()
+            .with("project", target.project.to_string())
+            .with("region", target.region.to_string())
+            .with("service", target.service.to_string())
+            .with("revision", self.plan.revision.to_string())
     }
 
     /// Adds what the container wrote last, to a candidate that did not become ready.
