@@ -19,6 +19,7 @@ use chrono::{DateTime, Utc};
 use cloud_api::run::{Binding, Policy};
 
 pub use admin::routes;
+pub(crate) use api::disabled_text;
 pub use api::{Api, check_api};
 pub use denied::Denied;
 pub use member::member;
@@ -187,7 +188,7 @@ impl Iam {
 
     /// True when the caller has the permission; `own` is the policy that another part keeps of the
     /// resource.
-    fn allows(
+    pub(crate) fn allows(
         &self,
         caller: &Caller,
         permission: &str,

@@ -97,7 +97,7 @@ impl Resource {
     }
 
     /// The number of the project that it lies in; `None` for an account of Google's own.
-    pub(super) fn project(&self) -> Option<String> {
+    pub(crate) fn project(&self) -> Option<String> {
         let project = match self {
             Self::Project(project)
             | Self::Location { project, .. }
