@@ -58,16 +58,6 @@ pub(super) const KNOWN: &[Known] = &[
         lasts: Lasts::UntilMended,
     },
     Known {
-        id: "memory-exceeded",
-        title: "The container used more memory than it has",
-        says: "Memory limit of … exceeded with … used.",
-        needles: &["Memory limit of"],
-        finds: &[],
-        cause: "Cloud Run ended the container because it used more than input `memory` allows",
-        help: &["raise `memory`"],
-        lasts: Lasts::UntilMended,
-    },
-    Known {
         id: "deadline-exceeded",
         title: "Cloud Run was too slow",
         says: "… Resource readiness deadline exceeded.",

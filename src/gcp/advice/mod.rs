@@ -9,9 +9,11 @@ mod code;
 mod container;
 mod facts;
 mod limits;
+mod log;
 mod state;
 
 pub use facts::{Facts, Find};
+pub use log::{Moment, for_log};
 
 use super::error::Refusal;
 
@@ -63,14 +65,20 @@ pub struct Advice {
 /// The tables, in the order in which they are tried; in each the specific rows come first.
 const TABLES: &[&[Known]] = &[access::KNOWN, container::KNOWN, limits::KNOWN, state::KNOWN];
 
-/// Every known failure, in the order in which they are tried.
+/// Every known failure, in the order in which they are tried; those that only a container's log
+/// tells come last.
 pub fn known() -> impl Iterator<Item = &'static Known> {
+    by_text().chain(log::KNOWN).chain(log::STARTING)
+}
+
+/// The failures that the service's text tells.
+fn by_text() -> impl Iterator<Item = &'static Known> {
     TABLES.iter().copied().flatten()
 }
 
 /// What is known about a text of the service; `None` when it is new.
 pub fn for_text(text: &str, facts: &Facts) -> Option<Advice> {
-    let known = known().find(|known| known.needles.iter().all(|needle| text.contains(needle)))?;
+    let known = by_text().find(|known| known.needles.iter().all(|needle| text.contains(needle)))?;
     Some(fill(known, text, facts))
 }
 
