@@ -16,6 +16,7 @@
 //! | [`snapshot`] | what was seen, when, with the etag |
 //! | [`stage`] | from event and ref to what this run is about |
 //! | [`plan`] | intent + snapshot → steps, each with its undo |
+//! | [`statistics`] | samples → figures, how sure they are, and whether a limit can be decided |
 //! | [`verdict`] | evidence → verdict |
 //! | [`diagnostic`] | cause, state, way out, exit code |
 //! | [`event`] | what happens while a plan is executed |
@@ -32,6 +33,7 @@ pub mod snapshot;
 pub mod spec;
 pub mod stage;
 pub mod state;
+pub mod statistics;
 pub mod target;
 pub mod traffic;
 pub mod verdict;
