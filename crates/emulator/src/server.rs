@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::error::ApiError;
 use crate::world::{Config, World};
-use crate::{admin, github, knative, logging, proxy, registry, run, serviceusage, tokens};
+use crate::{admin, github, iam, knative, logging, proxy, registry, run, serviceusage, tokens};
 
 /// Why the local cloud did not start.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +104,7 @@ fn router(world: Arc<World>) -> Router {
         .merge(registry::routes())
         .merge(tokens::routes())
         .merge(github::routes())
+        .merge(iam::routes())
         .merge(admin::routes())
         .fallback(not_modelled)
         .with_state(Arc::clone(&world));

@@ -19,6 +19,7 @@ mod iam;
 mod instance;
 pub(crate) mod key;
 mod mask;
+pub(crate) mod permit;
 mod quantity;
 pub(crate) mod reserved;
 pub(crate) mod rollout;

@@ -11,26 +11,27 @@ use crate::world::World;
 
 pub(super) async fn list(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location)): Path<(String, String)>,
     Query(page): Query<Page>,
 ) -> Answer {
-    operations::list_as(&world, &project, &location, &page, to_v1)
+    operations::list_as(&world, &caller, (&project, &location), &page, to_v1)
 }
 
 pub(super) async fn get(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location, id)): Path<(String, String, String)>,
 ) -> Answer {
-    operations::get_as(&world, &project, &location, &id, to_v1)
+    operations::get_as(&world, &caller, (&project, &location, &id), to_v1)
 }
 
 pub(super) async fn post(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location, id)): Path<(String, String, String)>,
     body: Bytes,
 ) -> Answer {
-    operations::wait_as(&world, &project, &location, &id, &body, to_v1).await
+    let place = (&*project, &*location, &*id);
+    operations::wait_as(&world, &caller, place, &body, to_v1).await
 }

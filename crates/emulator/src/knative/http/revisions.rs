@@ -9,18 +9,21 @@ use serde_json::Value;
 use super::place::Place;
 use super::{ListQuery, WriteQuery, deleted};
 use crate::error::ApiError;
+use crate::iam::Resource;
 use crate::knative::revision::to_v1;
 use crate::run::delete;
 use crate::run::http::{Answer, Authenticated, revisions, with_context};
 use crate::run::state::{RevisionRecord, ServiceRecord, State, not_found};
+use crate::tokens::Caller;
 use crate::world::World;
 
 pub(super) async fn list(
     WorldState(world): WorldState<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     place: Place,
     Query(query): Query<ListQuery>,
 ) -> Answer {
+    place.authorize(&world, &caller, "run.revisions.list", &place.resource())?;
     let found = world.run.read(|state, _| {
         let mut found: Vec<_> = all(state, &place).collect();
         found.sort_by_key(|(_, revision)| std::cmp::Reverse(revision.order));
@@ -34,9 +37,10 @@ pub(super) async fn list(
 
 pub(super) async fn get(
     WorldState(world): WorldState<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     place: Place,
 ) -> Answer {
+    authorize(&world, &caller, &place, "run.revisions.get")?;
     world.run.read(|state, _| {
         let (service, revision) = one(state, &place)?;
         Ok(Json(to_v1(service, revision)))
@@ -50,6 +54,7 @@ pub(super) async fn delete(
     Query(query): Query<WriteQuery>,
 ) -> Answer {
     let only_checks = query.only_checks()?;
+    authorize(&world, &caller, &place, "run.revisions.delete")?;
     let name = &place.name;
     let uid = with_context(&world, &caller, |state, context| {
         let (service, revision) = one(state, &place)?;
@@ -59,6 +64,24 @@ pub(super) async fn delete(
         Ok(uid)
     })?;
     Ok(Json(deleted("revisions", name, &uid)))
+}
+
+/// Refuses a caller that lacks the permission for the revision of the path.
+fn authorize(
+    world: &World,
+    caller: &Caller,
+    place: &Place,
+    permission: &str,
+) -> Result<(), ApiError> {
+    let service = world.run.read(|state, _| {
+        let found = one(state, place);
+        found.map_or_else(|_| place.service(""), |(service, _)| service.key.clone())
+    });
+    let revision = Resource::Revision {
+        service,
+        revision: place.name.clone(),
+    };
+    place.authorize(world, caller, permission, &revision)
 }
 
 fn all<'s>(

@@ -10,7 +10,9 @@ use serde_json::{Map, Value, json};
 use super::place::Place;
 use super::{ListQuery, WriteQuery, deleted};
 use crate::error::{ApiError, parse_json};
+use crate::iam::Resource;
 use crate::knative::carry::carry;
+use crate::knative::container::text;
 use crate::knative::operation::id;
 use crate::knative::service::{self, Written, etag_of};
 use crate::knative::spelling::in_v1;
@@ -23,10 +25,11 @@ use crate::world::World;
 
 pub(super) async fn list(
     WorldState(world): WorldState<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     place: Place,
     Query(query): Query<ListQuery>,
 ) -> Answer {
+    place.authorize(&world, &caller, "run.services.list", &place.resource())?;
     let found = world.run.read(|state, _| {
         let services = state.services.values();
         let mut found: Vec<_> = services
@@ -40,11 +43,16 @@ pub(super) async fn list(
 
 pub(super) async fn get(
     WorldState(world): WorldState<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     place: Place,
 ) -> Answer {
     let (name, verb) = services::split(&place.name);
     let key = place.service(name);
+    let permission = match verb {
+        Some("getIamPolicy") => "run.services.getIamPolicy",
+        _ => "run.services.get",
+    };
+    place.authorize(&world, &caller, permission, &Resource::Service(key.clone()))?;
     world.run.read(|state, _| {
         let service = state.service(&key)?;
         match verb {
@@ -64,6 +72,9 @@ pub(super) async fn create(
 ) -> Answer {
     let body: Value = parse_json(&body)?;
     let only_checks = query.only_checks()?;
+    let name = text(&body["metadata"]["name"]);
+    let service = Resource::Service(place.service(name));
+    place.authorize(&world, &caller, "run.services.create", &service)?;
     let create = |state: &mut State, context: &Context| {
         let written = read(&place, &body)?;
         check_name(&written.name)?;
@@ -88,6 +99,8 @@ pub(super) async fn replace(
     let body: Value = parse_json(&body)?;
     let validate_only = query.only_checks()?;
     let key = place.service(&place.name);
+    let service = Resource::Service(key.clone());
+    place.authorize(&world, &caller, "run.services.update", &service)?;
     let replace = |state: &mut State, context: &Context| {
         let written = read(&place, &body)?;
         if written.name != place.name {
@@ -123,6 +136,8 @@ pub(super) async fn delete(
 ) -> Answer {
     let validate_only = query.only_checks()?;
     let key = place.service(&place.name);
+    let service = Resource::Service(key.clone());
+    place.authorize(&world, &caller, "run.services.delete", &service)?;
     let uid = with_context(&world, &caller, |state, context| {
         let uid = state.service(&key)?.uid.clone();
         let written = delete::delete_service(state, context, &key, None, validate_only)?;

@@ -11,10 +11,13 @@ use serde_json::{Value, json};
 
 use super::{Answer, Authenticated, Page, no_such_method, project_of};
 use crate::error::{ApiError, parse_json};
+use crate::iam::Resource;
 use crate::run::key::parent;
+use crate::run::permit::authorize;
 use crate::run::quantity::duration_millis;
 use crate::run::state::{OperationRecord, State as Model};
 use crate::run::view;
+use crate::tokens::Caller;
 use crate::world::World;
 
 /// Operations on one page at most.
@@ -27,21 +30,33 @@ pub(crate) type Show = fn(&Model, &OperationRecord) -> Value;
 
 pub(super) async fn list(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location)): Path<(String, String)>,
     Query(page): Query<Page>,
 ) -> Answer {
-    list_as(&world, &project, &location, &page, view::operation)
+    list_as(
+        &world,
+        &caller,
+        (&project, &location),
+        &page,
+        view::operation,
+    )
 }
 
 /// The operations of a region.
 pub(crate) fn list_as(
     world: &World,
-    project: &str,
-    location: &str,
+    caller: &Caller,
+    (project, location): (&str, &str),
     page: &Page,
     show: Show,
 ) -> Answer {
+    let project = project_of(world, project);
+    let all = Resource::Location {
+        project: project.clone(),
+        location: location.to_owned(),
+    };
+    authorize(world, caller, "run.operations.list", &all)?;
     let done = match page.filter.replace(' ', "").as_str() {
         "" => None,
         "done:true" => Some(true),
@@ -53,7 +68,7 @@ pub(crate) fn list_as(
             ));
         }
     };
-    let prefix = format!("{}/", parent(&project_of(world, project), location));
+    let prefix = format!("{}/", parent(&project, location));
     let operations = world.run.read(|state, _| {
         let mut found: Vec<_> = state
             .operations
@@ -70,39 +85,51 @@ pub(crate) fn list_as(
 
 pub(super) async fn get(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location, id)): Path<(String, String, String)>,
 ) -> Answer {
-    get_as(&world, &project, &location, &id, view::operation)
+    let place = (&*project, &*location, &*id);
+    get_as(&world, &caller, place, view::operation)
 }
 
 /// One operation.
-pub(crate) fn get_as(world: &World, project: &str, location: &str, id: &str, show: Show) -> Answer {
-    let name = name(world, project, location, id);
-    Ok(Json(look(world, &name, show)?))
+pub(crate) fn get_as(
+    world: &World,
+    caller: &Caller,
+    place: (&str, &str, &str),
+    show: Show,
+) -> Answer {
+    permit(world, caller, "run.operations.get", place)?;
+    let (project, location, id) = place;
+    Ok(Json(look(
+        world,
+        &name(world, project, location, id),
+        show,
+    )?))
 }
 
 pub(super) async fn post(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location, id)): Path<(String, String, String)>,
     body: Bytes,
 ) -> Answer {
-    wait_as(&world, &project, &location, &id, &body, view::operation).await
+    let place = (&*project, &*location, &*id);
+    wait_as(&world, &caller, place, &body, view::operation).await
 }
 
 /// `:wait`: answers as soon as the operation is done, else, not done, when the time is over.
 pub(crate) async fn wait_as(
     world: &World,
-    project: &str,
-    location: &str,
-    id: &str,
+    caller: &Caller,
+    (project, location, id): (&str, &str, &str),
     body: &Bytes,
     show: Show,
 ) -> Answer {
     let Some(id) = id.strip_suffix(":wait") else {
         return Err(no_such_method("POST", id));
     };
+    permit(world, caller, "run.operations.get", (project, location, id))?;
     let request: WaitOperationRequest = if body.is_empty() {
         WaitOperationRequest::default()
     } else {
@@ -138,13 +165,33 @@ pub(crate) async fn wait_as(
 
 pub(crate) async fn delete(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location, id)): Path<(String, String, String)>,
 ) -> Answer {
+    permit(
+        &world,
+        &caller,
+        "run.operations.delete",
+        (&project, &location, &id),
+    )?;
     let name = name(&world, &project, &location, &id);
     look(&world, &name, view::operation)?;
     world.run.write(|state| state.operations.remove(&name));
     Ok(Json(json!({})))
+}
+
+fn permit(
+    world: &World,
+    caller: &Caller,
+    permission: &str,
+    (project, location, id): (&str, &str, &str),
+) -> Result<(), ApiError> {
+    let operation = Resource::Operation {
+        project: project_of(world, project),
+        location: location.to_owned(),
+        id: id.to_owned(),
+    };
+    authorize(world, caller, permission, &operation)
 }
 
 fn name(world: &World, project: &str, location: &str, id: &str) -> String {
