@@ -10,6 +10,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
+use crate::iam::{self, Resource};
 use crate::run::project_number;
 use crate::world::World;
 
@@ -26,7 +27,7 @@ async fn state(
     headers: HeaderMap,
     Path((project, api)): Path<(String, String)>,
 ) -> Answer {
-    world.tokens.caller(&headers)?;
+    authorize(&world, &headers, "serviceusage.services.get", &project)?;
     Ok(Json(view(&world, &project, &api)))
 }
 
@@ -36,15 +37,15 @@ async fn change(
     headers: HeaderMap,
     Path((project, call)): Path<(String, String)>,
 ) -> Answer {
-    world.tokens.caller(&headers)?;
-    let (api, on) = match call.split_once(':') {
-        Some((api, "enable")) => (api, true),
-        Some((api, "disable")) => (api, false),
+    let (api, permission, on) = match call.split_once(':') {
+        Some((api, "enable")) => (api, "serviceusage.services.enable", true),
+        Some((api, "disable")) => (api, "serviceusage.services.disable", false),
         _ => {
             let text = format!("the local cloud has no method POST {call}");
             return Err(ApiError::new("UNIMPLEMENTED", text));
         }
     };
+    authorize(&world, &headers, permission, &project)?;
     world.iam.set_api(&project, api, on);
     let (kind, name) = match on {
         true => ("EnableServiceResponse", "acat"),
@@ -59,6 +60,17 @@ async fn change(
             "service": view(&world, &project, api),
         },
     })))
+}
+
+fn authorize(
+    world: &World,
+    headers: &HeaderMap,
+    permission: &str,
+    project: &str,
+) -> Result<(), ApiError> {
+    let caller = world.tokens.caller(headers)?;
+    let project = Resource::Project(project.to_owned());
+    iam::check(world, &caller, permission, &project)
 }
 
 fn view(world: &World, project: &str, api: &str) -> Value {
