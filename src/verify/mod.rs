@@ -10,6 +10,7 @@ mod document;
 mod gate;
 mod identity;
 mod identity_gate;
+pub mod load;
 mod run;
 mod schema_check;
 mod suite;
