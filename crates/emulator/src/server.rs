@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::error::ApiError;
 use crate::world::{Config, World};
-use crate::{admin, github, logging, registry, run, tokens};
+use crate::{admin, github, iam, logging, registry, run, tokens};
 
 /// Why the local cloud did not start.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +102,7 @@ fn router(world: Arc<World>) -> Router {
         .merge(registry::routes())
         .merge(tokens::routes())
         .merge(github::routes())
+        .merge(iam::routes())
         .merge(admin::routes())
         .fallback(not_modelled)
         .with_state(Arc::clone(&world));

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{Clock, Faults, Requests};
 use crate::dataplane::DataPlane;
 use crate::github::GitHub;
+use crate::iam::Iam;
 use crate::logging::Logging;
 use crate::registry::Registry;
 use crate::run::Run;
@@ -65,6 +66,8 @@ pub struct World {
     pub logging: Logging,
     /// The OCI registry.
     pub registry: Registry,
+    /// Who may do what.
+    pub iam: Iam,
     /// The token services.
     pub tokens: Tokens,
     /// GitHub.
@@ -90,6 +93,7 @@ impl World {
             registry: Registry::new(&config).map_err(StartError::Storage)?,
             tokens: Tokens::new(&config, clock.clone())?,
             github: GitHub::default(),
+            iam: Iam::default(),
             closing: CancellationToken::new(),
             tasks: Mutex::default(),
             clock,

@@ -3,15 +3,15 @@
 use std::cell::RefCell;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::header::{HOST, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use http_body_util::Full;
 use reqwest::Url;
 use serde_json::Value;
 
 use super::record::Failure;
 use crate::verify::caller::Caller;
-use crate::verify::suite::Case;
+use crate::verify::sample::Sample;
 
 /// Where requests go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,41 +68,20 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// From a test case; `None` where its path is none.
-    pub fn new(case: &Case, caller: &Caller, target: &Target) -> Option<Self> {
-        let request = &case.request;
-        let uri = format!("{}{}", target.prefix, request.path).parse().ok()?;
-        let mut headers = HeaderMap::new();
+    /// From a sample; `None` where its path is none.
+    pub fn new(sample: &Sample, caller: &Caller, target: &Target) -> Option<Self> {
+        let mut headers = sample.headers_for(caller);
         headers.insert(HOST, HeaderValue::from_str(&target.authority).ok()?);
-        headers.insert(
-            USER_AGENT,
-            HeaderValue::from_static(concat!("ml-deploy/", env!("CARGO_PKG_VERSION"))),
-        );
-        if request.json.is_some() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        if let Some(bearer) = &caller.bearer {
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", bearer.expose())).ok()?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        for (name, value) in &request.headers {
-            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-            headers.insert(name, HeaderValue::from_str(value).ok()?);
-        }
-        let body = match (&request.json, &request.body) {
-            (Some(json), _) => Bytes::from(json.to_string()),
-            (None, Some(text)) => Bytes::from(text.clone()),
-            (None, None) => Bytes::new(),
-        };
+        let agent = HeaderValue::from_static(concat!("ml-deploy/", env!("CARGO_PKG_VERSION")));
+        headers.entry(USER_AGENT).or_insert(agent);
         Some(Self {
-            name: case.name.clone(),
-            method: request.method.wire(),
-            uri,
+            name: sample.name.clone(),
+            method: sample.method.clone(),
+            uri: format!("{}{}", target.prefix, sample.path).parse().ok()?,
             headers,
-            body,
-            status: case.expect.status,
-            shape: case.expect.json.clone(),
+            body: sample.body.clone(),
+            status: sample.status,
+            shape: sample.json.clone(),
             known: RefCell::new(Bytes::new()),
         })
     }

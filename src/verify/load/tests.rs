@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Load, Measured, NoLoad, Pace, Prepared, Target, generate};
 use crate::secret::Secret;
+use crate::verify::sample::Sample;
 use crate::verify::{Caller, Suite};
 
 /// Ends with the test that started it.
@@ -43,7 +44,7 @@ fn load(url: &str, cases: &str, pace: Pace, duration: Duration) -> Load {
     let suite = Suite::parse(&format!("cases:\n{cases}"), "tests.yaml").unwrap();
     let caller = Caller::new(url, Some(Secret::new("the-token"))).unwrap();
     let target = Target::parse(url).unwrap();
-    let prepare = |case| Prepared::new(case, &caller, &target).unwrap();
+    let prepare = |case| Prepared::new(&Sample::from_case(case), &caller, &target).unwrap();
     Load {
         requests: suite.cases.iter().map(prepare).collect(),
         target,

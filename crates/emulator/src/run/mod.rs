@@ -19,6 +19,7 @@ mod iam;
 mod instance;
 mod key;
 mod mask;
+mod permit;
 mod quantity;
 mod rollout;
 mod schema;
