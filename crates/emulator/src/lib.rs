@@ -11,6 +11,7 @@
 //! | [`tokens`] | GitHub OIDC, Security Token Service, IAM Credentials, OAuth token endpoint |
 //! | [`github`] | environments, approvals, deployments and statuses |
 //! | [`admin`] | `/_emulator/…`: faults, clock, what happened |
+//! | [`storage`] | what survives a restart |
 //! | [`world`] | the sum of them, one value behind every route |
 //! | [`server`] | listens, routes, answers 501 with the name of what is not modelled |
 
@@ -24,6 +25,7 @@ pub mod run;
 pub mod runner;
 pub mod runtime;
 pub mod server;
+pub mod storage;
 pub mod tokens;
 pub mod world;
 

@@ -335,6 +335,7 @@ fn accept(
         new_revision,
     };
     state.services.insert(key, service);
+    state.works.insert(work.operation.clone(), work.clone());
     let answer = view::operation(state, &operation);
     state.operations.insert(operation.name.clone(), operation);
     Ok(Written {
