@@ -7,6 +7,7 @@
 //! | [`logging`] | Cloud Logging: what containers write, what happened to requests |
 //! | [`runner`] | how the GitHub runner starts the action: variables, command files, event |
 //! | [`runtime`] | where containers run: the Docker engine, or scripted behaviour in tests |
+//! | [`iam`] | who may do what: principals, roles, policies, disabled APIs |
 //! | [`registry`] | an OCI registry that answers for every `*-docker.pkg.dev` path |
 //! | [`tokens`] | GitHub OIDC, Security Token Service, IAM Credentials, OAuth token endpoint |
 //! | [`github`] | environments, approvals, deployments and statuses |
@@ -19,6 +20,7 @@ pub mod admin;
 pub mod dataplane;
 pub mod error;
 pub mod github;
+pub mod iam;
 pub mod logging;
 pub mod registry;
 pub mod run;

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use crate::error::ApiError;
 use crate::storage::{Storage, StorageError};
 use crate::world::{Config, World};
-use crate::{admin, github, logging, registry, run, tokens};
+use crate::{admin, github, iam, logging, registry, run, tokens};
 
 /// Why the local cloud did not start.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +115,7 @@ fn router(world: Arc<World>) -> Router {
         .merge(registry::routes())
         .merge(tokens::routes())
         .merge(github::routes())
+        .merge(iam::routes())
         .merge(admin::routes())
         .fallback(not_modelled)
         .with_state(Arc::clone(&world));

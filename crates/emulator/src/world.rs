@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{Clock, Faults, Requests};
 use crate::dataplane::DataPlane;
 use crate::github::GitHub;
+use crate::iam::Iam;
 use crate::logging::Logging;
 use crate::registry::Registry;
 use crate::run::Run;
@@ -72,6 +73,8 @@ pub struct World {
     pub logging: Logging,
     /// The OCI registry.
     pub registry: Registry,
+    /// Who may do what.
+    pub iam: Iam,
     /// The token services.
     pub tokens: Tokens,
     /// GitHub.
@@ -100,6 +103,7 @@ impl World {
             registry: Registry::new(&config, &storage)?,
             tokens: Tokens::new(&config, &storage, clock.clone())?,
             github: GitHub::new(&storage)?,
+            iam: Iam::new(&storage)?,
             closing: CancellationToken::new(),
             tasks: Mutex::default(),
             clock,

@@ -138,6 +138,17 @@ async fn registry_logs_identities_and_github_are_there_after_a_restart() {
         let (status, _) = cloud.call(method, path, Some(body)).await;
         assert!(status < 300, "{path}: {status}");
     }
+    let bindings = json!({"bindings": [{"role": "roles/run.admin", "members": [format!("serviceAccount:{DEPLOYER}")]}]});
+    for (path, body) in [
+        ("/_emulator/iam/projects/other", bindings),
+        (
+            "/_emulator/projects/off/services/run.googleapis.com",
+            json!({"state": "DISABLED"}),
+        ),
+    ] {
+        let (status, body) = cloud.call("PUT", path, Some(body)).await;
+        assert!(status < 300, "{path}: {body}");
+    }
     let deployment = json!({"ref": "main", "environment": "qa", "required_contexts": []});
     let (status, _) = cloud
         .call("POST", "/repos/o/r/deployments", Some(deployment))
@@ -188,6 +199,13 @@ async fn registry_logs_identities_and_github_are_there_after_a_restart() {
     let path =
         "/v1/projects/-/serviceAccounts/prod@demo.iam.gserviceaccount.com:generateAccessToken";
     assert_eq!(cloud.call("POST", path, Some(token)).await.0, 403);
+    // What was forbidden is still forbidden, what was allowed is still allowed.
+    let stranger = cloud.local.token("stranger@other.iam.gserviceaccount.com");
+    let path = "/v2/projects/other/locations/us-central1/services";
+    let (status, _) = cloud.local.json("GET", path, Some(&stranger), None).await;
+    assert_eq!((status, cloud.call("GET", path, None).await.0), (403, 200));
+    let path = "/v2/projects/off/locations/us-central1/services";
+    assert_eq!(cloud.call("GET", path, None).await.0, 403);
     // A reset is kept as well.
     cloud.call("POST", "/_emulator/reset", None).await;
     let cloud = reopen(cloud, folder.path()).await;

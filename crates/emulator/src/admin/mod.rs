@@ -12,6 +12,11 @@
 //! | `POST secrets` | `{"project", "name", "value"}`: a new version; served by [`crate::run`] |
 //! | `POST service-accounts` | see [`crate::tokens::ServiceAccount`] |
 //! | `POST workload-identity-providers` | see [`crate::tokens::Provider`] |
+//! | `GET, PUT, DELETE iam/{resource}` | the policy of `projects/P`, `projects/P/serviceAccounts/EMAIL`, `projects/P/locations/L/repositories/R` or `projects/P/secrets/S`, see [`crate::iam`] |
+//! | `POST iam/{resource}` | `{"action": "grant" or "revoke", "role", "member"}` |
+//! | `PUT projects/{project}/roles/{role}` | `{"includedPermissions": […]}`: a custom role |
+//! | `GET, PUT projects/{project}/services/{api}` | `{"state": "DISABLED"}` |
+//! | `GET, PUT projects/{project}/organization-policy` | see [`crate::iam::OrganizationPolicy`] |
 //! | `PUT registry/repositories/{project}/{repository}` | `{"immutable_tags": bool}` |
 //! | `PUT github/repos/{owner}/{name}/environments/{name}` | see [`crate::github::EnvironmentSettings`] |
 //! | `PUT github/repos/{owner}/{name}/runs/{id}` | see [`crate::github::RunSettings`] |

@@ -90,6 +90,7 @@ async fn reset(State(world): State<Arc<World>>) -> StatusCode {
     world.registry.clear();
     world.tokens.clear();
     world.github.clear();
+    world.iam.clear();
     world.faults.clear();
     world.requests.clear();
     world.clock.set_offset(TimeDelta::zero());

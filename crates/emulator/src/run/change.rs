@@ -8,6 +8,7 @@ use super::chance::Chance;
 use super::check::{Request, check_service_id, check_spec};
 use super::iam::PolicyRecord;
 use super::key::ServiceKey;
+use super::permit::Deployment;
 use super::state::{
     OperationRecord, Phase, RevisionRecord, ServiceRecord, State, Subject, Work, reconciling,
 };
@@ -27,6 +28,8 @@ pub(crate) struct Context<'a> {
     /// Looks an image up in the registry.
     pub(crate) resolve: &'a dyn Fn(&str) -> Option<Resolved>,
     pub(crate) address: &'a Addresses<'a>,
+    /// Asks IAM for what a write needs beside the right to write.
+    pub(crate) permit: &'a dyn Fn(&Deployment) -> Result<(), ApiError>,
 }
 
 /// How a PATCH is meant.
@@ -66,6 +69,13 @@ pub(crate) fn create(
     let mut spec = body.as_object().map(mask::writable).unwrap_or_default();
     defaults::fill(key, &mut spec);
     let (template, traffic) = check_spec(Request::Create, key, &spec)?;
+    (context.permit)(&Deployment {
+        key,
+        old: None,
+        spec: &spec,
+        template: &template,
+        makes_revision: true,
+    })?;
     let now = context.now;
     let mut service = ServiceRecord {
         key: key.clone(),
@@ -132,6 +142,13 @@ pub(crate) fn patch(
         ..old.clone()
     };
     let wanted = wanted_revision(old, &service, &template, options.force_new_revision)?;
+    (context.permit)(&Deployment {
+        key,
+        old: Some(old),
+        spec: &service.spec,
+        template: &template,
+        makes_revision: matches!(wanted, Wanted::New),
+    })?;
     let revision = match wanted {
         Wanted::Unchanged => None,
         Wanted::Existing(name) => {

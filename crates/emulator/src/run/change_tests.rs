@@ -57,6 +57,7 @@ impl Scene {
             caller: "deployer@demo.iam",
             resolve: &resolve,
             address: &address,
+            permit: &|_| Ok(()),
         };
         write(&mut self.state, &context, &self.key.clone())
     }

@@ -20,6 +20,7 @@ mod iam;
 mod instance;
 mod key;
 mod mask;
+mod permit;
 mod quantity;
 mod restore;
 mod rollout;

@@ -1,4 +1,4 @@
-//! The part of Secret Manager that Cloud Run uses: versions of secrets, readable by everyone here.
+//! The part of Secret Manager that Cloud Run uses: versions of secrets.
 
 use super::key::project_number;
 use crate::storage::{Changes, Keep, Storage, StorageError, Table};
@@ -33,6 +33,17 @@ impl Secrets {
         let versions = self.0.get_or_insert_with(key, Vec::new);
         versions.push(value.to_vec());
         versions.len()
+    }
+
+    /// Those that `may_read` (project number, name) lets through.
+    pub(crate) fn visible_to(&self, may_read: impl Fn(&str, &str) -> bool) -> Self {
+        let all = self.0.iter();
+        let visible = all.filter(|((project, name), _)| may_read(project, name));
+        Self(
+            visible
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
+        )
     }
 
     /// The value of `latest` or of a numbered version. `secret` is `name` or

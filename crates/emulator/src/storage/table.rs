@@ -31,6 +31,16 @@ impl<K, V> Default for Table<K, V> {
     }
 }
 
+/// A table that is kept nowhere.
+impl<K: Ord, V> FromIterator<(K, V)> for Table<K, V> {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(rows: I) -> Self {
+        Self {
+            rows: rows.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+}
+
 impl<K, V> Deref for Table<K, V> {
     type Target = BTreeMap<K, V>;
 

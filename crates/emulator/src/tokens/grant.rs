@@ -76,7 +76,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Grants<T> {
 
     /// Forgets, now and then, what has ended.
     pub(super) fn sweep(&mut self, now: DateTime<Utc>) {
-        if self.issued % SWEEP == 0 {
+        if self.issued.is_multiple_of(SWEEP) {
             self.all.retain(|_, (_, expires)| *expires > now);
         }
     }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::change::Context;
 use super::key::{ServiceKey, project_number};
+use super::permit::{Deployment, check_deployment};
 use super::state::State;
 use crate::error::{ApiError, parse_json};
 use crate::tokens::Caller;
@@ -76,12 +77,14 @@ fn with_context<T>(
 ) -> Result<T, ApiError> {
     let address = |key: &ServiceKey, tag: Option<&str>| world.data_plane.address(world, key, tag);
     let resolve = |image: &str| world.registry.resolve(image);
+    let permit = |deployment: &Deployment| check_deployment(world, caller, deployment);
     let context = Context {
         now: world.clock.now(),
         chance: &world.run.chance,
         caller: &caller.email,
         resolve: &resolve,
         address: &address,
+        permit: &permit,
     };
     world.run.write(|state| change(state, &context))
 }

@@ -11,9 +11,12 @@ use serde_json::{Value, json};
 
 use super::{Answer, Authenticated, Page, no_such_method, project_of};
 use crate::error::{ApiError, parse_json};
+use crate::iam::Resource;
 use crate::run::key::parent;
+use crate::run::permit::authorize;
 use crate::run::quantity::duration_millis;
 use crate::run::view;
+use crate::tokens::Caller;
 use crate::world::World;
 
 /// Operations on one page at most.
@@ -23,10 +26,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 pub(super) async fn list(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location)): Path<(String, String)>,
     Query(page): Query<Page>,
 ) -> Answer {
+    let project = project_of(&world, &project);
+    let all = Resource::Location {
+        project: project.clone(),
+        location: location.clone(),
+    };
+    authorize(&world, &caller, "run.operations.list", &all)?;
     let done = match page.filter.replace(' ', "").as_str() {
         "" => None,
         "done:true" => Some(true),
@@ -38,7 +47,7 @@ pub(super) async fn list(
             ));
         }
     };
-    let prefix = format!("{}/", parent(&project_of(&world, &project), &location));
+    let prefix = format!("{}/", parent(&project, &location));
     let operations = world.run.read(|state, _| {
         let mut found: Vec<_> = state
             .operations
@@ -57,22 +66,34 @@ pub(super) async fn list(
 
 pub(super) async fn get(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location, id)): Path<(String, String, String)>,
 ) -> Answer {
+    permit(
+        &world,
+        &caller,
+        "run.operations.get",
+        (&project, &location, &id),
+    )?;
     Ok(Json(look(&world, &name(&world, &project, &location, &id))?))
 }
 
 /// `:wait`: answers as soon as the operation is done, else, not done, when the time is over.
 pub(super) async fn post(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location, id)): Path<(String, String, String)>,
     body: Bytes,
 ) -> Answer {
     let Some(id) = id.strip_suffix(":wait") else {
         return Err(no_such_method("POST", &id));
     };
+    permit(
+        &world,
+        &caller,
+        "run.operations.get",
+        (&project, &location, id),
+    )?;
     let request: WaitOperationRequest = if body.is_empty() {
         WaitOperationRequest::default()
     } else {
@@ -108,13 +129,33 @@ pub(super) async fn post(
 
 pub(super) async fn delete(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location, id)): Path<(String, String, String)>,
 ) -> Answer {
+    permit(
+        &world,
+        &caller,
+        "run.operations.delete",
+        (&project, &location, &id),
+    )?;
     let name = name(&world, &project, &location, &id);
     look(&world, &name)?;
     world.run.write(|state| state.operations.remove(&name));
     Ok(Json(json!({})))
+}
+
+fn permit(
+    world: &World,
+    caller: &Caller,
+    permission: &str,
+    (project, location, id): (&str, &str, &str),
+) -> Result<(), ApiError> {
+    let operation = Resource::Operation {
+        project: project_of(world, project),
+        location: location.to_owned(),
+        id: id.to_owned(),
+    };
+    authorize(world, caller, permission, &operation)
 }
 
 fn name(world: &World, project: &str, location: &str, id: &str) -> String {

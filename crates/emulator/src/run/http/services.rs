@@ -13,8 +13,10 @@ use super::{
     Answer, Authenticated, DeleteQuery, Page, key, no_such_method, project_of, with_context,
 };
 use crate::error::{ApiError, parse_json};
+use crate::iam::{self, Resource};
 use crate::run::change::{self, PatchOptions, Written};
-use crate::run::{delete, iam, rollout, settle, view};
+use crate::run::permit::{authorize, enter};
+use crate::run::{delete, iam as policies, rollout, settle, view};
 use crate::world::World;
 
 /// Services on one page at most.
@@ -36,9 +38,15 @@ pub(super) struct PatchQuery {
     force_new_revision: bool,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct AskedPermissions {
+    permissions: Vec<String>,
+}
+
 pub(super) async fn list(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location)): Path<(String, String)>,
     Query(page): Query<Page>,
 ) -> Answer {
@@ -49,6 +57,11 @@ pub(super) async fn list(
         ));
     }
     let project = project_of(&world, &project);
+    let all = Resource::Location {
+        project: project.clone(),
+        location: location.clone(),
+    };
+    authorize(&world, &caller, "run.services.list", &all)?;
     let services = world.run.read(|state, _| {
         let mut found: Vec<_> = state
             .services
@@ -75,6 +88,8 @@ pub(super) async fn create(
         query.service_id
     };
     let key = key(&world, &project, &location, &service_id);
+    let service = Resource::Service(key.clone());
+    authorize(&world, &caller, "run.services.create", &service)?;
     let written = with_context(&world, &caller, |state, context| {
         change::create(state, context, &key, body, query.validate_only)
     })?;
@@ -83,11 +98,16 @@ pub(super) async fn create(
 
 pub(super) async fn get(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location, name)): Path<(String, String, String)>,
 ) -> Answer {
     let (service, verb) = split(&name);
     let key = key(&world, &project, &location, service);
+    let permission = match verb {
+        Some("getIamPolicy") => "run.services.getIamPolicy",
+        _ => "run.services.get",
+    };
+    authorize(&world, &caller, permission, &Resource::Service(key.clone()))?;
     world.run.read(|state, _| {
         let service = state.service(&key)?;
         match verb {
@@ -107,6 +127,11 @@ pub(super) async fn patch(
 ) -> Answer {
     let body = object(&body)?;
     let key = key(&world, &project, &location, &service);
+    let resource = Resource::Service(key.clone());
+    authorize(&world, &caller, "run.services.update", &resource)?;
+    if query.allow_missing {
+        authorize(&world, &caller, "run.services.create", &resource)?;
+    }
     let options = PatchOptions {
         update_mask: query.update_mask,
         allow_missing: query.allow_missing,
@@ -126,6 +151,8 @@ pub(super) async fn delete(
     Query(query): Query<DeleteQuery>,
 ) -> Answer {
     let key = key(&world, &project, &location, &service);
+    let resource = Resource::Service(key.clone());
+    authorize(&world, &caller, "run.services.delete", &resource)?;
     let etag = query.etag.as_deref();
     let written = with_context(&world, &caller, |state, context| {
         let written = delete::delete_service(state, context, &key, etag, query.validate_only)?;
@@ -142,7 +169,7 @@ pub(super) async fn delete(
 /// `:setIamPolicy` and `:testIamPermissions`.
 pub(super) async fn post(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location, name)): Path<(String, String, String)>,
     body: Bytes,
 ) -> Answer {
@@ -150,17 +177,23 @@ pub(super) async fn post(
     let key = key(&world, &project, &location, service);
     match verb {
         Some("setIamPolicy") => {
+            let resource = Resource::Service(key.clone());
+            authorize(&world, &caller, "run.services.setIamPolicy", &resource)?;
             let SetIamPolicyRequest { policy } = parse_json(&body)?;
+            world.iam.check_members(&key.project, &policy)?;
             let now = world.clock.now();
             let policy = world
                 .run
-                .write(|state| iam::set_policy(state, &key, policy, now))?;
+                .write(|state| policies::set_policy(state, &key, policy, now))?;
             Ok(Json(json!(policy)))
         }
         Some("testIamPermissions") => {
-            let request: Value = parse_json(&body)?;
-            // Roles are not modelled: who has a token of this world may do everything.
-            Ok(Json(json!({ "permissions": request["permissions"] })))
+            let request: AskedPermissions = parse_json(&body)?;
+            enter(&world, &key.project, &key.location)?;
+            let resource = Resource::Service(key);
+            let mut permissions = request.permissions;
+            permissions.retain(|it| iam::permit(&world, &caller, it, &resource).is_ok());
+            Ok(Json(json!({ "permissions": permissions })))
         }
         _ => Err(no_such_method("POST", &name)),
     }
