@@ -7,14 +7,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::Uri;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 
 use crate::error::ApiError;
 use crate::storage::{Storage, StorageError};
 use crate::world::{Config, World};
-use crate::{admin, github, iam, logging, registry, run, tokens};
+use crate::{admin, github, iam, knative, logging, proxy, registry, run, serviceusage, tokens};
 
 /// Why the local cloud did not start.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +111,8 @@ impl Drop for Emulator {
 fn router(world: Arc<World>) -> Router {
     let routes = Router::new()
         .merge(run::routes())
+        .merge(knative::routes())
+        .merge(serviceusage::routes())
         .merge(logging::routes())
         .merge(registry::routes())
         .merge(tokens::routes())
@@ -119,11 +121,11 @@ fn router(world: Arc<World>) -> Router {
         .merge(admin::routes())
         .fallback(not_modelled)
         .with_state(Arc::clone(&world));
-    let routes = admin::layer(routes, &world);
-    if !world.storage.is_durable() {
-        return routes;
+    let mut routes = admin::layer(routes, &world);
+    if world.storage.is_durable() {
+        routes = routes.layer(from_fn_with_state(world, after_the_disk));
     }
-    routes.layer(from_fn_with_state(world, after_the_disk))
+    routes.layer(from_fn(proxy::stand_in))
 }
 
 /// Answers nothing before the changes behind the answer are on disk.
