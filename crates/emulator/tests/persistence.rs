@@ -163,7 +163,7 @@ async fn registry_logs_identities_and_github_are_there_after_a_restart() {
     for path in reads {
         before.push(cloud.get(path).await);
     }
-    let query = json!({"resourceNames": ["projects/demo"], "filter": "textPayload:container"});
+    let query = json!({"resourceNames": ["projects/demo"], "filter": "textPayload:hello"});
     let logs = cloud
         .call("POST", "/v2/entries:list", Some(query.clone()))
         .await
