@@ -183,6 +183,10 @@ pub struct EmulatorArgs {
     /// Longest time for which a new address answers 404 and an old split lingers, in milliseconds
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1500)]
     pub propagation_ms: u64,
+    /// Keep the state in this directory: services, images, logs and tokens are there again after a
+    /// restart. Unless given, they are gone when the local cloud ends
+    #[arg(long, value_name = "DIR", conflicts_with = "env")]
+    pub data_dir: Option<PathBuf>,
     /// Start nothing: print the variables that point a shell at a running local cloud
     #[arg(long)]
     pub env: bool,
