@@ -1,0 +1,3 @@
+//! Archives as streams: nothing is unpacked, memory is bounded.
+
+pub mod tar;
