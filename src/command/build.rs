@@ -82,6 +82,7 @@ pub(super) async fn build(
         .await
         .map_err(one)??;
     job.sink.emit(Event::GroupEnded);
+    check::image(job, engine, &image).await?;
     Ok(image)
 }
 

@@ -10,6 +10,7 @@ use super::recorder::Recorder;
 use super::shell::Shell;
 use crate::cli::CheckArgs;
 use crate::image::policy::{Finding, Judged, Sources, judge};
+use crate::image::{BuiltImage, Engine};
 use crate::inputs::Inputs;
 use crate::report::RunSummary;
 
@@ -28,6 +29,26 @@ pub(super) async fn sources(job: &Job<'_>) -> Result<(), Vec<Diagnostic>> {
     settle(policies, findings, job.sink.as_ref(), NOTHING_BUILT)
 }
 
+/// Checks what was built, before it is pushed. Warnings are told.
+///
+/// # Errors
+/// Every finding of a policy that is an error, or why they could not be checked.
+pub(super) async fn image(
+    job: &Job<'_>,
+    engine: &Engine,
+    image: &BuiltImage,
+) -> Result<(), Vec<Diagnostic>> {
+    let policies = &job.inputs.policies;
+    let checking = engine.check(&image.id, policies);
+    let findings = job
+        .guarded("check the image", checking)
+        .await
+        .map_err(|problem| vec![problem])?
+        .map_err(|problem| vec![problem.state(NOTHING_PUSHED)])?;
+    settle(policies, findings, job.sink.as_ref(), NOTHING_PUSHED)
+}
+
+const NOTHING_PUSHED: &str = "the image was built; nothing was pushed or deployed";
 const NOTHING_BUILT: &str = "nothing was built, pushed or deployed";
 
 fn sources_of(inputs: &Inputs, root: std::path::PathBuf) -> Sources {
@@ -98,8 +119,7 @@ async fn by_hand(
         return Err(problems);
     }
     let policies = &inputs.policies;
-    let _ = image;
-    let checking = look(sources_of(&inputs, shell.root()), policies.clone());
+    let checking = look_by_hand(shell, &inputs, image.as_deref());
     let findings = tokio::select! {
         findings = checking => findings?,
         () = shell.stop.cancelled() => {
@@ -107,4 +127,19 @@ async fn by_hand(
         }
     };
     settle(policies, findings, sink, "nothing was changed")
+}
+
+async fn look_by_hand(
+    shell: &Shell,
+    inputs: &Inputs,
+    image: Option<&str>,
+) -> Result<Vec<Finding>, Vec<Diagnostic>> {
+    let policies = &inputs.policies;
+    let mut findings = look(sources_of(inputs, shell.root()), policies.clone()).await?;
+    if let Some(image) = image {
+        let one = |problem| vec![problem];
+        let engine = Engine::connect().await.map_err(one)?;
+        findings.extend(engine.check(image, policies).await.map_err(one)?);
+    }
+    Ok(findings)
 }

@@ -10,10 +10,14 @@
 //! | [`dockerfile`] | stages, user, bases, pip cache, secrets in variables |
 //! | [`secret`] | credentials by their form, in a stream of bytes |
 //! | [`archive`] | tar archives and saved images as streams |
+//! | [`built`] | the built image: user, size, contents, credentials |
+//! | [`engine`] | the built image, as the engine exports it |
 //! | [`sources`] | reads what is checked before the build |
 
 pub mod archive;
+pub mod built;
 pub mod dockerfile;
+pub mod engine;
 pub mod finding;
 pub mod placed;
 pub mod pyproject;
