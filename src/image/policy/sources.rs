@@ -13,7 +13,7 @@ use super::dockerfile::{DockerfileRequest, check_dockerfile};
 use super::finding::{Finding, Place, Policy, Spot};
 use super::pyproject::{check_manifest, is_manifest};
 use super::requirements::{check_requirements, is_requirements};
-use super::secret::Found;
+use super::secret::{Found, described};
 use super::secret::scan::Window;
 use crate::image::context::Context;
 use crate::image::ignore::is_credential;
@@ -187,7 +187,7 @@ fn in_context(path: &str, found: &Found) -> Finding {
         masked,
     } = found;
     let place = Place::File(Spot::new(path, *line, *column));
-    let title = format!("{} (`{masked}`) would be sent to the build", rule.words());
+    let title = format!("{} would be sent to the build", described(*rule, masked));
     let finding = Finding::new(Policy::Secrets, rule.id(), place, title);
     finding
         .help("revoke it: who can read the repository or the runner may have it")

@@ -5,7 +5,7 @@ use crate::image::policy::archive::saved::Image;
 use crate::image::policy::archive::tar::Kind;
 use crate::image::policy::finding::{Finding, Place, Policy};
 use crate::image::policy::secret::scan::Scanner;
-use crate::image::policy::secret::{Rule, masked, names_secret};
+use crate::image::policy::secret::{Rule, described, masked, names_secret};
 
 use super::in_layer;
 
@@ -44,11 +44,7 @@ fn in_files(image: &Image, flat: &Flat<'_>, findings: &mut Vec<Finding>) {
         for (entry, found) in &layer.secrets {
             let path = &layer.entries[*entry].path;
             if !is_test_key(path, found.rule) {
-                let title = format!(
-                    "{} (`{}`) is in the image",
-                    found.rule.words(),
-                    found.masked
-                );
+                let title = format!("{} is in the image", described(found.rule, &found.masked));
                 findings.push(tell(found.rule.id(), path, title));
             }
         }
@@ -71,15 +67,18 @@ fn in_files(image: &Image, flat: &Flat<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Libraries publish the keys that their tests use.
+/// Libraries publish the keys that they test themselves with: in their tests, and, as GnuTLS does,
+/// compiled in.
 fn is_test_key(path: &str, rule: Rule) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let is_library = name.starts_with("lib") && (name.ends_with(".so") || name.contains(".so."));
     let is_package = path.contains("site-packages/")
         || path.contains("dist-packages/")
         || path.contains("lib/python3");
     let is_test = path
         .split('/')
         .any(|part| matches!(part, "tests" | "test" | "testing"));
-    rule == Rule::PrivateKey && is_package && is_test
+    rule == Rule::PrivateKey && (is_library || (is_package && is_test))
 }
 
 fn in_variables(image: &Image, findings: &mut Vec<Finding>) {
@@ -118,7 +117,7 @@ fn in_text(place: &Place, text: &str, findings: &mut Vec<Finding>) -> bool {
         findings.push(leak(
             hit.rule.id(),
             place.clone(),
-            format!("{} (`{shown}`) is in the image", hit.rule.words()),
+            format!("{} is in the image", described(hit.rule, &shown)),
         ));
     }
     !hits.is_empty()

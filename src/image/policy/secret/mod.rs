@@ -28,6 +28,15 @@ pub fn masked(secret: &[u8]) -> String {
     text
 }
 
+/// A credential in words, with its first characters; those of a key say nothing.
+pub fn described(rule: Rule, masked: &str) -> String {
+    if masked.starts_with('-') {
+        rule.words().to_owned()
+    } else {
+        format!("{} (`{masked}`)", rule.words())
+    }
+}
+
 /// A text without the credentials that are known by form, and without passwords in addresses.
 pub fn redact(text: &str) -> String {
     let mut redacted = String::with_capacity(text.len());
