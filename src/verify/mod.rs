@@ -7,6 +7,7 @@
 mod caller;
 mod compare;
 mod document;
+mod figure;
 mod gate;
 mod identity;
 mod identity_gate;
@@ -27,6 +28,7 @@ pub use gate::{Gate, GateContext, case, run_gates};
 pub use identity::{Awaited, Identity, NoIdentity, identity, wait_until_answers};
 pub use identity_gate::IdentityGate;
 pub use run::run_suite;
+pub use sample::Sample;
 pub use suite::{
     Case, DEFAULT_MAX_LATENCY_MS, Defaults, Expect, Method, Request, Suite, ToleranceSpec, schema,
 };

@@ -87,6 +87,10 @@ codes! {
 
     WrongModel = "D0631", VerificationFailed, "The API is healthy, but it is not the release: wrong commit, version or model.";
 
+    SloMissed = "D0641", VerificationFailed, "The candidate is slower under load, or fails more often, than promised.";
+    PredictionsMoved = "D0642", VerificationFailed, "The candidate predicts other things than what serves, for the same inputs.";
+    ColdStartTooSlow = "D0643", VerificationFailed, "The candidate's first right answer came too late.";
+
     Internal = "D0901", Internal, "A defect of this program.";
 }
 
