@@ -14,16 +14,18 @@ use super::request::{Prepared, Target};
 use crate::verify::caller::Caller;
 use crate::verify::figure::{Figure, bar, shown};
 use crate::verify::gate::{Gate, GateContext, case};
-use crate::verify::sample::Sample;
+use crate::verify::sample::{Sample, Samples};
 
 /// Load before anything is measured: connections are made, caches filled, the first instances
 /// started.
-pub const WARM_UP: Duration = Duration::from_secs(3);
+pub(crate) const WARM_UP: Duration = Duration::from_secs(3);
 /// Longest time for one answer. Beyond it a user has left.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Most requests under way at once. Each needs a connection; a server that lets so many wait is
 /// overloaded, and what waits here counts as latency all the same.
 const MOST_AT_ONCE: usize = 512;
+/// Different requests that are kept ready to be sent; more tell nothing more about latency.
+pub(crate) const MOST_SAMPLES: usize = 1000;
 /// When the generator is itself late by more than this part of a limit, a figure beyond the limit
 /// says nothing about the API.
 const LATE_PART: f64 = 0.1;
@@ -49,8 +51,8 @@ pub struct SloGate {
     pub rate: f64,
     /// While it is measured.
     pub duration: Duration,
-    /// What is sent, in turn.
-    pub samples: Vec<Sample>,
+    /// What is sent, in turn: the first [`MOST_SAMPLES`] of them.
+    pub samples: Box<dyn Samples>,
 }
 
 #[async_trait]
@@ -96,7 +98,10 @@ impl SloGate {
             Prepared::new(sample, candidate, &target)
                 .ok_or_else(|| format!("`{}` cannot be sent: its path is none", sample.name))
         };
-        let requests: Vec<Prepared> = self.samples.iter().map(prepare).collect::<Result<_, _>>()?;
+        let samples = self.samples.read().take(MOST_SAMPLES);
+        let requests: Vec<Prepared> = samples
+            .map(|sample| prepare(&sample?))
+            .collect::<Result<_, _>>()?;
         if requests.is_empty() {
             return Err(
                 "there is no request to send: name a test case in `load_request`".to_owned(),
