@@ -27,6 +27,22 @@ pub const REPLAY: &str = "replay";
 /// The first right answer of a revision that had no instance.
 pub const COLD_START: &str = "cold-start";
 
+/// Whether the API changed more than the version says.
+pub const SEMVER: &str = "semver";
+/// Whether the API keeps to its own document.
+pub const CONFORMANCE: &str = "conformance";
+
+/// What a finding of a gate means for the release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It stops the release.
+    Require,
+    /// It is told, and the release goes on.
+    Warn,
+    /// The gate does not run.
+    Off,
+}
+
 /// Every gate that has words of its own.
 pub const GATES: &[GateWords] = &[
     GateWords {
@@ -73,6 +89,24 @@ pub const GATES: &[GateWords] = &[
         help: &[
             "look at the slowest requests in its log; give it more `cpu`, or a lower `concurrency`, or more `max_instances`",
             "if the promise is wrong, change `slo_p95`, `slo_p99` or `max_error_rate`",
+        ],
+    },
+    GateWords {
+        gate: SEMVER,
+        code: Code::ApiBroken,
+        failed: "changes the API more than its version says",
+        help: &[
+            "tag the commit with the version that the cause names, or take the change back",
+            "if no caller depends on it, set `semver_gate` to `warn` for this release",
+        ],
+    },
+    GateWords {
+        gate: CONFORMANCE,
+        code: Code::NotConforming,
+        failed: "does not keep to the OpenAPI document that it publishes",
+        help: &[
+            "mend the API, or what it says about itself: each cause names the request, and the place in the document",
+            "where the document cannot say it, set `conformance` to `warn`",
         ],
     },
 ];
