@@ -96,6 +96,10 @@ codes! {
 
     WrongModel = "D0631", VerificationFailed, "The API is healthy, but it is not the release: wrong commit, version or model.";
 
+    SloMissed = "D0641", VerificationFailed, "The candidate is slower under load, or fails more often, than promised.";
+    PredictionsMoved = "D0642", VerificationFailed, "The candidate predicts other things than what serves, for the same inputs.";
+    ColdStartTooSlow = "D0643", VerificationFailed, "The candidate's first right answer came too late.";
+
     ApiBroken = "D0651", VerificationFailed, "The API changed more than the version of the release says.";
     NotConforming = "D0652", VerificationFailed, "The API does not keep to the OpenAPI document that it publishes.";
     GateWarned = "D0653", VerificationFailed, "A gate that only warns would have stopped the release; the run goes on.";
