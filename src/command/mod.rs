@@ -7,10 +7,12 @@
 //! | `signals` | SIGINT and SIGTERM cancel |
 //! | `job` | inputs, context and stage of one run, with every problem at once |
 //! | `session` | endpoints, credentials and clients for one environment |
+//! | `check` | the policies, before the build and before the push, and by hand |
 //! | `deliver` | observe → plan → execute, again when somebody else was faster |
 //! | `run` | what each stage does |
 
 mod build;
+mod check;
 mod checkout;
 mod deliver;
 #[cfg(feature = "local-cloud")]

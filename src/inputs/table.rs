@@ -75,6 +75,8 @@ pub enum Section {
     Target,
     /// How the image is built.
     Build,
+    /// What must hold before an image is pushed.
+    Policies,
     /// How a candidate is tested.
     Tests,
     /// How the service is configured.
@@ -87,10 +89,11 @@ pub enum Section {
 
 impl Section {
     /// In the order of the reference.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Target,
         Self::Service,
         Self::Build,
+        Self::Policies,
         Self::Tests,
         Self::Safety,
         Self::Identity,
@@ -101,6 +104,7 @@ impl Section {
         match self {
             Self::Target => "What is deployed, and where",
             Self::Build => "Build",
+            Self::Policies => "Policies",
             Self::Tests => "Tests",
             Self::Service => "The service",
             Self::Safety => "Guards",

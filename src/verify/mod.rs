@@ -7,11 +7,13 @@
 mod caller;
 mod compare;
 mod document;
+mod figure;
 mod gate;
 mod identity;
 mod identity_gate;
 pub mod load;
 pub mod openapi;
+pub mod replay;
 mod run;
 mod sample;
 mod schema_check;
@@ -27,6 +29,7 @@ pub use gate::{Gate, GateContext, case, run_gates};
 pub use identity::{Awaited, Identity, NoIdentity, identity, wait_until_answers};
 pub use identity_gate::IdentityGate;
 pub use run::run_suite;
+pub use sample::{Sample, Samples};
 pub use suite::{
     Case, DEFAULT_MAX_LATENCY_MS, Defaults, Expect, Method, Request, Suite, ToleranceSpec, schema,
 };

@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use cloud_api::run::Policy;
+use serde::{Deserialize, Serialize};
 
 use super::key::ServiceKey;
 use super::state::State;
@@ -15,7 +16,7 @@ const EMPTY_ETAG: &str = "ACAB";
 const INVOKER: &str = "roles/run.invoker";
 
 /// A service's policy; version 0 means that it was never set.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct PolicyRecord {
     policy: Policy,
     version: i64,
@@ -35,6 +36,11 @@ impl PolicyRecord {
         self.policy.bindings.iter().any(|binding| {
             binding.role == INVOKER && binding.members.iter().any(|member| member == "allUsers")
         })
+    }
+
+    /// Version of the write that set it; 0: none did.
+    pub(crate) fn version(&self) -> i64 {
+        self.version
     }
 
     fn etag(&self) -> String {
