@@ -159,12 +159,18 @@ pub struct VerifyArgs {
     /// Address of the API
     #[arg(value_name = "URL")]
     pub url: String,
-    /// The API test file. Unless given, only the health path is asked
+    /// API test files, or patterns such as `tests/*.yaml`. Unless given, only the health path is asked
     #[arg(long, value_name = "FILE")]
-    pub tests: Option<PathBuf>,
+    pub tests: Vec<String>,
     /// A path that answers 200
     #[arg(long, value_name = "PATH", default_value = "/health")]
     pub health_path: String,
+    /// Write the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write the results as JSON
+    #[arg(long, value_name = "FILE")]
+    pub results: Option<PathBuf>,
 }
 
 /// How the local cloud runs.

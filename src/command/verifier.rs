@@ -14,7 +14,7 @@ use super::session::Session;
 use crate::execute::{Identity, UnderTest, Verifier};
 use crate::gcp::auth::TokenSource;
 use crate::secret::Secret;
-use crate::verify::{self, Caller, Gate, GateContext, IdentityGate, Suite, SuiteGate};
+use crate::verify::{self, Caller, Gate, GateContext, IdentityGate, SuiteGate};
 
 /// Tests deployed addresses of one environment.
 pub(super) struct DeployedVerifier {
@@ -30,16 +30,14 @@ pub(super) struct DeployedVerifier {
 /// The gates of the job's environment, in the order in which they run.
 pub(super) fn gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
     let environment = &job.environment;
-    let suite = job
-        .suite
-        .clone()
-        .unwrap_or_else(|| Suite::standard(&environment.health_path, None, None));
     vec![
         Box::new(IdentityGate {
             version_path: environment.version_path.clone(),
             health_path: environment.health_path.clone(),
         }),
-        Box::new(SuiteGate { suite }),
+        Box::new(SuiteGate {
+            suites: job.suites.clone(),
+        }),
     ]
 }
 

@@ -133,9 +133,9 @@ pub const INPUTS: &[InputSpec] = &[
         .default("15")
         .in_file(),
 
-    InputSpec::new(Tests, "tests", Kind::Text, "golden.yaml",
-        "The API test file: requests and the answers that are expected, with tolerances. \
-         Unless said, only `health_path` and `version_path` are asked.")
+    InputSpec::new(Tests, "tests", Kind::List, "tests/*.yaml",
+        "The API test files, or patterns of them: requests and the answers that are expected, with \
+         tolerances, scenarios and golden predictions (docs/tests.md). Unless said, only `health_path` and `version_path` are asked.")
         .per_environment(),
     InputSpec::new(Tests, "health_path", Kind::Text, "/health", "A path that answers 200 when the service is well.")
         .default("/health")
@@ -145,6 +145,15 @@ pub const INPUTS: &[InputSpec] = &[
          `none` when the API has no such path.")
         .default("/version")
         .per_environment(),
+
+    InputSpec::new(Tests, "model_version", Kind::Text, "iris-20f4eb650e",
+        "What `version_path` must answer as `model_version`, so that a healthy API with the wrong model is \
+         stopped. Unless said, it is not looked at.")
+        .per_environment(),
+    InputSpec::new(Tests, "junit", Kind::Text, "reports/ml-deploy.xml",
+        "A file for the results of all gates as JUnit XML, relative to the workspace."),
+    InputSpec::new(Tests, "results", Kind::Text, "reports/ml-deploy.json",
+        "A file for the results of all gates as JSON, relative to the workspace."),
 
     InputSpec::new(Safety, "approval", Kind::Choice(&["required", "external", "none"]), "external",
         "Who approves. `required`: the GitHub environment must have required reviewers, and it is checked. \

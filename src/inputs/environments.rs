@@ -143,7 +143,8 @@ fn parse_environment(
         }),
         region: parse_region(layers),
         spec: service::parse_service(layers),
-        tests: layers.text("tests").map(|given| given.value),
+        tests: layers.list("tests"),
+        model_version: layers.text("model_version").map(|given| given.value),
         health_path: path(layers, "health_path"),
         version_path: layers.parsed("version_path", parse_version_path).flatten(),
         workload_identity_provider: layers

@@ -39,6 +39,10 @@ pub struct Inputs {
     pub rollback_to: Option<String>,
     /// How the image is built.
     pub build: BuildInputs,
+    /// Where the results go as JUnit XML.
+    pub junit: Option<String>,
+    /// Where the results go as JSON.
+    pub results: Option<String>,
     /// Promote a digest again that was rolled back.
     pub retry_rejected: bool,
     /// Longest duration of the run.
@@ -87,12 +91,14 @@ pub struct EnvironmentInputs {
     pub region: Option<Region>,
     /// How the service is configured.
     pub spec: ServiceSpec,
-    /// The API test file.
-    pub tests: Option<String>,
+    /// The API test files, or patterns of them; none for the standard tests.
+    pub tests: Vec<String>,
     /// Answers 200.
     pub health_path: String,
     /// Answers version and commit; `None` where the API tells neither.
     pub version_path: Option<String>,
+    /// What the version path must answer as `model_version`.
+    pub model_version: Option<String>,
     /// The provider that trusts this repository.
     pub workload_identity_provider: Option<String>,
     /// Whom to act as.

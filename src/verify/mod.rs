@@ -1,13 +1,14 @@
 //! API tests against a URL → evidence.
 //!
 //! A suite ([`Suite`]) is read from YAML or JSON and checked as a whole, against the JSON Schema of
-//! its own types; [`run_suite`] sends its cases and writes down every difference;
+//! its own types; [`run_suites`] sends its cases and writes down every difference;
 //! [`wait_until_answers`] waits, within a stated grace, for an address to answer as our release.
 
 mod caller;
 mod compare;
 mod document;
 mod gate;
+mod golden;
 mod identity;
 mod identity_gate;
 mod run;
@@ -21,10 +22,13 @@ mod tests;
 pub use caller::{Caller, MOST_ANSWER_BYTES};
 pub use compare::{Tolerance, compare_json};
 pub use gate::{Gate, GateContext, case, run_gates};
+pub use golden::{Batch, ColumnSpec, GoldenRequest, GoldenSpec};
 pub use identity::{Awaited, Identity, NoIdentity, identity, wait_until_answers};
 pub use identity_gate::IdentityGate;
-pub use run::run_suite;
+pub use run::run_suites;
 pub use suite::{
-    Case, DEFAULT_MAX_LATENCY_MS, Defaults, Expect, Method, Request, Suite, ToleranceSpec, schema,
+    Capture, Case, DEFAULT_CONCURRENCY, DEFAULT_MAX_LATENCY_MS, Defaults, Expect, HeaderCapture,
+    HeaderChecks, HeaderSpec, JsonKind, LoadedSuite, Method, PathCheck, Request, Retry, StatusItem,
+    StatusSpec, Step, Suite, ToleranceSpec, load_suites, schema,
 };
 pub use suite_gate::SuiteGate;

@@ -86,6 +86,7 @@ codes! {
     EndpointRefused = "D0507", BadInput, "An endpoint override points outside loopback and private addresses.";
 
     WrongModel = "D0631", VerificationFailed, "The API is healthy, but it is not the release: wrong commit, version or model.";
+    ResultsUnwritten = "D0632", Cloud, "The file for the results of the tests could not be written.";
 
     Internal = "D0901", Internal, "A defect of this program.";
 }

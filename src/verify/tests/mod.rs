@@ -1,4 +1,5 @@
 //! Against real servers in the process.
 
+mod expect;
 mod parse;
 mod server;

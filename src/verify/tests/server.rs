@@ -16,10 +16,12 @@ use delivery::verdict::{CaseEnd, Evidence};
 use futures_util::stream;
 
 use crate::secret::Secret;
-use crate::verify::{Awaited, Caller, Suite, identity, run_suite, wait_until_answers};
+use crate::verify::{
+    Awaited, Caller, LoadedSuite, Suite, identity, run_suites, wait_until_answers,
+};
 
 #[derive(Default)]
-struct Events(Mutex<Vec<Event>>);
+pub(super) struct Events(pub(super) Mutex<Vec<Event>>);
 
 impl EventSink for Events {
     fn emit(&self, event: Event) {
@@ -28,8 +30,8 @@ impl EventSink for Events {
 }
 
 /// Ends with the test that started it.
-struct Server {
-    url: String,
+pub(super) struct Server {
+    pub(super) url: String,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -39,7 +41,7 @@ impl Drop for Server {
     }
 }
 
-async fn serve(router: Router) -> Server {
+pub(super) async fn serve(router: Router) -> Server {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -56,12 +58,16 @@ fn json_text(text: &'static str) -> impl IntoResponse {
 async fn run(server_url: &str, cases: &str) -> Evidence {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let suite = Suite::parse(&format!("cases:\n{cases}"), "tests.yaml").unwrap();
+    run_loaded(server_url, suite.into()).await
+}
+
+pub(super) async fn run_loaded(server_url: &str, suite: LoadedSuite) -> Evidence {
     let caller = Caller::new(server_url, Some(Secret::new("the-token"))).unwrap();
-    run_suite(&suite, &caller, &Events::default()).await
+    run_suites(&[suite], &caller, &Events::default()).await
 }
 
 /// The only case's difference lines.
-async fn failure(server_url: &str, cases: &str) -> String {
+pub(super) async fn failure(server_url: &str, cases: &str) -> String {
     let evidence = run(server_url, cases).await;
     match &evidence.cases[0].end {
         CaseEnd::Failed(lines) => lines.join("\n"),
@@ -165,7 +171,7 @@ async fn each_bad_answer_gets_a_clear_line() {
         (
             "/fails",
             "",
-            "status: expected 200, got 500\nthe answer was: model not loaded ::error::x",
+            "status: expected 200, got 500\n  request: GET /fails\n  answer: 500 text/plain model not loaded ::error::x",
         ),
         ("/private", "", "the ID token was not accepted"),
         ("/nowhere", "", "status: expected 200, got 404"),
