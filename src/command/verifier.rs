@@ -14,7 +14,7 @@ use super::session::Session;
 use crate::execute::{Identity, UnderTest, Verifier};
 use crate::gcp::auth::TokenSource;
 use crate::secret::Secret;
-use crate::verify::{self, Caller, Gate, GateContext, IdentityGate, SuiteGate};
+use crate::verify::{self, Caller, Gate, GateContext, Graces, IdentityGate, SuiteGate};
 
 /// Tests deployed addresses of one environment.
 pub(super) struct DeployedVerifier {
@@ -34,6 +34,8 @@ pub(super) fn gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
         Box::new(IdentityGate {
             version_path: environment.version_path.clone(),
             health_path: environment.health_path.clone(),
+            model_version: environment.model_version.clone(),
+            graces: Graces::default(),
         }),
         Box::new(SuiteGate {
             suites: job.suites.clone(),

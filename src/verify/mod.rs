@@ -2,7 +2,8 @@
 //!
 //! A suite ([`Suite`]) is read from YAML or JSON and checked as a whole, against the JSON Schema of
 //! its own types; [`run_suites`] sends its cases and writes down every difference;
-//! [`wait_until_answers`] waits, within a stated grace, for an address to answer as our release.
+//! [`run_gates`] runs each gate of an environment in turn, [`IdentityGate`] first: it waits, within a
+//! stated grace, for the address to answer as our release.
 
 mod caller;
 mod compare;
@@ -23,8 +24,8 @@ pub use caller::{Caller, MOST_ANSWER_BYTES};
 pub use compare::{Tolerance, compare_json};
 pub use gate::{Gate, GateContext, case, run_gates};
 pub use golden::{Batch, ColumnSpec, GoldenRequest, GoldenSpec};
-pub use identity::{Awaited, Identity, NoIdentity, identity, wait_until_answers};
-pub use identity_gate::IdentityGate;
+pub use identity::{Identity, NoIdentity, identity};
+pub use identity_gate::{Graces, IdentityGate};
 pub use run::run_suites;
 pub use suite::{
     Capture, Case, DEFAULT_CONCURRENCY, DEFAULT_MAX_LATENCY_MS, Defaults, Expect, HeaderCapture,

@@ -9,16 +9,12 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::{get, post};
-use delivery::diagnostic::Code;
 use delivery::event::{Event, EventSink};
-use delivery::release::Commit;
 use delivery::verdict::{CaseEnd, Evidence};
 use futures_util::stream;
 
 use crate::secret::Secret;
-use crate::verify::{
-    Awaited, Caller, LoadedSuite, Suite, identity, run_suites, wait_until_answers,
-};
+use crate::verify::{Caller, LoadedSuite, Suite, identity, run_suites};
 
 #[derive(Default)]
 pub(super) struct Events(pub(super) Mutex<Vec<Event>>);
@@ -321,74 +317,4 @@ async fn the_identity_is_read_or_its_absence_explained() {
     assert!(other.contains("neither `commit` nor `version`"), "{other}");
     let missing = identity(&caller, "/nowhere").await.unwrap_err().to_string();
     assert!(missing.contains("/nowhere answers 404"), "{missing}");
-}
-
-/// First 404, then the release before, then ours.
-fn settling(ours: String) -> Router {
-    let calls = Arc::new(AtomicUsize::new(0));
-    let handler = move || {
-        let (calls, ours) = (calls.clone(), ours.clone());
-        async move {
-            match calls.fetch_add(1, Ordering::SeqCst) {
-                0 | 1 => StatusCode::NOT_FOUND.into_response(),
-                2 => json_text("{\"commit\": \"old\"}").into_response(),
-                _ => axum::Json(serde_json::json!({"commit": ours})).into_response(),
-            }
-        }
-    };
-    Router::new().route("/version", get(handler))
-}
-
-#[tokio::test]
-async fn propagation_is_waited_out() {
-    let commit = Commit::parse("a".repeat(40)).unwrap();
-    let server = serve(settling(commit.as_str().to_owned())).await;
-    let caller = Caller::new(&server.url, None).unwrap();
-    let awaited = Awaited::Commit {
-        path: "/version".to_owned(),
-        commit,
-    };
-    let waited = wait_until_answers(
-        &caller,
-        &awaited,
-        Duration::from_secs(20),
-        &Events::default(),
-    )
-    .await
-    .unwrap();
-    assert!(waited < Duration::from_secs(10), "{waited:?}");
-}
-
-#[tokio::test]
-async fn after_the_grace_what_was_seen_last_is_told() {
-    let server = serve(settling("b".repeat(40))).await;
-    let caller = Caller::new(&server.url, None).unwrap();
-    let commit = Commit::parse("a".repeat(40)).unwrap();
-    let awaited = Awaited::Commit {
-        path: "/version".to_owned(),
-        commit,
-    };
-    let error = wait_until_answers(
-        &caller,
-        &awaited,
-        Duration::from_millis(900),
-        &Events::default(),
-    )
-    .await
-    .unwrap_err();
-    assert_eq!(error.code, Code::NotConfirmed);
-    assert!(error.cause[1].contains(&"b".repeat(40)), "{error:?}");
-
-    let health = Awaited::Success {
-        path: "/health".to_owned(),
-    };
-    let error = wait_until_answers(
-        &caller,
-        &health,
-        Duration::from_millis(50),
-        &Events::default(),
-    )
-    .await
-    .unwrap_err();
-    assert!(error.cause[1].contains("/health answers 404"), "{error:?}");
 }
