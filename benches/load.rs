@@ -38,7 +38,10 @@ fn main() -> Result<(), Failure> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     match words.as_slice() {
         ["serve"] => serve(),
-        ["generate", url] => write(&format!("{:.0}", load(url, Pace::Concurrency(CONCURRENCY), SECONDS)?.rate())),
+        ["generate", url] => write(&format!(
+            "{:.0}",
+            load(url, Pace::Concurrency(CONCURRENCY), SECONDS)?.rate()
+        )),
         _ => {
             let server = Server::start()?;
             write(&compare_with_hey(&server.url)?);
@@ -51,7 +54,8 @@ fn main() -> Result<(), Failure> {
 /// Sends predictions.
 #[tokio::main(flavor = "current_thread")]
 async fn load(url: &str, pace: Pace, seconds: u64) -> Result<Measured, Failure> {
-    let body = json!({"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2});
+    let body =
+        json!({"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2});
     let (base, path) = url.rsplit_once('/').ok_or("no path")?;
     let sample = Sample::get("predict", format!("/{path}")).post(&body);
     let target = Target::parse(base).ok_or("no address")?;
@@ -84,14 +88,19 @@ struct Turn {
 fn compare_with_hey(url: &str) -> Result<String, Failure> {
     let url = format!("{url}/predict");
     let Some(hey) = find_hey() else {
-        return Ok("hey: not found, so nothing is compared: run `scripts/setup load-tools`\n".to_owned());
+        return Ok(
+            "hey: not found, so nothing is compared: run `scripts/setup load-tools`\n".to_owned(),
+        );
     };
     let (mut theirs, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
         theirs.push(turn_of_hey(&hey, &url)?);
         ours.push(turn_of_ours(&url)?);
     }
-    let (their_rate, our_rate) = (median(&theirs, |turn| turn.rate), median(&ours, |turn| turn.rate));
+    let (their_rate, our_rate) = (
+        median(&theirs, |turn| turn.rate),
+        median(&ours, |turn| turn.rate),
+    );
     let megabytes = |turns: &[Turn]| median(turns, |turn| turn.bytes as f64) / 1e6;
     let (their_memory, our_memory) = (megabytes(&theirs), megabytes(&ours));
     Ok(format!(
@@ -106,22 +115,45 @@ fn compare_with_hey(url: &str) -> Result<String, Failure> {
 
 fn turn_of_hey(hey: &Path, url: &str) -> Result<Turn, Failure> {
     let mut command = Command::new(hey);
-    command.args(["-z", &format!("{SECONDS}s"), "-c", &CONCURRENCY.to_string(), "-m", "POST"]);
-    command.args(["-T", "application/json", "-d", r#"{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}"#]);
+    command.args([
+        "-z",
+        &format!("{SECONDS}s"),
+        "-c",
+        &CONCURRENCY.to_string(),
+        "-m",
+        "POST",
+    ]);
+    command.args([
+        "-T",
+        "application/json",
+        "-d",
+        r#"{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}"#,
+    ]);
     let (said, bytes) = watch(command.arg(url))?;
-    let line = said.lines().find_map(|line| line.trim().strip_prefix("Requests/sec:"));
-    let rate = line.ok_or_else(|| format!("hey said no rate:\n{said}"))?.trim().parse()?;
+    let line = said
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Requests/sec:"));
+    let rate = line
+        .ok_or_else(|| format!("hey said no rate:\n{said}"))?
+        .trim()
+        .parse()?;
     Ok(Turn { rate, bytes })
 }
 
 fn turn_of_ours(url: &str) -> Result<Turn, Failure> {
     let (said, bytes) = watch(Command::new(std::env::current_exe()?).args(["generate", url]))?;
-    Ok(Turn { rate: said.trim().parse()?, bytes })
+    Ok(Turn {
+        rate: said.trim().parse()?,
+        bytes,
+    })
 }
 
 /// What a program said, and the most memory that was resident in it.
 fn watch(command: &mut Command) -> Result<(String, u64), Failure> {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
     let status = PathBuf::from(format!("/proc/{}/status", child.id()));
     let mut most = 0;
     // The output is a few lines, which the pipe holds until the end.
@@ -140,14 +172,25 @@ fn watch(command: &mut Command) -> Result<(String, u64), Failure> {
 fn resident(status: &Path) -> Option<u64> {
     let text = std::fs::read_to_string(status).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
+    Some(
+        line.trim()
+            .strip_suffix(" kB")?
+            .trim()
+            .parse::<u64>()
+            .ok()?
+            * 1024,
+    )
 }
 
 fn find_hey() -> Option<PathBuf> {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/bin/hey");
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let others = std::env::split_paths(&path).map(|folder| folder.join("hey")).collect::<Vec<_>>();
-    std::iter::once(ours).chain(others).find(|program| program.is_file())
+    let others = std::env::split_paths(&path)
+        .map(|folder| folder.join("hey"))
+        .collect::<Vec<_>>();
+    std::iter::once(ours)
+        .chain(others)
+        .find(|program| program.is_file())
 }
 
 fn median(turns: &[Turn], of: impl Fn(&Turn) -> f64) -> f64 {
@@ -157,7 +200,10 @@ fn median(turns: &[Turn], of: impl Fn(&Turn) -> f64) -> f64 {
 }
 
 fn compare_with_known_delays(url: &str) -> Result<String, Failure> {
-    let pace = Pace::Rate { per_second: DELAYS_RATE, most_at_once: 512 };
+    let pace = Pace::Rate {
+        per_second: DELAYS_RATE,
+        most_at_once: 512,
+    };
     let measured = load(&format!("{url}/delayed"), pace, DELAYS_SECONDS)?;
     let injected: Vec<f64> = ask(&format!("{url}/injected"))?;
     let mut report = format!("known delays, {DELAYS_RATE} requests/s for {DELAYS_SECONDS} s:\n");
@@ -174,7 +220,9 @@ fn compare_with_known_delays(url: &str) -> Result<String, Failure> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn ask(url: &str) -> Result<Vec<f64>, Failure> {
-    Ok(serde_json::from_slice(&reqwest::get(url).await?.bytes().await?)?)
+    Ok(serde_json::from_slice(
+        &reqwest::get(url).await?.bytes().await?,
+    )?)
 }
 
 /// The server, in a process of its own.
@@ -185,10 +233,16 @@ struct Server {
 
 impl Server {
     fn start() -> Result<Self, Failure> {
-        let mut child = Command::new(std::env::current_exe()?).arg("serve").stdout(Stdio::piped()).spawn()?;
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("serve")
+            .stdout(Stdio::piped())
+            .spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-        Ok(Self { url: line.trim().to_owned(), child })
+        Ok(Self {
+            url: line.trim().to_owned(),
+            child,
+        })
     }
 }
 
@@ -209,18 +263,26 @@ struct Delays {
 /// that the p99 is near 200 ms; `/injected` tells what the delays were.
 #[tokio::main]
 async fn serve() {
-    const ANSWER: &str = r#"{"label":"setosa","probabilities":{"setosa":0.98,"versicolor":0.02,"virginica":0.0}}"#;
+    const ANSWER: &str =
+        r#"{"label":"setosa","probabilities":{"setosa":0.98,"versicolor":0.02,"virginica":0.0}}"#;
     let answer = || async { ([("content-type", "application/json")], ANSWER) };
-    let delays = Arc::new(Mutex::new(Delays { injected: Histogram::default(), random: Random::new(7) }));
+    let delays = Arc::new(Mutex::new(Delays {
+        injected: Histogram::default(),
+        random: Random::new(7),
+    }));
     let injecting = delays.clone();
     let delayed = move || {
         let delays = injecting.clone();
         async move {
             let start = Instant::now();
-            let millis = delays.lock().map_or(0.0, |mut delays| 20.0 + 40.0 * delays.random.exponential());
+            let millis = delays
+                .lock()
+                .map_or(0.0, |mut delays| 20.0 + 40.0 * delays.random.exponential());
             tokio::time::sleep(Duration::from_secs_f64(millis / 1000.0)).await;
             if let Ok(mut delays) = delays.lock() {
-                delays.injected.add(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX));
+                delays
+                    .injected
+                    .add(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX));
             }
             ([("content-type", "application/json")], ANSWER)
         }

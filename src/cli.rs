@@ -89,6 +89,11 @@ pub enum Task {
         after_help = "Examples:\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml --slo-p95 200ms --load-rate 50\n  ml-deploy verify https://c-1---ml-api-x.a.run.app --tests golden.yaml --replay --serving https://ml-api-x.a.run.app"
     )]
     Verify(VerifyArgs),
+    /// Check dependencies, Dockerfile, build context and image against the policies
+    #[command(
+        after_help = "Examples:\n  ml-deploy check                       what a build of this folder would be refused for\n  ml-deploy check api --image ml-api    and the image that was built from it\n\nExit codes: 0 nothing found, or warnings only · 3 a policy is broken."
+    )]
+    Check(CheckArgs),
     /// Run a local cloud: Cloud Run, the registry, the token services and GitHub's API on one port
     #[cfg(feature = "local-cloud")]
     #[command(
@@ -179,6 +184,20 @@ pub struct VerifyArgs {
     pub limits: LimitFlags,
 }
 
+/// What is checked.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The folder that a build would send. Unless given: the input `context`
+    #[arg(value_name = "FOLDER")]
+    pub path: Option<String>,
+    /// An image of the Docker engine, by name or identifier
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// Inputs.
+    #[command(flatten)]
+    pub flags: CheckFlags,
+}
+
 /// How the local cloud runs.
 #[cfg(feature = "local-cloud")]
 #[derive(Debug, Args)]
@@ -195,6 +214,10 @@ pub struct EmulatorArgs {
     /// Longest time for which a new address answers 404 and an old split lingers, in milliseconds
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1500)]
     pub propagation_ms: u64,
+    /// Keep the state in this directory: services, images, logs and tokens are there again after a
+    /// restart. Unless given, they are gone when the local cloud ends
+    #[arg(long, value_name = "DIR", conflicts_with = "env")]
+    pub data_dir: Option<PathBuf>,
     /// Start nothing: print the variables that point a shell at a running local cloud
     #[arg(long)]
     pub env: bool,
@@ -244,6 +267,16 @@ pub struct LimitFlags(pub BTreeMap<&'static str, String>);
 /// Inputs that limit what is measured.
 fn is_limit(spec: &InputSpec) -> bool {
     has_flag(spec) && spec.section == Section::Limits
+}
+
+/// Flags of the policies, and of what they look at.
+#[derive(Debug, Clone, Default)]
+pub struct CheckFlags(pub BTreeMap<&'static str, String>);
+
+/// Inputs that say what is checked, and how.
+fn is_for_checking(spec: &InputSpec) -> bool {
+    let is_about_the_build = matches!(spec.name, "config" | "file" | "target" | "build_args");
+    has_flag(spec) && (spec.section == Section::Policies || is_about_the_build)
 }
 
 /// Inputs that name what is looked at, and by whom.
@@ -331,6 +364,7 @@ macro_rules! flags {
 flags!(RunFlags, has_flag);
 flags!(ReadFlags, is_for_reading);
 flags!(LimitFlags, is_limit);
+flags!(CheckFlags, is_for_checking);
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! Every input, once. `action.yml`, the reference, the flags, the schema of the configuration file
 //! and the parser all follow from this list.
 
-use super::table::Section::{Build, Identity, Limits, Safety, Service, Target, Tests};
+use super::table::Section::{Build, Identity, Limits, Policies, Safety, Service, Target, Tests};
 use super::table::{InputSpec, Kind};
 
 /// Longest value that Cloud Run takes for a request timeout, in seconds (its documented limit).
@@ -17,6 +17,10 @@ pub const MOST_INSTANCES: u64 = 1000;
 
 /// Highest rate of a load: beyond it, one machine measures itself.
 pub const MOST_LOAD_RATE: u64 = 10_000;
+/// Largest budget of an image's size: what Cloud Run takes is not limited, what a start can wait for is.
+pub const MOST_MEGABYTES: u64 = 100_000;
+/// What a policy does to the run.
+const MODE: Kind = Kind::Choice(&["error", "warn", "off"]);
 
 /// Every input.
 pub const INPUTS: &[InputSpec] = &[
@@ -134,6 +138,45 @@ pub const INPUTS: &[InputSpec] = &[
     InputSpec::new(Build, "wait_for_build", Kind::Number { least: 0, most: 120, unit: "minutes" }, "15",
         "How long a version tag waits for the image of its commit, in minutes: the branch's build may be under way.")
         .default("15")
+        .in_file(),
+
+    InputSpec::new(Policies, "policy_pins", MODE, "warn",
+        "Every Python dependency is pinned to one version: requirements files and what they include, `pip install` \
+         in the Dockerfile, `pyproject.toml` without a lock file. `error` stops before the build, `warn` tells, `off` does not look.")
+        .default("error")
+        .in_file(),
+    InputSpec::new(Policies, "policy_dockerfile", MODE, "warn",
+        "The Dockerfile has several stages, ends as a user who is not root, and lets pip keep no cache.")
+        .default("error")
+        .in_file(),
+    InputSpec::new(Policies, "policy_base_pinned", MODE, "warn",
+        "Every image that the Dockerfile builds on or copies from is named as exactly as `base_pin` says.")
+        .default("error")
+        .in_file(),
+    InputSpec::new(Policies, "base_pin", Kind::Choice(&["tag", "digest"]), "digest",
+        "How exactly: by a tag that names a version (or a digest), or by digest alone.")
+        .default("tag")
+        .in_file(),
+    InputSpec::new(Policies, "policy_image_user", MODE, "warn",
+        "The built image runs as a user who is in its `/etc/passwd` and is not root.")
+        .default("error")
+        .in_file(),
+    InputSpec::new(Policies, "policy_image_size", MODE, "warn",
+        "The built image is not larger than `image_size_budget`.")
+        .default("error")
+        .in_file(),
+    InputSpec::new(Policies, "image_size_budget", Kind::Number { least: 1, most: MOST_MEGABYTES, unit: "MB" }, "400",
+        "Largest size of the image in MB (1,000,000 bytes): the sum of its layers, uncompressed, as `docker images` shows it.")
+        .default("250")
+        .in_file(),
+    InputSpec::new(Policies, "policy_image_contents", MODE, "warn",
+        "The built image holds no build tools, no caches and lists of package managers, and no tests of the application.")
+        .default("error")
+        .in_file(),
+    InputSpec::new(Policies, "policy_secrets", MODE, "warn",
+        "No credential is in the build context, in the Dockerfile, or in the image: its layers (what a later layer deletes \
+         too), variables, history and labels.")
+        .default("error")
         .in_file(),
 
     InputSpec::new(Tests, "tests", Kind::List, "tests/*.yaml",
@@ -278,7 +321,7 @@ mod tests {
             assert!(
                 spec.name
                     .chars()
-                    .all(|c| c.is_ascii_lowercase() || c == '_')
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
             );
         }
     }

@@ -84,6 +84,8 @@ pub enum Section {
     Target,
     /// How the image is built.
     Build,
+    /// What must hold before an image is pushed.
+    Policies,
     /// How a candidate is tested.
     Tests,
     /// How quick it must be, and how near to what serves.
@@ -98,10 +100,11 @@ pub enum Section {
 
 impl Section {
     /// In the order of the reference.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Target,
         Self::Service,
         Self::Build,
+        Self::Policies,
         Self::Tests,
         Self::Limits,
         Self::Safety,
@@ -113,6 +116,7 @@ impl Section {
         match self {
             Self::Target => "What is deployed, and where",
             Self::Build => "Build",
+            Self::Policies => "Policies",
             Self::Tests => "Tests",
             Self::Limits => "Load, replay and cold start",
             Self::Service => "The service",

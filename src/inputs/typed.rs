@@ -6,6 +6,7 @@ use std::time::Duration;
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::gate::Mode;
 use delivery::name::{EnvironmentName, ProjectId, Region, ServiceName};
+use delivery::policy::Policies;
 use delivery::spec::ServiceSpec;
 use delivery::target::{Environment, Target};
 
@@ -44,6 +45,8 @@ pub struct Inputs {
     pub junit: Option<String>,
     /// Where the results go as JSON.
     pub results: Option<String>,
+    /// What must hold before an image is pushed.
+    pub policies: Policies,
     /// Promote a digest again that was rolled back.
     pub retry_rejected: bool,
     /// Longest duration of the run.

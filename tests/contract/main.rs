@@ -3,6 +3,7 @@
 //! against the local cloud.
 
 mod bites;
+mod python;
 mod stories;
 
 use testkit::judge::{Judge, skip};
