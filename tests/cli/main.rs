@@ -6,6 +6,7 @@
 mod action;
 mod emulator;
 mod generated;
+mod limits;
 mod terminal;
 
 use assert_cmd::Command;

@@ -311,7 +311,7 @@ mod tests {
                 "predict",
                 &Failure::Status {
                     got: 503,
-                    expected: 200,
+                    expected: "200".to_owned(),
                 },
             );
         }
