@@ -22,8 +22,14 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let image = std::env::var("ML_DEPLOY_BENCH_IMAGE").unwrap_or_else(|_| DEFAULT_IMAGE.to_owned());
-    let engine = Engine::connect().await.map_err(|error| format!("{error:?}"))?;
-    let bytes = engine.inspect(&image).await.map_err(|error| format!("{error:?}"))?.bytes;
+    let engine = Engine::connect()
+        .await
+        .map_err(|error| format!("{error:?}"))?;
+    let bytes = engine
+        .inspect(&image)
+        .await
+        .map_err(|error| format!("{error:?}"))?
+        .bytes;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for turn in 0..=TURNS {
         let start = Instant::now();
@@ -33,7 +39,11 @@ async fn main() -> Result<(), Failure> {
         let their_time = saved(&image)?;
         if turn == 0 {
             // The first turn fills the engine's caches.
-            write(&format!("{image}: {} MB, {} findings\n", bytes / 1_000_000, findings.len()));
+            write(&format!(
+                "{image}: {} MB, {} findings\n",
+                bytes / 1_000_000,
+                findings.len()
+            ));
             continue;
         }
         ours.push(our_time);

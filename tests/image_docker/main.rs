@@ -6,6 +6,7 @@
 )]
 
 mod build;
+mod policies;
 mod pull_request;
 mod registry;
 mod trial;

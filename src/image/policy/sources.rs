@@ -13,8 +13,8 @@ use super::dockerfile::{DockerfileRequest, check_dockerfile};
 use super::finding::{Finding, Place, Policy, Spot};
 use super::pyproject::{check_manifest, is_manifest};
 use super::requirements::{check_requirements, is_requirements};
-use super::secret::{Found, described};
 use super::secret::scan::Window;
+use super::secret::{Found, described};
 use crate::image::context::Context;
 use crate::image::ignore::is_credential;
 
