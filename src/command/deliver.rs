@@ -1,5 +1,6 @@
 //! Observe → plan → execute; again when somebody else was faster.
 
+use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use delivery::diagnostic::{Code, Diagnostic};
@@ -43,7 +44,7 @@ pub(super) async fn deliver(
     run: &mut RunSummary,
 ) -> Outcome {
     let wanted = wanted(job, intent);
-    let verifier = verifier(job, session);
+    let verifier = verifier(job, session, target);
     let reader = session.reader();
     // What to say of the service if this ends after a round that met a stranger's change.
     let mut written: Option<String> = None;
@@ -134,7 +135,7 @@ fn wanted(job: &Job<'_>, intent: Intent) -> Wanted {
     }
 }
 
-fn verifier(job: &Job<'_>, session: &Session) -> DeployedVerifier {
+fn verifier(job: &Job<'_>, session: &Session, target: &Target) -> DeployedVerifier {
     let environment = &job.environment;
     let suite = job
         .suite
@@ -146,6 +147,9 @@ fn verifier(job: &Job<'_>, session: &Session) -> DeployedVerifier {
         health_path: environment.health_path.clone(),
         version_path: environment.version_path.clone(),
         sink: job.sink.clone(),
+        reader: session.reader(),
+        target: target.clone(),
+        obstacle: Mutex::default(),
     }
 }
 

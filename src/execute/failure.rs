@@ -28,8 +28,11 @@ pub(super) enum Failure {
     NotReady { text: String, seconds: u64 },
     /// The API tests failed; one line a case.
     TestsFailed(Vec<String>),
-    /// The API tests could not be decided.
-    TestsInconclusive(Vec<String>),
+    /// The API tests could not be decided, and why, where that is known.
+    TestsInconclusive {
+        lines: Vec<String>,
+        obstacle: Option<Box<Diagnostic>>,
+    },
     /// The service did not answer as the new release in time, with what was seen last.
     NotConfirmed { seen: Vec<String>, seconds: u64 },
     /// Anything else.
@@ -79,16 +82,7 @@ impl Execution<'_> {
                     .help("mend the release, or the expectation in the test file, and push again")
                     .help("predictions that changed without a change of the model often come from a dependency: compare requirements.txt with the last release, rebuild the image")
             }
-            Failure::TestsInconclusive(lines) => lines
-                .into_iter()
-                .fold(
-                    Diagnostic::error(
-                        Code::TestsInconclusive,
-                        format!("the API tests against `{revision}` could not be decided"),
-                    ),
-                    Diagnostic::cause,
-                )
-                .help("run again; if it stays, check that the service can be reached from here and that the caller has roles/run.invoker"),
+            Failure::TestsInconclusive { lines, obstacle } => self.undecided(lines, obstacle),
             Failure::NotConfirmed { seen, seconds } => seen
                 .into_iter()
                 .fold(
@@ -105,6 +99,26 @@ impl Execution<'_> {
             return diagnostic;
         }
         diagnostic.at(at)
+    }
+
+    fn undecided(&self, lines: Vec<String>, obstacle: Option<Box<Diagnostic>>) -> Diagnostic {
+        let title = format!(
+            "the API tests against `{}` could not be decided",
+            self.plan.revision
+        );
+        let mut diagnostic = Diagnostic::error(Code::TestsInconclusive, title);
+        match obstacle {
+            Some(obstacle) => {
+                diagnostic.cause.push(obstacle.title);
+                diagnostic.cause.extend(obstacle.cause);
+                diagnostic.help = obstacle.help;
+                diagnostic
+            }
+            None => lines
+                .into_iter()
+                .fold(diagnostic, Diagnostic::cause)
+                .help("run again; if it stays, check that the service can be reached from here and that the caller has roles/run.invoker"),
+        }
     }
 
     fn not_ready(&self, text: &str, seconds: u64) -> Diagnostic {
@@ -150,9 +164,11 @@ impl Execution<'_> {
         };
         match read {
             Ok(Ok(lines)) => self.explained_by_log(diagnostic, lines, moment),
-            Ok(Err(problem)) if moment == Moment::Start => diagnostic.cause(problem.title).help(
-                "grant roles/logging.viewer to the deploying identity to see the container's last lines here",
-            ),
+            Ok(Err(problem)) if moment == Moment::Start => {
+                let mut diagnostic = diagnostic.cause(problem.title);
+                diagnostic.help.extend(problem.help.into_iter().take(1));
+                diagnostic
+            }
             Ok(Err(_)) | Err(_) => diagnostic,
         }
     }

@@ -200,7 +200,10 @@ impl<'a> Execution<'a> {
         match verdict {
             Verdict::Pass => Ok(format!("{passed} of {cases} cases passed at {}", place.url)),
             Verdict::Fail(lines) => Err(Failure::TestsFailed(lines)),
-            Verdict::Inconclusive(lines) => Err(Failure::TestsInconclusive(lines)),
+            Verdict::Inconclusive(lines) => Err(Failure::TestsInconclusive {
+                lines,
+                obstacle: self.verifier.obstacle().map(Box::new),
+            }),
         }
     }
 

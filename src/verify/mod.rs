@@ -17,7 +17,7 @@ mod tests;
 
 pub use caller::{Caller, MOST_ANSWER_BYTES};
 pub use compare::{Tolerance, compare_json};
-pub use identity::{Awaited, Identity, NoIdentity, identity, wait_until_answers};
+pub use identity::{Awaited, Identity, NoIdentity, identity, is_forbidden, wait_until_answers};
 pub use run::{GATE, run_suite};
 pub use suite::{
     Case, DEFAULT_MAX_LATENCY_MS, Defaults, Expect, Method, Request, Suite, ToleranceSpec, schema,
