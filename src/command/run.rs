@@ -182,6 +182,7 @@ async fn stage(
                 && let Err(untagged) = release::tag(job, session, version, &digest).await
             {
                 // The release serves: a tag that is missing is told, and the next environment tries again.
+                let untagged = untagged.state("the release serves; only the tag is missing");
                 job.sink.emit(Event::Warning(untagged.as_warning()));
             }
             Ok(outcome)

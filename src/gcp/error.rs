@@ -84,6 +84,8 @@ pub struct Refusal {
     pub service: Option<String>,
     /// Who was refused, as IAM policies name it, where that is known.
     pub caller: Option<String>,
+    /// The project that was asked about, where the call's path does not name it.
+    pub project: Option<String>,
     /// `BadRequest` violations as `field: description`.
     pub violations: Vec<String>,
 }
@@ -190,6 +192,15 @@ impl GcpError {
     pub fn of_caller(mut self, caller: Option<String>) -> Self {
         if let Self::Refused { refusal, .. } = &mut self {
             refusal.caller = caller;
+        }
+        self
+    }
+
+    /// Says which project was asked about, where the call's path does not name it.
+    #[must_use]
+    pub fn of_project(mut self, project: impl Into<String>) -> Self {
+        if let Self::Refused { refusal, .. } = &mut self {
+            refusal.project = Some(project.into());
         }
         self
     }

@@ -116,7 +116,8 @@ pub fn for_refusal(refusal: &Refusal, facts: &Facts) -> Advice {
     let facts = facts
         .clone()
         .with("api", refusal.service.clone().unwrap_or_default())
-        .with("member", refusal.caller.clone().unwrap_or_default());
+        .with("member", refusal.caller.clone().unwrap_or_default())
+        .with("project", refusal.project.clone().unwrap_or_default());
     match refusal.reason.as_deref() {
         Some("SERVICE_DISABLED") => {
             return fill(&access::API_DISABLED, &refusal.message, &facts);
