@@ -1,45 +1,85 @@
-//! Tests a deployed address: waits for our release to answer, then runs the suite.
+//! Tests a deployed address: runs the gates of its environment, identity first.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::{Event, EventSink};
-use delivery::release::Commit;
+use delivery::gate::IDENTITY;
 use delivery::target::Target;
-use delivery::verdict::{CaseEnd, CaseResult, Evidence};
+use delivery::verdict::{CaseEnd, Evidence};
+use tokio_util::sync::CancellationToken;
 
-use crate::execute::{Identity, Verifier};
+use super::job::Job;
+use super::session::Session;
+use crate::execute::{Identity, UnderTest, Verifier};
 use crate::gcp::advice::{self, Facts};
 use crate::gcp::auth::TokenSource;
 use crate::gcp::run::RunReader;
 use crate::secret::Secret;
-use crate::verify::{self, Awaited, Caller, GATE, Suite};
-
-/// How long a new address may take to answer as the release it belongs to. Cloud Run's front ends
-/// learn of a new tag within seconds; a model that loads on its first request takes longer.
-const ANSWER_GRACE: Duration = Duration::from_secs(120);
+use crate::verify::{self, Caller, Gate, GateContext, IdentityGate, Suite, SuiteGate};
 
 /// How long a new address may take to answer with its refusal.
 const REFUSAL_GRACE: Duration = Duration::from_secs(20);
 
 /// Tests deployed addresses of one environment.
 pub(super) struct DeployedVerifier {
-    pub(super) tokens: Arc<dyn TokenSource>,
-    pub(super) suite: Suite,
-    pub(super) health_path: String,
+    tokens: Arc<dyn TokenSource>,
+    gates: Vec<Box<dyn Gate>>,
     /// `None` where the API tells no version.
-    pub(super) version_path: Option<String>,
-    pub(super) sink: Arc<dyn EventSink>,
+    version_path: Option<String>,
+    /// The release's version, where a version is promoted.
+    version: Option<String>,
+    sink: Arc<dyn EventSink>,
     /// Where the tested service is, and how to ask who may call it.
-    pub(super) reader: RunReader,
-    pub(super) target: Target,
+    reader: RunReader,
+    target: Target,
+    /// The path that tells who answers, or that the service is healthy.
+    path: String,
     /// What kept the last test from being decided.
-    pub(super) obstacle: Mutex<Option<Diagnostic>>,
+    obstacle: Mutex<Option<Diagnostic>>,
+}
+
+/// The gates of the job's environment, in the order in which they run.
+pub(super) fn gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
+    let environment = &job.environment;
+    let suite = job
+        .suite
+        .clone()
+        .unwrap_or_else(|| Suite::standard(&environment.health_path, None, None));
+    vec![
+        Box::new(IdentityGate {
+            version_path: environment.version_path.clone(),
+            health_path: environment.health_path.clone(),
+        }),
+        Box::new(SuiteGate { suite }),
+    ]
 }
 
 impl DeployedVerifier {
+    /// The verifier of the job's environment. `version` is that of the release, if it has one.
+    pub(super) fn new(
+        job: &Job<'_>,
+        session: &Session,
+        target: &Target,
+        version: Option<String>,
+    ) -> Self {
+        let environment = &job.environment;
+        let path = environment.version_path.as_ref();
+        Self {
+            reader: session.reader(),
+            target: target.clone(),
+            path: path.unwrap_or(&environment.health_path).clone(),
+            obstacle: Mutex::default(),
+            tokens: session.tokens.clone(),
+            gates: gates(job),
+            version_path: job.environment.version_path.clone(),
+            version,
+            sink: job.sink.clone(),
+        }
+    }
+
     async fn caller(&self, base_url: &str, audience: Option<&str>) -> Result<Caller, Diagnostic> {
         let bearer: Option<Secret> = match audience {
             Some(audience) => Some(self.tokens.id_token(audience).await?),
@@ -50,20 +90,26 @@ impl DeployedVerifier {
 
     /// Nothing can be said about the candidate, because of something else.
     fn undecided(&self, name: &str, obstacle: Diagnostic) -> Evidence {
-        let why = in_words(&obstacle);
-        let mut kept = self.obstacle.lock().unwrap_or_else(PoisonError::into_inner);
-        *kept = Some(obstacle);
-        drop(kept);
-        self.single(name, CaseEnd::Undecided(why), 0)
+        let sink = self.sink.as_ref();
+        sink.emit(Event::GateStarted { gate: IDENTITY });
+        let end = CaseEnd::Undecided(in_words(&obstacle));
+        let evidence = Evidence::new(IDENTITY, vec![verify::case(sink, name, end, 0)]);
+        sink.emit(Event::GateFinished(evidence.clone()));
+        *self.kept_obstacle() = Some(obstacle);
+        evidence
+    }
+
+    fn kept_obstacle(&self) -> MutexGuard<'_, Option<Diagnostic>> {
+        self.obstacle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// That this identity may not call the service: IAM says so, and the service refuses it. A
     /// refusal alone may be that of a grant that is not in effect yet, which is waited for.
-    async fn refused(&self, caller: &Caller, awaited: &Awaited) -> Option<Diagnostic> {
+    async fn refused(&self, caller: &Caller) -> Option<Diagnostic> {
         if self.reader.may_invoke(&self.target).await.ok()? {
             return None;
         }
-        let path = awaited.path();
+        let path = &self.path;
         if !verify::is_forbidden(caller, path, REFUSAL_GRACE).await {
             return None;
         }
@@ -90,62 +136,47 @@ impl DeployedVerifier {
         Some(diagnostic)
     }
 
-    /// One case that tells how it ended before the suite began.
-    fn single(&self, name: &str, end: CaseEnd, millis: u64) -> Evidence {
-        let case = CaseResult {
-            name: name.to_owned(),
-            end,
-            millis,
+    async fn callers(&self, what: &UnderTest<'_>) -> Result<(Caller, Option<Caller>), Diagnostic> {
+        let candidate = self.caller(what.url, what.audience).await?;
+        let serving = match what.serving {
+            // The audience is the service's own address, so the token is the same.
+            Some(url) => Some(Caller::new(url, candidate.bearer.clone())?),
+            None => None,
         };
-        self.sink.emit(Event::CaseFinished(case.clone()));
-        Evidence {
-            gate: GATE.to_owned(),
-            cases: vec![case],
-        }
+        Ok((candidate, serving))
     }
 }
 
 #[async_trait]
 impl Verifier for DeployedVerifier {
-    async fn verify(
-        &self,
-        base_url: &str,
-        audience: Option<&str>,
-        commit: Option<&Commit>,
-    ) -> Evidence {
-        let caller = match self.caller(base_url, audience).await {
-            Ok(caller) => caller,
+    async fn verify(&self, what: &UnderTest<'_>) -> Vec<Evidence> {
+        let sink = self.sink.as_ref();
+        let (candidate, serving) = match self.callers(what).await {
+            Ok(callers) => callers,
             // Without a token nothing can be said about the candidate.
-            Err(error) => return self.undecided("ID token", error),
+            Err(error) => return vec![self.undecided("ID token", error)],
         };
-        let awaited = match (&self.version_path, commit) {
-            (Some(path), Some(commit)) => Awaited::Commit {
-                path: path.clone(),
-                commit: commit.clone(),
-            },
-            _ => Awaited::Success {
-                path: self.health_path.clone(),
-            },
+        if what.audience.is_some()
+            && let Some(refused) = self.refused(&candidate).await
+        {
+            return vec![self.undecided("may call the service", refused)];
+        }
+        let cancelled = CancellationToken::new();
+        // Dropped with this future when the run stops: what the gates have spawned stops too.
+        let _stop = cancelled.clone().drop_guard();
+        let context = GateContext {
+            candidate: &candidate,
+            serving: serving.as_ref(),
+            version: self.version.as_deref(),
+            commit: what.commit,
+            sink,
+            cancelled,
         };
-        if audience.is_some()
-            && let Some(refused) = self.refused(&caller, &awaited).await
-        {
-            return self.undecided("may call the service", refused);
-        }
-        match verify::wait_until_answers(&caller, &awaited, ANSWER_GRACE, self.sink.as_ref()).await
-        {
-            Ok(_) => verify::run_suite(&self.suite, &caller, self.sink.as_ref()).await,
-            Err(error) => {
-                let millis = u64::try_from(ANSWER_GRACE.as_millis()).unwrap_or(u64::MAX);
-                let why = [vec![error.title], error.cause].concat();
-                self.single("answers as the release", CaseEnd::Failed(why), millis)
-            }
-        }
+        verify::run_gates(&self.gates, &context).await
     }
 
     fn obstacle(&self) -> Option<Diagnostic> {
-        let obstacle = self.obstacle.lock();
-        obstacle.unwrap_or_else(PoisonError::into_inner).clone()
+        self.kept_obstacle().clone()
     }
 
     fn tells_commit(&self) -> bool {

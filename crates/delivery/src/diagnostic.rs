@@ -85,6 +85,8 @@ codes! {
     GitHubFailed = "D0506", Cloud, "GitHub refused or did not answer.";
     EndpointRefused = "D0507", BadInput, "An endpoint override points outside loopback and private addresses.";
 
+    WrongModel = "D0631", VerificationFailed, "The API is healthy, but it is not the release: wrong commit, version or model.";
+
     Internal = "D0901", Internal, "A defect of this program.";
 }
 
@@ -95,7 +97,7 @@ impl Code {
     pub fn is_candidates_fault(self) -> bool {
         matches!(
             self,
-            Self::CandidateNotReady | Self::TestsFailed | Self::NotConfirmed
+            Self::CandidateNotReady | Self::TestsFailed | Self::WrongModel | Self::NotConfirmed
         )
     }
 }
