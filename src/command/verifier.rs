@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::{Event, EventSink};
-use delivery::gate::IDENTITY;
+use delivery::gate::{IDENTITY, Mode};
 use delivery::target::Target;
 use delivery::verdict::{CaseEnd, Evidence};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use crate::gcp::advice::{self, Facts};
 use crate::gcp::auth::TokenSource;
 use crate::gcp::run::RunReader;
 use crate::secret::Secret;
+use crate::verify::openapi::{ConformanceGate, SemverGate};
 use crate::verify::{self, Caller, Gate, GateContext, IdentityGate, Suite, SuiteGate};
 
 /// How long a new address may take to answer with its refusal.
@@ -48,13 +49,38 @@ pub(super) fn gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
         .suite
         .clone()
         .unwrap_or_else(|| Suite::standard(&environment.health_path, None, None));
-    vec![
+    let mut gates: Vec<Box<dyn Gate>> = vec![
         Box::new(IdentityGate {
             version_path: environment.version_path.clone(),
             health_path: environment.health_path.clone(),
         }),
         Box::new(SuiteGate { suite }),
-    ]
+    ];
+    gates.extend(document_gates(job));
+    gates
+}
+
+/// The gates that read the API's OpenAPI document.
+fn document_gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
+    let environment = &job.environment;
+    let mut gates: Vec<Box<dyn Gate>> = Vec::new();
+    let Some(openapi_path) = &environment.openapi_path else {
+        return gates;
+    };
+    if environment.semver_gate != Mode::Off {
+        gates.push(Box::new(SemverGate {
+            mode: environment.semver_gate,
+            openapi_path: openapi_path.clone(),
+            version_path: environment.version_path.clone(),
+        }));
+    }
+    if environment.conformance != Mode::Off {
+        gates.push(Box::new(ConformanceGate {
+            mode: environment.conformance,
+            openapi_path: openapi_path.clone(),
+        }));
+    }
+    gates
 }
 
 impl DeployedVerifier {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Clock, Faults, Requests};
+use crate::admin::{Clock, Exchanges, Faults, Requests};
 use crate::dataplane::DataPlane;
 use crate::github::GitHub;
 use crate::iam::Iam;
@@ -58,6 +58,8 @@ pub struct World {
     pub faults: Faults,
     /// What was asked.
     pub requests: Requests,
+    /// What was said, when somebody asked to have it recorded.
+    pub exchanges: Exchanges,
     /// Cloud Run.
     pub run: Run,
     /// The addresses of services and tags.
@@ -87,6 +89,7 @@ impl World {
         Ok(Self {
             faults: Faults::default(),
             requests: Requests::default(),
+            exchanges: Exchanges::default(),
             run: Run::new(&config),
             data_plane: DataPlane::new(&config),
             logging: Logging::default(),

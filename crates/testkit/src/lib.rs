@@ -3,6 +3,7 @@
 
 pub mod access;
 mod image;
+pub mod judge;
 mod world;
 
 pub use image::{API_REPOSITORY, api, wrong_model};

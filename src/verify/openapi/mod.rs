@@ -7,6 +7,7 @@ mod change;
 pub mod conformance;
 mod diff;
 mod document;
+mod gates;
 pub mod semver;
 mod view;
 
@@ -16,3 +17,4 @@ mod tests;
 pub use change::{Change, Direction, Level};
 pub use diff::compare;
 pub use document::{Document, DocumentError};
+pub use gates::{ConformanceGate, DEFAULT_OPENAPI_PATH, SemverGate};

@@ -12,6 +12,7 @@
 //! | [`bootstrap`] | ratio of two samples' quantiles | percentile bootstrap, seeded |
 //! | [`psi`] | shift between two samples | population stability index, with its null distribution |
 //! | [`ks`] | largest distance of two samples | Kolmogorov-Smirnov, exact where it is cheap |
+//! | [`histogram`] | latencies, by rank | counts by value within 0.1 %, in fixed memory |
 //! | [`moments`] | largest and mean difference | running, nothing is kept |
 //! | [`reservoir`] | a fair sample of a stream | algorithm R, seeded |
 //!
@@ -21,6 +22,7 @@
 
 pub mod bootstrap;
 mod chi_squared;
+pub mod histogram;
 pub mod ks;
 pub mod moments;
 pub mod proportion;

@@ -8,6 +8,7 @@
 //! | `POST clock/advance` | `{"seconds": n}` |
 //! | `GET, POST, DELETE faults` | `{"point": "METHOD path-glob", "count": n, "fault": {…}}`, see [`Rule`] |
 //! | `GET, DELETE requests` | method, path, status, caller |
+//! | `GET, PUT, DELETE exchanges` | `{"recording": bool}`; whole requests and answers, see [`Exchange`] |
 //! | `POST tokens` | `{"email"}`: an access token without proof |
 //! | `POST secrets` | `{"project", "name", "value"}`: a new version; served by [`crate::run`] |
 //! | `POST service-accounts` | see [`crate::tokens::ServiceAccount`] |
@@ -23,6 +24,7 @@
 //! | `PUT github/repos/{owner}/{name}/refs/{ref}` | `{"sha"}` |
 
 mod clock;
+mod exchanges;
 mod faults;
 mod layer;
 mod requests;
@@ -30,6 +32,7 @@ mod routes;
 mod setup;
 
 pub use clock::Clock;
+pub use exchanges::{Exchange, Exchanges};
 pub use faults::{Fault, Faults, Rule};
 pub use layer::layer;
 pub use requests::{Requests, Seen};

@@ -5,10 +5,11 @@ use cloud_api::run::{RevisionTemplate, TrafficTarget};
 use serde_json::{Map, Value};
 
 use super::chance::Chance;
-use super::check::{Request, check_service_id, check_spec};
+use super::check::{Request, check_spec};
 use super::iam::PolicyRecord;
 use super::key::ServiceKey;
 use super::permit::Deployment;
+use super::reserved::Reserved;
 use super::state::{
     OperationRecord, Phase, RevisionRecord, ServiceRecord, State, Subject, Work, reconciling,
 };
@@ -40,6 +41,8 @@ pub(crate) struct PatchOptions {
     pub(crate) allow_missing: bool,
     pub(crate) validate_only: bool,
     pub(crate) force_new_revision: bool,
+    /// What API v1 says beside the body; `None`, in v2, leaves it as it is.
+    pub(crate) reserved: Option<Reserved>,
 }
 
 /// What a write answers with.
@@ -48,17 +51,19 @@ pub(crate) struct Written {
     pub(crate) operation: Value,
     /// `None` for a write that was only validated.
     pub(crate) work: Option<Work>,
+    /// What API v1 says beside the operation's resource.
+    pub(crate) reserved: Reserved,
 }
 
-/// `POST …/services`.
+/// `POST …/services`. Each face checks the name before, because its rule differs.
 pub(crate) fn create(
     state: &mut State,
     context: &Context,
     key: &ServiceKey,
     mut body: Value,
+    reserved: Reserved,
     validate_only: bool,
 ) -> Result<Written, ApiError> {
-    check_service_id(&key.service)?;
     if state.services.contains_key(key) {
         return Err(ApiError::new(
             "ALREADY_EXISTS",
@@ -82,6 +87,7 @@ pub(crate) fn create(
         uid: context.chance.uuid(),
         order: 0,
         spec,
+        reserved,
         generation: 1,
         observed_generation: 0,
         version: 0,
@@ -89,6 +95,7 @@ pub(crate) fn create(
         update_time: now,
         creator: context.caller.to_owned(),
         last_modifier: context.caller.to_owned(),
+        last_operation: String::new(),
         uri: String::new(),
         tag_uris: std::collections::BTreeMap::new(),
         policy: PolicyRecord::default(),
@@ -125,7 +132,8 @@ pub(crate) fn patch(
     options: &PatchOptions,
 ) -> Result<Written, ApiError> {
     if options.allow_missing && !state.services.contains_key(key) {
-        return create(state, context, key, body, options.validate_only);
+        let reserved = options.reserved.clone().unwrap_or_default();
+        return create(state, context, key, body, reserved, options.validate_only);
     }
     let old = state.service(key)?;
     check_etag(old, body.get("etag").and_then(Value::as_str))?;
@@ -135,8 +143,10 @@ pub(crate) fn patch(
     let mut spec = mask::apply(&old.spec, fields, options.update_mask.as_deref())?;
     defaults::fill(key, &mut spec);
     let (template, traffic) = check_spec(Request::Update, key, &spec)?;
+    let reserved = options.reserved.clone();
     let mut service = ServiceRecord {
         spec,
+        reserved: reserved.unwrap_or_else(|| old.reserved.clone()),
         generation: old.generation + 1,
         last_modifier: context.caller.to_owned(),
         ..old.clone()
@@ -207,7 +217,9 @@ fn wanted_revision(
     force: bool,
 ) -> Result<Wanted, ApiError> {
     let configuration = configuration(&new.spec);
-    let unchanged = super::change::configuration(&old.spec) == configuration;
+    let beside = &new.reserved.template;
+    let unchanged = self::configuration(&old.spec) == configuration
+        && old.reserved.template.says_the_same(beside);
     let old_name = old
         .spec
         .get("template")
@@ -225,7 +237,8 @@ fn wanted_revision(
     };
     // The service's own scaling is part of what a named revision stands for.
     let scaling_changed = old.spec.get("scaling") != new.spec.get("scaling");
-    if force || scaling_changed || existing.template != configuration {
+    let differs = existing.template != configuration || !existing.reserved.says_the_same(beside);
+    if force || scaling_changed || differs {
         return Err(ApiError::new(
             "ALREADY_EXISTS",
             format!("Revision named '{name}' with different configuration already exists."),
@@ -264,6 +277,8 @@ fn new_revision(
         uid: context.chance.uuid(),
         order: 0,
         template: configuration(&service.spec),
+        reserved: service.reserved.template.clone(),
+        configuration_generation: service.generation,
         image: image.and_then(|image| (context.resolve)(image)),
         launch_stage: service
             .spec
@@ -342,6 +357,7 @@ fn accept(
         return Ok(Written {
             operation,
             work: None,
+            reserved: service.reserved,
         });
     }
     let work = Work {
@@ -351,12 +367,15 @@ fn accept(
         generation: service.generation,
         new_revision,
     };
+    service.last_operation.clone_from(&operation.name);
+    let reserved = service.reserved.clone();
     state.services.insert(key, service);
     let answer = view::operation(state, &operation);
     state.operations.insert(operation.name.clone(), operation);
     Ok(Written {
         operation: answer,
         work: Some(work),
+        reserved,
     })
 }
 

@@ -8,8 +8,10 @@ use serde_json::Value;
 
 use super::{Answer, Authenticated, DeleteQuery, Page, key, project_of, with_context};
 use crate::iam::Resource;
+use crate::run::change::Written;
 use crate::run::key::ServiceKey;
 use crate::run::permit::authorize;
+use crate::run::state::State as Model;
 use crate::run::{delete, settle, view};
 use crate::world::World;
 
@@ -88,11 +90,22 @@ pub(super) async fn delete(
     let written = with_context(&world, &caller, |state, context| {
         let only = query.validate_only;
         let written = delete::delete_revision(state, context, &key, &revision, etag, only)?;
-        if let Some(work) = &written.work {
-            world.data_plane.forget_revision(&world, &key, &revision);
-            settle::finish_deleted(state, work);
-        }
+        finish_delete(&world, state, &key, &revision, &written);
         Ok(written)
     })?;
     Ok(Json(written.operation))
+}
+
+/// Ends the delete of a revision in the same step.
+pub(crate) fn finish_delete(
+    world: &Arc<World>,
+    state: &mut Model,
+    key: &ServiceKey,
+    revision: &str,
+    written: &Written,
+) {
+    if let Some(work) = &written.work {
+        world.data_plane.forget_revision(world, key, revision);
+        settle::finish_deleted(state, work);
+    }
 }

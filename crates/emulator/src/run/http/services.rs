@@ -15,7 +15,11 @@ use super::{
 use crate::error::{ApiError, parse_json};
 use crate::iam::{self, Resource};
 use crate::run::change::{self, PatchOptions, Written};
+use crate::run::check::check_service_id;
+use crate::run::key::ServiceKey;
 use crate::run::permit::{authorize, enter};
+use crate::run::reserved::Reserved;
+use crate::run::state::{State as Model, Work};
 use crate::run::{delete, iam as policies, rollout, settle, view};
 use crate::world::World;
 
@@ -90,8 +94,10 @@ pub(super) async fn create(
     let key = key(&world, &project, &location, &service_id);
     let service = Resource::Service(key.clone());
     authorize(&world, &caller, "run.services.create", &service)?;
+    check_service_id(&key.service)?;
     let written = with_context(&world, &caller, |state, context| {
-        change::create(state, context, &key, body, query.validate_only)
+        let none = Reserved::default();
+        change::create(state, context, &key, body, none, query.validate_only)
     })?;
     Ok(accepted(&world, written))
 }
@@ -137,8 +143,12 @@ pub(super) async fn patch(
         allow_missing: query.allow_missing,
         validate_only: query.validate_only,
         force_new_revision: query.force_new_revision,
+        reserved: None,
     };
     let written = with_context(&world, &caller, |state, context| {
+        if options.allow_missing && !state.services.contains_key(&key) {
+            check_service_id(&key.service)?;
+        }
         change::patch(state, context, &key, body, &options)
     })?;
     Ok(accepted(&world, written))
@@ -156,18 +166,28 @@ pub(super) async fn delete(
     let etag = query.etag.as_deref();
     let written = with_context(&world, &caller, |state, context| {
         let written = delete::delete_service(state, context, &key, etag, query.validate_only)?;
-        // In the same step: a service of this name that is made next must not be hit.
-        if let Some(work) = &written.work {
-            world.data_plane.forget_service(&world, &key);
-            settle::finish_deleted(state, work);
-        }
+        finish_delete(&world, state, &key, &written);
         Ok(written)
     })?;
     Ok(Json(written.operation))
 }
 
-/// `:setIamPolicy` and `:testIamPermissions`.
-pub(super) async fn post(
+/// Ends the delete of a service in the same step: a service of this name that is made next must
+/// not be hit.
+pub(crate) fn finish_delete(
+    world: &Arc<World>,
+    state: &mut Model,
+    key: &ServiceKey,
+    written: &Written,
+) {
+    if let Some(work) = &written.work {
+        world.data_plane.forget_service(world, key);
+        settle::finish_deleted(state, work);
+    }
+}
+
+/// `:setIamPolicy` and `:testIamPermissions`, the same in v1.
+pub(crate) async fn post(
     State(world): State<Arc<World>>,
     Authenticated(caller): Authenticated,
     Path((project, location, name)): Path<(String, String, String)>,
@@ -200,14 +220,19 @@ pub(super) async fn post(
 }
 
 fn accepted(world: &Arc<World>, written: Written) -> Json<Value> {
-    if let Some(work) = written.work {
-        world.spawn(rollout::carry_out(Arc::clone(world), work));
-    }
+    start(world, written.work);
     Json(written.operation)
 }
 
+/// Carries out what a write has left to do.
+pub(crate) fn start(world: &Arc<World>, work: Option<Work>) {
+    if let Some(work) = work {
+        world.spawn(rollout::carry_out(Arc::clone(world), work));
+    }
+}
+
 /// `name` or `name:verb`.
-fn split(name: &str) -> (&str, Option<&str>) {
+pub(crate) fn split(name: &str) -> (&str, Option<&str>) {
     match name.split_once(':') {
         Some((name, verb)) => (name, Some(verb)),
         None => (name, None),
