@@ -149,13 +149,18 @@ fn challenge(world: &World, headers: &HeaderMap, of: Option<(&str, Action)>) -> 
     text
 }
 
+/// The location that the host names; `us` where this machine's own address was asked.
+pub(super) fn location(headers: &HeaderMap) -> &str {
+    headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok()?.split_once("-docker.pkg.dev"))
+        .map_or("us", |(location, _)| location)
+}
+
 fn unauthenticated(headers: &HeaderMap, name: &str, action: Action) -> String {
     let permission = action.permission();
     let (project, repository) = repository_of(name).unwrap_or_default();
-    let location = headers
-        .get(HOST)
-        .and_then(|host| host.to_str().ok()?.split_once("-docker.pkg.dev"))
-        .map_or("local", |(location, _)| location);
+    let location = location(headers);
     format!(
         "Unauthenticated request. Unauthenticated requests do not have permission \
          \"{permission}\" on resource \

@@ -8,6 +8,7 @@ mod chance;
 mod change;
 mod check;
 mod check_modelled;
+mod check_quota;
 mod check_resources;
 mod defaults;
 mod delete;
@@ -19,6 +20,7 @@ mod iam;
 mod instance;
 mod key;
 mod mask;
+mod platform;
 mod quantity;
 mod rollout;
 mod schema;
@@ -41,8 +43,10 @@ use crate::world::Config;
 
 pub use chance::Chance;
 pub use failure::{Failure, Reason};
+pub(crate) use http::Page;
 pub use http::routes;
 pub use key::{ServiceKey, project_number};
+pub use platform::{ErrorCodes, Platform, Quota, Trouble, TroubleRule};
 
 pub(crate) use instance::InstancePlan;
 pub(crate) use settle::Route;
@@ -97,6 +101,11 @@ impl Run {
                 ..State::default()
             };
         });
+    }
+
+    /// Changes quotas, error codes or troubles.
+    pub(crate) fn platform<T>(&self, change: impl FnOnce(&mut Platform) -> T) -> T {
+        change(&mut self.lock().platform)
     }
 
     pub(crate) fn read<T>(&self, look: impl FnOnce(&State, &Secrets) -> T) -> T {

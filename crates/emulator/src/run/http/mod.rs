@@ -1,6 +1,7 @@
 //! Cloud Run's Admin API v2 over HTTP.
 
 mod operations;
+mod platform;
 mod revisions;
 mod services;
 
@@ -50,6 +51,18 @@ pub fn routes() -> Router<Arc<World>> {
                 .delete(operations::delete),
         )
         .route("/_emulator/secrets", post(put_secret))
+        .route(
+            "/_emulator/run/quotas/{project}/{region}",
+            get(platform::quota).put(platform::put_quota),
+        )
+        .route(
+            "/_emulator/run/error-codes",
+            axum::routing::put(platform::put_codes),
+        )
+        .route(
+            "/_emulator/run/troubles",
+            post(platform::add_trouble).delete(platform::clear_troubles),
+        )
 }
 
 type Answer = Result<Json<Value>, ApiError>;
@@ -106,7 +119,7 @@ fn project_of(world: &World, project: &str) -> String {
 /// Which page of a list is asked for.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
-struct Page {
+pub(crate) struct Page {
     page_size: Option<usize>,
     page_token: String,
     filter: String,
@@ -114,7 +127,12 @@ struct Page {
 
 impl Page {
     /// Cuts one page out; the token of the next one is the place where it starts.
-    fn cut<T: Serialize>(&self, field: &str, all: Vec<T>, largest: usize) -> Answer {
+    pub(crate) fn cut<T: Serialize>(
+        &self,
+        field: &str,
+        all: Vec<T>,
+        largest: usize,
+    ) -> Result<Json<Value>, ApiError> {
         let size = match self.page_size {
             None | Some(0) => largest,
             Some(size) => size.min(largest),
