@@ -247,11 +247,11 @@ async fn a_tag_that_cannot_move_gives_the_image_it_stands_for() {
             .await
             .unwrap();
         digests.push(digest);
-        cloud
-            .emulator
-            .world()
+        let world = cloud.emulator.world();
+        let now = world.clock.now();
+        world
             .registry
-            .set_immutable_tags("demo-project", "apis", true);
+            .put_repository("demo-project", "apis", "us-central1", true, now);
         remove(&image.id).await;
     }
     assert_eq!(digests[0], digests[1]);

@@ -100,6 +100,7 @@ impl Printed {
         let whole = &self.whole;
         assert_eq!(self.exit, Some(*exit), "exit code; printed:\n{whole}");
         assert_eq!(self.code, *code, "code; printed:\n{whole}");
+        assert!(!self.title.is_empty(), "no title; printed:\n{whole}");
         assert!(
             !self.state.is_empty() && self.state.contains(state),
             "state {:?}, not {state:?}; printed:\n{whole}",

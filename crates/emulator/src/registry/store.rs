@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use ring::digest::{Context, SHA256, digest};
 
 use super::name::{Reference, repository_of};
@@ -17,6 +18,28 @@ pub(super) struct Manifest {
     pub(super) blobs: Vec<String>,
     /// Digests of the manifests that an index lists.
     pub(super) children: Vec<String>,
+    /// Bytes of the blobs, as the manifest tells them.
+    pub(super) content_bytes: u64,
+    /// When it came first.
+    pub(super) uploaded: DateTime<Utc>,
+}
+
+impl Manifest {
+    /// Bytes of the manifest and of what it refers to.
+    pub(super) fn size(&self) -> u64 {
+        self.content_bytes + self.bytes.len() as u64
+    }
+}
+
+/// A repository of Artifact Registry.
+#[derive(Debug, Clone)]
+pub(super) struct Repository {
+    /// Where it was created.
+    pub(super) location: String,
+    pub(super) description: String,
+    /// True: its tags can neither move nor go.
+    pub(super) immutable_tags: bool,
+    pub(super) created: DateTime<Utc>,
 }
 
 /// One image name: what was pushed under it.
@@ -45,19 +68,46 @@ pub(super) struct Store {
     pub(super) images: BTreeMap<String, Image>,
     /// By identifier. An upload that a request works on is taken out meanwhile.
     pub(super) uploads: HashMap<String, Upload>,
-    /// Repositories (project, repository) whose tags cannot move.
-    pub(super) immutable: BTreeSet<(String, String)>,
+    /// By project and name.
+    pub(super) repositories: BTreeMap<(String, String), Repository>,
+    /// True: a push into a repository that was not created is refused, as in the true registry.
+    pub(super) must_be_created: bool,
 }
 
 impl Store {
-    /// The image, made when it is not there: a repository comes into being with its first push.
+    /// Makes the image's repository when it is not there: unless the world says otherwise, it comes
+    /// into being with its first push. False: it is not there, and must be created.
+    pub(super) fn ensure_repository(
+        &mut self,
+        name: &str,
+        location: &str,
+        now: DateTime<Utc>,
+    ) -> bool {
+        let Some(key) = repository_of(name) else {
+            return true;
+        };
+        if self.must_be_created && !self.repositories.contains_key(&key) {
+            return false;
+        }
+        self.repositories.entry(key).or_insert_with(|| Repository {
+            location: location.to_owned(),
+            description: String::new(),
+            immutable_tags: false,
+            created: now,
+        });
+        true
+    }
+
+    /// The image, made when it is not there.
     pub(super) fn image_mut(&mut self, name: &str) -> &mut Image {
         self.images.entry(name.to_owned()).or_default()
     }
 
     /// True when the tags of the image's repository cannot move.
     pub(super) fn is_immutable(&self, name: &str) -> bool {
-        repository_of(name).is_some_and(|repository| self.immutable.contains(&repository))
+        repository_of(name)
+            .and_then(|key| self.repositories.get(&key))
+            .is_some_and(|repository| repository.immutable_tags)
     }
 }
 

@@ -110,6 +110,7 @@ fn deletion(
         order: state.next_order(),
         subject: Subject::Deleted { kind, last },
         end: None,
+        endless: false,
     };
     let answer = view::operation(state, &operation);
     if validate_only {

@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 
 use super::failure::{Failure, Reason};
 use super::key::{ServiceKey, project_number};
-use super::secrets::Secrets;
 use super::state::{RevisionRecord, ServiceRecord};
 use crate::error::ApiError;
 use crate::iam::{self, Api, Denied, Resource};
@@ -187,31 +186,19 @@ pub(super) fn check_start(
         text,
         reason: Reason::Common("CONTAINER_PERMISSION_DENIED"),
         condition: "ContainerReady",
+        older: None,
     })
 }
 
-/// The secrets that the run-time account of a revision may read.
-pub(super) fn readable_secrets(
-    world: &World,
-    key: &ServiceKey,
-    revision: &RevisionRecord,
-    secrets: &Secrets,
-) -> Secrets {
-    let account = revision
-        .template
-        .get("serviceAccount")
-        .and_then(Value::as_str);
-    let account = iam::account(account.unwrap_or_default(), world.clock.now());
-    let is_on = world
-        .iam
-        .is_enabled(&key.project, Api::SecretManager.name());
-    secrets.visible_to(|project, name| {
-        let secret = Resource::Secret {
-            project: project.to_owned(),
-            name: name.to_owned(),
-        };
-        is_on && iam::permit(world, &account, READ_SECRET, &secret).is_ok()
-    })
+/// True when an account may read a secret.
+pub(super) fn may_read_secret(world: &World, account: &str, project: &str, name: &str) -> bool {
+    let account = iam::account(account, world.clock.now());
+    let secret = Resource::Secret {
+        project: project.to_owned(),
+        name: name.to_owned(),
+    };
+    let is_on = world.iam.is_enabled(project, Api::SecretManager.name());
+    is_on && iam::permit(world, &account, READ_SECRET, &secret).is_ok()
 }
 
 /// While Secret Manager is off for the project, that is why no secret can be read.

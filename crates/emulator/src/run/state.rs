@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::failure::Failure;
 use super::iam::PolicyRecord;
 use super::key::ServiceKey;
+use super::platform::Platform;
 use super::reserved::{Reserved, ReservedPart};
 use crate::error::ApiError;
 use crate::registry::Resolved;
@@ -26,6 +27,8 @@ pub(crate) struct State {
     pub(crate) made: u64,
     /// The last version that a write got (microseconds since 1970); each write gets a later one.
     pub(crate) last_version: i64,
+    /// Quotas, codes, troubles.
+    pub(crate) platform: Platform,
 }
 
 /// One service.
@@ -111,6 +114,8 @@ pub(crate) struct OperationRecord {
     pub(crate) order: u64,
     pub(crate) subject: Subject,
     pub(crate) end: Option<End>,
+    /// True: it never ends, see [`super::platform::Trouble`].
+    pub(crate) endless: bool,
 }
 
 /// What an operation is about.
@@ -178,6 +183,19 @@ impl State {
         self.services
             .get_mut(key)
             .ok_or_else(|| service_not_found(key))
+    }
+
+    /// True when another service of the project and region made a revision of this name before: they
+    /// share one namespace.
+    pub(crate) fn has_elsewhere(&self, key: &ServiceKey, revision: &RevisionRecord) -> bool {
+        self.services.values().any(|service| {
+            let same_namespace =
+                service.key.project == key.project && service.key.location == key.location;
+            let other = service.revisions.get(&revision.name);
+            service.key != *key
+                && same_namespace
+                && other.is_some_and(|other| other.order < revision.order)
+        })
     }
 
     /// The service that a piece of work belongs to, unless it is gone.

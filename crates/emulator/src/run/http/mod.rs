@@ -1,6 +1,7 @@
 //! Cloud Run's Admin API v2 over HTTP.
 
 pub(crate) mod operations;
+mod platform;
 pub(crate) mod revisions;
 pub(crate) mod services;
 
@@ -51,6 +52,18 @@ pub fn routes() -> Router<Arc<World>> {
                 .delete(operations::delete),
         )
         .route("/_emulator/secrets", post(put_secret))
+        .route(
+            "/_emulator/run/quotas/{project}/{region}",
+            get(platform::quota).put(platform::put_quota),
+        )
+        .route(
+            "/_emulator/run/error-codes",
+            axum::routing::put(platform::put_codes),
+        )
+        .route(
+            "/_emulator/run/troubles",
+            post(platform::add_trouble).delete(platform::clear_troubles),
+        )
 }
 
 pub(crate) type Answer = Result<Json<Value>, ApiError>;
@@ -117,7 +130,12 @@ pub(crate) struct Page {
 
 impl Page {
     /// Cuts one page out; the token of the next one is the place where it starts.
-    pub(crate) fn cut<T: Serialize>(&self, field: &str, all: Vec<T>, largest: usize) -> Answer {
+    pub(crate) fn cut<T: Serialize>(
+        &self,
+        field: &str,
+        all: Vec<T>,
+        largest: usize,
+    ) -> Result<Json<Value>, ApiError> {
         let size = match self.page_size {
             None | Some(0) => largest,
             Some(size) => size.min(largest),
