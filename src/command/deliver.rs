@@ -17,7 +17,6 @@ use super::verifier::DeployedVerifier;
 use crate::execute::{ExecutionEnd, execute};
 use crate::observe::observe;
 use crate::report::{RunSummary, text};
-use crate::verify::Suite;
 
 /// How often a run plans again after another one changed the service meanwhile.
 const MOST_PLANS: u32 = 5;
@@ -43,7 +42,7 @@ pub(super) async fn deliver(
     run: &mut RunSummary,
 ) -> Outcome {
     let wanted = wanted(job, intent);
-    let verifier = verifier(job, session);
+    let verifier = DeployedVerifier::new(job, session, version_of(&wanted.intent));
     let reader = session.reader();
     // What to say of the service if this ends after a round that met a stranger's change.
     let mut written: Option<String> = None;
@@ -119,6 +118,14 @@ pub(super) async fn deliver(
     }])
 }
 
+/// The version that the API must tell. A rollback takes a revision as it is.
+fn version_of(intent: &Intent) -> Option<String> {
+    match intent {
+        Intent::Promote { release, .. } => release.version.as_ref().map(ToString::to_string),
+        Intent::Rollback { .. } => None,
+    }
+}
+
 fn wanted(job: &Job<'_>, intent: Intent) -> Wanted {
     let left = job
         .guard
@@ -131,21 +138,6 @@ fn wanted(job: &Job<'_>, intent: Intent) -> Wanted {
         run_attempt: job.context.attempt,
         retry_rejected: job.inputs.retry_rejected,
         lease_seconds: seconds.saturating_add(LEASE_RESERVE_SECONDS),
-    }
-}
-
-fn verifier(job: &Job<'_>, session: &Session) -> DeployedVerifier {
-    let environment = &job.environment;
-    let suite = job
-        .suite
-        .clone()
-        .unwrap_or_else(|| Suite::standard(&environment.health_path, None, None));
-    DeployedVerifier {
-        tokens: session.tokens.clone(),
-        suite,
-        health_path: environment.health_path.clone(),
-        version_path: environment.version_path.clone(),
-        sink: job.sink.clone(),
     }
 }
 

@@ -4,11 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use delivery::diagnostic::Diagnostic;
 use delivery::event::{Event, EventSink};
+use delivery::gate::API_TESTS;
 use delivery::verdict::{CaseResult, Evidence};
 
-use crate::verify::GATE;
-
-/// Keeps test cases and warnings: a run that stops gives no evidence back, but its summary shows it.
+/// Keeps evidence and warnings: a run that stops gives no evidence back, but its summary shows it.
 pub(super) struct Recorder {
     next: Arc<dyn EventSink>,
     kept: Mutex<Kept>,
@@ -16,6 +15,10 @@ pub(super) struct Recorder {
 
 #[derive(Default)]
 struct Kept {
+    /// Of the gates that have ended, in their order.
+    ended: Vec<Evidence>,
+    /// The gate under way, and its cases so far.
+    gate: Option<&'static str>,
     cases: Vec<CaseResult>,
     warnings: Vec<Diagnostic>,
 }
@@ -28,16 +31,15 @@ impl Recorder {
         }
     }
 
-    /// The cases so far. The order is the order in which they ended.
+    /// The evidence so far, that of a gate which was interrupted too.
     pub(super) fn evidence(&self) -> Vec<Evidence> {
-        let cases = self.kept().cases.clone();
-        if cases.is_empty() {
-            return Vec::new();
+        let kept = self.kept();
+        let mut all = kept.ended.clone();
+        if !kept.cases.is_empty() {
+            let gate = kept.gate.unwrap_or(API_TESTS);
+            all.push(Evidence::new(gate, kept.cases.clone()));
         }
-        vec![Evidence {
-            gate: GATE.to_owned(),
-            cases,
-        }]
+        all
     }
 
     /// The warnings so far.
@@ -50,18 +52,29 @@ impl Recorder {
     }
 }
 
-impl EventSink for Recorder {
-    fn emit(&self, event: Event) {
-        match &event {
-            Event::CaseFinished(case) => {
-                let mut kept = self.kept();
-                // The candidate is tested again after a conflict: the last result counts.
-                kept.cases.retain(|known| known.name != case.name);
-                kept.cases.push(case.clone());
+impl Kept {
+    fn take(&mut self, event: &Event) {
+        match event {
+            Event::GateStarted { gate } => {
+                self.gate = Some(gate);
+                self.cases.clear();
             }
-            Event::Warning(warning) => self.kept().warnings.push(warning.clone()),
+            Event::CaseFinished(case) => self.cases.push(case.clone()),
+            Event::GateFinished(evidence) => {
+                self.cases.clear();
+                // The candidate is tested again after a conflict: the last result counts.
+                self.ended.retain(|known| known.gate != evidence.gate);
+                self.ended.push(evidence.clone());
+            }
+            Event::Warning(warning) => self.warnings.push(warning.clone()),
             _ => {}
         }
+    }
+}
+
+impl EventSink for Recorder {
+    fn emit(&self, event: Event) {
+        self.kept().take(&event);
         self.next.emit(event);
     }
 }

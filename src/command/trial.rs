@@ -7,12 +7,13 @@ use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 use delivery::verdict::{Verdict, judge};
+use tokio_util::sync::CancellationToken;
 
 use super::build;
 use super::job::Job;
 use crate::image::{Engine, RunningTrial, TrialRequest};
 use crate::inputs::value;
-use crate::verify::{self, Caller, Suite};
+use crate::verify::{self, Caller, Gate, GateContext, Suite, SuiteGate};
 
 /// How long the container may take to answer: the longest that a startup probe of Cloud Run waits.
 const START_GRACE: Duration = Duration::from_secs(240);
@@ -95,14 +96,25 @@ async fn test(job: &Job<'_>, trial: &RunningTrial) -> Result<(), Diagnostic> {
         .suite
         .clone()
         .unwrap_or_else(|| Suite::standard(health_path, None, None));
-    let evidence = verify::run_suite(&suite, &caller, job.sink.as_ref()).await;
+    let gates: Vec<Box<dyn Gate>> = vec![Box::new(SuiteGate { suite })];
+    let cancelled = CancellationToken::new();
+    let _stop = cancelled.clone().drop_guard();
+    let context = GateContext {
+        candidate: &caller,
+        serving: None,
+        version: None,
+        commit: job.context.commit.as_ref(),
+        sink: job.sink.as_ref(),
+        cancelled,
+    };
+    let evidence = verify::run_gates(&gates, &context).await;
     let failed = |title: &str, why: Vec<String>| {
         let mut diagnostic =
             Diagnostic::error(Code::LocalTestsFailed, title).at("the image, started locally");
         diagnostic.cause = why;
         diagnostic.state("nothing was pushed or deployed")
     };
-    let diagnostic = match judge(&[evidence]) {
+    let diagnostic = match judge(&evidence) {
         Verdict::Pass => return Ok(()),
         Verdict::Fail(why) => failed("the API tests failed against the image", why),
         Verdict::Inconclusive(why) => {

@@ -1,34 +1,86 @@
-//! Tests a deployed address: waits for our release to answer, then runs the suite.
+//! Tests a deployed address: runs the gates of its environment, identity first.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use delivery::diagnostic::Diagnostic;
 use delivery::event::{Event, EventSink};
-use delivery::release::Commit;
-use delivery::verdict::{CaseEnd, CaseResult, Evidence};
+use delivery::gate::{IDENTITY, Mode};
+use delivery::verdict::{CaseEnd, Evidence};
+use tokio_util::sync::CancellationToken;
 
-use crate::execute::{Identity, Verifier};
+use super::job::Job;
+use super::session::Session;
+use crate::execute::{Identity, UnderTest, Verifier};
 use crate::gcp::auth::TokenSource;
 use crate::secret::Secret;
-use crate::verify::{self, Awaited, Caller, GATE, Suite};
-
-/// How long a new address may take to answer as the release it belongs to. Cloud Run's front ends
-/// learn of a new tag within seconds; a model that loads on its first request takes longer.
-const ANSWER_GRACE: Duration = Duration::from_secs(120);
+use crate::verify::openapi::{ConformanceGate, SemverGate};
+use crate::verify::{self, Caller, Gate, GateContext, IdentityGate, Suite, SuiteGate};
 
 /// Tests deployed addresses of one environment.
 pub(super) struct DeployedVerifier {
-    pub(super) tokens: Arc<dyn TokenSource>,
-    pub(super) suite: Suite,
-    pub(super) health_path: String,
+    tokens: Arc<dyn TokenSource>,
+    gates: Vec<Box<dyn Gate>>,
     /// `None` where the API tells no version.
-    pub(super) version_path: Option<String>,
-    pub(super) sink: Arc<dyn EventSink>,
+    version_path: Option<String>,
+    /// The release's version, where a version is promoted.
+    version: Option<String>,
+    sink: Arc<dyn EventSink>,
+}
+
+/// The gates of the job's environment, in the order in which they run.
+pub(super) fn gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
+    let environment = &job.environment;
+    let suite = job
+        .suite
+        .clone()
+        .unwrap_or_else(|| Suite::standard(&environment.health_path, None, None));
+    let mut gates: Vec<Box<dyn Gate>> = vec![
+        Box::new(IdentityGate {
+            version_path: environment.version_path.clone(),
+            health_path: environment.health_path.clone(),
+        }),
+        Box::new(SuiteGate { suite }),
+    ];
+    gates.extend(document_gates(job));
+    gates
+}
+
+/// The gates that read the API's OpenAPI document.
+fn document_gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
+    let environment = &job.environment;
+    let mut gates: Vec<Box<dyn Gate>> = Vec::new();
+    let Some(openapi_path) = &environment.openapi_path else {
+        return gates;
+    };
+    if environment.semver_gate != Mode::Off {
+        gates.push(Box::new(SemverGate {
+            mode: environment.semver_gate,
+            openapi_path: openapi_path.clone(),
+            version_path: environment.version_path.clone(),
+        }));
+    }
+    if environment.conformance != Mode::Off {
+        gates.push(Box::new(ConformanceGate {
+            mode: environment.conformance,
+            openapi_path: openapi_path.clone(),
+        }));
+    }
+    gates
 }
 
 impl DeployedVerifier {
+    /// The verifier of the job's environment. `version` is that of the release, if it has one.
+    pub(super) fn new(job: &Job<'_>, session: &Session, version: Option<String>) -> Self {
+        Self {
+            tokens: session.tokens.clone(),
+            gates: gates(job),
+            version_path: job.environment.version_path.clone(),
+            version,
+            sink: job.sink.clone(),
+        }
+    }
+
     async fn caller(&self, base_url: &str, audience: Option<&str>) -> Result<Caller, Diagnostic> {
         let bearer: Option<Secret> = match audience {
             Some(audience) => Some(self.tokens.id_token(audience).await?),
@@ -37,52 +89,45 @@ impl DeployedVerifier {
         Caller::new(base_url, bearer)
     }
 
-    /// One case that tells how it ended before the suite began.
-    fn single(&self, name: &str, end: CaseEnd, millis: u64) -> Evidence {
-        let case = CaseResult {
-            name: name.to_owned(),
-            end,
-            millis,
+    async fn callers(&self, what: &UnderTest<'_>) -> Result<(Caller, Option<Caller>), Diagnostic> {
+        let candidate = self.caller(what.url, what.audience).await?;
+        let serving = match what.serving {
+            // The audience is the service's own address, so the token is the same.
+            Some(url) => Some(Caller::new(url, candidate.bearer.clone())?),
+            None => None,
         };
-        self.sink.emit(Event::CaseFinished(case.clone()));
-        Evidence {
-            gate: GATE.to_owned(),
-            cases: vec![case],
-        }
+        Ok((candidate, serving))
     }
 }
 
 #[async_trait]
 impl Verifier for DeployedVerifier {
-    async fn verify(
-        &self,
-        base_url: &str,
-        audience: Option<&str>,
-        commit: Option<&Commit>,
-    ) -> Evidence {
-        let caller = match self.caller(base_url, audience).await {
-            Ok(caller) => caller,
+    async fn verify(&self, what: &UnderTest<'_>) -> Vec<Evidence> {
+        let sink = self.sink.as_ref();
+        let (candidate, serving) = match self.callers(what).await {
+            Ok(callers) => callers,
             // Without a token nothing can be said about the candidate.
-            Err(error) => return self.single("ID token", CaseEnd::Undecided(in_words(&error)), 0),
-        };
-        let awaited = match (&self.version_path, commit) {
-            (Some(path), Some(commit)) => Awaited::Commit {
-                path: path.clone(),
-                commit: commit.clone(),
-            },
-            _ => Awaited::Success {
-                path: self.health_path.clone(),
-            },
-        };
-        match verify::wait_until_answers(&caller, &awaited, ANSWER_GRACE, self.sink.as_ref()).await
-        {
-            Ok(_) => verify::run_suite(&self.suite, &caller, self.sink.as_ref()).await,
             Err(error) => {
-                let millis = u64::try_from(ANSWER_GRACE.as_millis()).unwrap_or(u64::MAX);
-                let why = [vec![error.title], error.cause].concat();
-                self.single("answers as the release", CaseEnd::Failed(why), millis)
+                sink.emit(Event::GateStarted { gate: IDENTITY });
+                let end = CaseEnd::Undecided(in_words(&error));
+                let evidence =
+                    Evidence::new(IDENTITY, vec![verify::case(sink, "ID token", end, 0)]);
+                sink.emit(Event::GateFinished(evidence.clone()));
+                return vec![evidence];
             }
-        }
+        };
+        let cancelled = CancellationToken::new();
+        // Dropped with this future when the run stops: what the gates have spawned stops too.
+        let _stop = cancelled.clone().drop_guard();
+        let context = GateContext {
+            candidate: &candidate,
+            serving: serving.as_ref(),
+            version: self.version.as_deref(),
+            commit: what.commit,
+            sink,
+            cancelled,
+        };
+        verify::run_gates(&self.gates, &context).await
     }
 
     fn tells_commit(&self) -> bool {

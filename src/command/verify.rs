@@ -1,14 +1,14 @@
 //! `ml-deploy verify URL`: the API tests against any address.
 
 use delivery::diagnostic::{Code, Diagnostic};
+use delivery::gate::judge_gates;
 use delivery::outcome::Outcome;
-use delivery::verdict::{Verdict, judge};
 
 use super::recorder::Recorder;
 use super::shell::Shell;
 use crate::cli::VerifyArgs;
 use crate::report::RunSummary;
-use crate::verify::{Caller, Suite, run_suite};
+use crate::verify::{Caller, Gate, GateContext, Suite, SuiteGate, run_gates};
 
 /// Runs the tests; gives the exit code.
 pub(super) async fn run(shell: &Shell, arguments: &VerifyArgs) -> u8 {
@@ -46,24 +46,23 @@ async fn test(
     };
     let caller =
         Caller::new(arguments.url.trim_end_matches('/'), None).map_err(|problem| vec![problem])?;
+    let gates: Vec<Box<dyn Gate>> = vec![Box::new(SuiteGate { suite })];
+    let context = GateContext {
+        candidate: &caller,
+        serving: None,
+        version: None,
+        commit: None,
+        sink,
+        cancelled: shell.stop.clone(),
+    };
     let evidence = tokio::select! {
-        evidence = run_suite(&suite, &caller, sink) => evidence,
+        evidence = run_gates(&gates, &context) => evidence,
         () = shell.stop.cancelled() => {
             return Err(vec![Diagnostic::error(Code::Interrupted, "interrupted")]);
         }
     };
-    let failed = |code, title: &str, why: Vec<String>| {
-        let mut diagnostic = Diagnostic::error(code, title).at(arguments.url.clone());
-        diagnostic.cause = why;
-        vec![diagnostic]
-    };
-    match judge(&[evidence]) {
-        Verdict::Pass => Ok(Outcome::Verified),
-        Verdict::Fail(why) => Err(failed(Code::TestsFailed, "the API tests failed", why)),
-        Verdict::Inconclusive(why) => Err(failed(
-            Code::TestsInconclusive,
-            "the API tests could not be decided",
-            why,
-        )),
+    match judge_gates(&arguments.url, &evidence) {
+        Ok(()) => Ok(Outcome::Verified),
+        Err(problem) => Err(vec![problem.at(arguments.url.clone())]),
     }
 }

@@ -26,27 +26,10 @@ pub(super) enum Failure {
     Stopped(Stop),
     /// The revision did not become ready, with Cloud Run's text.
     NotReady { text: String, seconds: u64 },
-    /// The API tests failed; one line a case.
-    TestsFailed(Vec<String>),
-    /// The API tests could not be decided.
-    TestsInconclusive(Vec<String>),
     /// The service did not answer as the new release in time, with what was seen last.
     NotConfirmed { seen: Vec<String>, seconds: u64 },
     /// Anything else.
     Problem(Box<Diagnostic>),
-}
-
-/// Cases that a diagnostic names; the log has told them all.
-const NAMED_CASES: usize = 5;
-
-/// The first cases, and how many more failed.
-fn first_cases(mut lines: Vec<String>) -> Vec<String> {
-    let more = lines.len().saturating_sub(NAMED_CASES);
-    if more > 0 {
-        lines.truncate(NAMED_CASES);
-        lines.push(format!("and {more} more cases, told in the log above"));
-    }
-    lines
 }
 
 impl Execution<'_> {
@@ -71,24 +54,6 @@ impl Execution<'_> {
             ),
             Failure::Stopped(stop) => stopped(stop, id),
             Failure::NotReady { text, seconds } => self.not_ready(&text, seconds),
-            Failure::TestsFailed(lines) => {
-                let title = format!("the API tests failed against `{revision}`");
-                first_cases(lines)
-                    .into_iter()
-                    .fold(Diagnostic::error(Code::TestsFailed, title), Diagnostic::cause)
-                    .help("mend the release, or the expectation in the test file, and push again")
-                    .help("predictions that changed without a change of the model often come from a dependency: compare requirements.txt with the last release, rebuild the image")
-            }
-            Failure::TestsInconclusive(lines) => lines
-                .into_iter()
-                .fold(
-                    Diagnostic::error(
-                        Code::TestsInconclusive,
-                        format!("the API tests against `{revision}` could not be decided"),
-                    ),
-                    Diagnostic::cause,
-                )
-                .help("run again; if it stays, check that the service can be reached from here and that the caller has roles/run.invoker"),
             Failure::NotConfirmed { seen, seconds } => seen
                 .into_iter()
                 .fold(

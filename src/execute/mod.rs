@@ -30,7 +30,7 @@ mod step;
 mod undo;
 
 pub use guard::{Guard, Stop};
-pub use seam::{CloudWriter, Identity, Verifier};
+pub use seam::{CloudWriter, Identity, UnderTest, Verifier};
 
 use failure::Failure;
 

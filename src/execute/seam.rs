@@ -46,22 +46,31 @@ pub struct Identity {
     pub version: Option<String>,
 }
 
-/// Tests an address. The audience is that of the ID token; `None` when no token is needed.
+/// What is tested.
+#[derive(Debug, Clone, Copy)]
+pub struct UnderTest<'a> {
+    /// Where the candidate answers.
+    pub url: &'a str,
+    /// Audience of the ID token; `None` when no token is needed. It is the service's address, also
+    /// at a tag's.
+    pub audience: Option<&'a str>,
+    /// The commit that must answer; `None` for a revision that other tools made.
+    pub commit: Option<&'a Commit>,
+    /// Where another revision serves now; `None` when the candidate stands alone.
+    pub serving: Option<&'a str>,
+}
+
+/// Tests an address.
 #[async_trait]
 pub trait Verifier: Send + Sync {
-    /// Runs the API tests, after waiting for the commit to answer (where there is one).
-    async fn verify(
-        &self,
-        base_url: &str,
-        audience: Option<&str>,
-        commit: Option<&Commit>,
-    ) -> Evidence;
+    /// Runs the gates, after waiting for the commit to answer (where there is one).
+    async fn verify(&self, what: &UnderTest<'_>) -> Vec<Evidence>;
 
     /// Whether the API tells its commit. Where it does not, nothing that answers can be told from
     /// anything else, and what Cloud Run says of the traffic is all there is.
     fn tells_commit(&self) -> bool;
 
-    /// Asks once what answers; `None` when nothing does, or it does not tell.
+    /// Asks once what answers, with an ID token for the audience where one is needed; `None` when nothing does, or it does not tell.
     async fn identity(&self, base_url: &str, audience: Option<&str>) -> Option<Identity>;
 }
 

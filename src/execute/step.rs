@@ -4,18 +4,21 @@ use std::time::Duration;
 
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::{Event, EventSink, Unit};
+use delivery::gate::judge_gates;
 use delivery::name::{RevisionName, TagName};
 use delivery::plan::render::serving_in_words;
 use delivery::plan::{Action, Address, NewRevision, Step};
 use delivery::release::Commit;
+use delivery::snapshot::Serving;
 use delivery::spec::Access;
 use delivery::state::StateRecord;
 use delivery::traffic::{Destination, TrafficSplit};
-use delivery::verdict::{CaseEnd, Verdict, judge};
+use delivery::verdict::Evidence;
 use tokio::time::Instant;
 
 use super::Execution;
 use super::failure::Failure;
+use super::seam::UnderTest;
 use crate::gcp::run::{Change, Live, WriteError};
 
 /// How long a write under way is waited for when the run must end: its outcome decides the way back.
@@ -72,12 +75,12 @@ impl<'a> Execution<'a> {
                 Ok(with_address(&live, revision))
             }
             Action::Verify {
-                revision: _,
+                revision,
                 address,
                 commit,
             } => {
                 self.undo = &step.undo;
-                self.verify(address, commit.as_ref()).await
+                self.verify(revision, address, commit.as_ref()).await
             }
             Action::ShiftTraffic {
                 revision: _,
@@ -177,6 +180,7 @@ impl<'a> Execution<'a> {
 
     async fn verify(
         &mut self,
+        revision: &RevisionName,
         address: &Address,
         commit: Option<&Commit>,
     ) -> Result<String, Failure> {
@@ -184,23 +188,33 @@ impl<'a> Execution<'a> {
         if let Address::Tag(_) = address {
             self.tag_url = Some(place.url.clone());
         }
+        let serving = match address {
+            Address::Tag(_) => self
+                .live
+                .as_ref()
+                .and_then(|live| other_serves(live, revision)),
+            Address::Service => None,
+        };
+        let what = UnderTest {
+            url: &place.url,
+            audience: place.audience.as_deref(),
+            commit,
+            serving: serving.as_deref(),
+        };
         let evidence = tokio::select! {
             biased;
             stop = self.guard.stopped() => return Err(Failure::Stopped(stop)),
-            evidence = self.verifier.verify(&place.url, place.audience.as_deref(), commit) => evidence,
+            evidence = self.verifier.verify(&what) => evidence,
         };
-        let verdict = judge(std::slice::from_ref(&evidence));
-        let passed = evidence
-            .cases
+        let judged = judge_gates(revision.as_str(), &evidence);
+        let (passed, cases) = evidence
             .iter()
-            .filter(|case| case.end == CaseEnd::Passed)
-            .count();
-        let cases = evidence.cases.len();
-        self.evidence.push(evidence);
-        match verdict {
-            Verdict::Pass => Ok(format!("{passed} of {cases} cases passed at {}", place.url)),
-            Verdict::Fail(lines) => Err(Failure::TestsFailed(lines)),
-            Verdict::Inconclusive(lines) => Err(Failure::TestsInconclusive(lines)),
+            .map(Evidence::passed_of)
+            .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        self.evidence.extend(evidence);
+        match judged {
+            Ok(()) => Ok(format!("{passed} of {cases} cases passed at {}", place.url)),
+            Err(problem) => Err(Failure::Problem(problem)),
         }
     }
 
@@ -294,6 +308,13 @@ fn place_in(live: &Live, address: &Address) -> Option<Place> {
         // Also for a tag's address the audience is the service's.
         audience: (!live.invoker_check_off).then_some(base),
     })
+}
+
+/// The service's address, when another revision serves there.
+fn other_serves(live: &Live, revision: &RevisionName) -> Option<String> {
+    let other = |entry: &Serving| entry.percent > 0 && entry.revision != *revision;
+    let alone = !live.serving.iter().any(other);
+    live.uri.clone().filter(|_| !alone)
 }
 
 fn tag_uri(live: &Live, tag: &TagName) -> Option<String> {

@@ -161,7 +161,9 @@ impl EventSink for GithubReporter {
             Event::Warning(warning) => self.annotate(&warning),
             ours @ (Event::StepStarted { .. }
             | Event::StepFinished { .. }
+            | Event::GateStarted { .. }
             | Event::CaseFinished(_)
+            | Event::GateFinished(_)
             | Event::Note(_)) => {
                 self.lines(lines::render(&ours, Style::plain()));
             }

@@ -153,14 +153,14 @@ fn a_job_reads_its_log_summary_and_outputs() {
     let run = RunSummary {
         environment: Some("dev".to_owned()),
         release_label: Some("v1.0.0".to_owned()),
-        evidence: vec![Evidence {
-            gate: "api-tests".to_owned(),
-            cases: vec![CaseResult {
+        evidence: vec![Evidence::new(
+            "api-tests",
+            vec![CaseResult {
                 name: "a|b".to_owned(),
                 end: CaseEnd::Passed,
                 millis: 12,
             }],
-        }],
+        )],
         ..RunSummary::default()
     };
     log.finish(&outcome, &run);

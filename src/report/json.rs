@@ -3,6 +3,7 @@
 use delivery::diagnostic::{Diagnostic, Level};
 use delivery::event::{Event, Unit};
 use delivery::outcome::Outcome;
+use delivery::verdict::Evidence;
 use serde_json::{Value, json};
 
 use super::RunSummary;
@@ -56,6 +57,15 @@ pub fn event(event: &Event) -> Value {
             "event": "progress", "what": what, "done": done, "total": total,
             "unit": match unit { Unit::Bytes => "bytes", Unit::Items => "items", Unit::Seconds => "seconds" },
         }),
+        Event::GateStarted { gate } => json!({"event": "gate_started", "gate": gate}),
+        Event::GateFinished(Evidence {
+            gate,
+            cases: _,
+            measurements,
+            plots: _,
+        }) => {
+            json!({"event": "gate_finished", "gate": gate, "measurements": measurements})
+        }
         Event::CaseFinished(case) => json!({"event": "case_finished", "case": case}),
         Event::Note(text) => json!({"event": "note", "text": text}),
         Event::ForeignText { source, text } => {

@@ -2,7 +2,7 @@
 
 use delivery::event::{Event, EventSink, Unit};
 use delivery::outcome::Outcome;
-use delivery::verdict::CaseEnd;
+use delivery::verdict::{CaseEnd, Evidence, Measurement, Plot};
 
 use super::style::Style;
 use super::{Output, Reporter, RunSummary, diagnostic, json, text};
@@ -32,6 +32,23 @@ pub fn render(event: &Event, style: Style) -> Vec<String> {
             total,
             unit,
         } => vec![progress(what, *done, *total, *unit)],
+        Event::GateStarted { .. } => Vec::new(),
+        Event::GateFinished(Evidence {
+            gate: _,
+            cases: _,
+            measurements,
+            plots,
+        }) => {
+            let figures = measurements.iter().map(measurement);
+            let pictures = plots.iter().flat_map(|Plot { title, rows }| {
+                let rows = rows.iter().map(|row| format!("  {}", text::one_line(row)));
+                std::iter::once(format!("{}:", text::one_line(title))).chain(rows)
+            });
+            figures
+                .chain(pictures)
+                .map(|line| format!("      {line}"))
+                .collect()
+        }
         Event::CaseFinished(case) => {
             let name = text::one_line(&case.name);
             let took = style.dim(&format!("({})", text::duration(case.millis)));
@@ -49,6 +66,11 @@ pub fn render(event: &Event, style: Style) -> Vec<String> {
                 CaseEnd::Undecided(why) => vec![format!(
                     "  {} {name}: {}",
                     style.yellow("?"),
+                    text::one_line(why)
+                )],
+                CaseEnd::Skipped(why) => vec![format!(
+                    "  {} {name}: {}",
+                    style.dim("-"),
                     text::one_line(why)
                 )],
             }
@@ -71,6 +93,31 @@ pub fn render(event: &Event, style: Style) -> Vec<String> {
             .map(str::to_owned)
             .collect(),
     }
+}
+
+/// `p95: 120 ms (98 to 140 ms), limit 200 ms`.
+fn measurement(measured: &Measurement) -> String {
+    let Measurement {
+        name,
+        value,
+        unit,
+        low,
+        high,
+        limit,
+    } = measured;
+    let figure = |number: f64| text::figure(number, unit);
+    let interval = match (low, high) {
+        (Some(low), Some(high)) => format!(" ({} to {})", text::figure(*low, ""), figure(*high)),
+        (Some(low), None) => format!(" (at least {})", figure(*low)),
+        (None, Some(high)) => format!(" (at most {})", figure(*high)),
+        (None, None) => String::new(),
+    };
+    let limit = limit.map(|limit| format!(", limit {}", figure(limit)));
+    text::one_line(&format!(
+        "{name}: {}{interval}{}",
+        figure(*value),
+        limit.unwrap_or_default()
+    ))
 }
 
 /// `push layer: 12.3 MB of 100.0 MB (12 %)`.

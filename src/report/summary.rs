@@ -2,7 +2,7 @@
 
 use delivery::diagnostic::{Diagnostic, Level};
 use delivery::outcome::Outcome;
-use delivery::verdict::{CaseEnd, Evidence};
+use delivery::verdict::{CaseEnd, Evidence, Measurement, Plot};
 
 use super::{RunSummary, text};
 
@@ -120,15 +120,20 @@ fn render_diagnostic(diagnostic: &Diagnostic) -> String {
 }
 
 fn render_evidence(evidence: &Evidence) -> String {
-    let Evidence { gate, cases } = evidence;
-    let passed = cases
-        .iter()
-        .filter(|case| case.end == CaseEnd::Passed)
-        .count();
+    let Evidence {
+        gate,
+        cases,
+        measurements,
+        plots,
+    } = evidence;
+    let (passed, tried) = evidence.passed_of();
+    let count = match tried {
+        0 => "skipped".to_owned(),
+        tried => format!("{passed} of {tried} passed"),
+    };
     let mut part = format!(
-        "\n### Tests: {} ({passed} of {} passed)\n\n| | Case | Time | |\n|---|---|---|---|\n",
+        "\n### Tests: {} ({count})\n\n| | Case | Time | |\n|---|---|---|---|\n",
         escape(gate),
-        cases.len()
     );
     for case in cases {
         let (mark, why) = match &case.end {
@@ -142,6 +147,7 @@ fn render_evidence(evidence: &Evidence) -> String {
                     .join("<br>"),
             ),
             CaseEnd::Undecided(why) => ("❔", escape(why)),
+            CaseEnd::Skipped(why) => ("➖", escape(why)),
         };
         part.push_str(&format!(
             "| {mark} | {} | {} | {why} |\n",
@@ -149,7 +155,50 @@ fn render_evidence(evidence: &Evidence) -> String {
             text::duration(case.millis)
         ));
     }
+    part.push_str(&figures(measurements));
+    for Plot { title, rows } in plots {
+        let rows: Vec<String> = rows.iter().map(|row| text::one_line(row)).collect();
+        part.push_str(&format!(
+            "\n{}\n\n{}",
+            escape(title),
+            fenced(&rows.join("\n"))
+        ));
+    }
     part
+}
+
+fn figures(measurements: &[Measurement]) -> String {
+    if measurements.is_empty() {
+        return String::new();
+    }
+    let mut table =
+        "\n| Measured | Value | 95 % interval | Limit |\n|---|---|---|---|\n".to_owned();
+    for Measurement {
+        name,
+        value,
+        unit,
+        low,
+        high,
+        limit,
+    } in measurements
+    {
+        let with_unit = |number: f64| text::figure(number, unit);
+        let interval = match (low, high) {
+            (None, None) => String::new(),
+            (low, high) => {
+                let end = |end: &Option<f64>| end.map_or_else(|| "?".to_owned(), with_unit);
+                format!("{} to {}", end(low), end(high))
+            }
+        };
+        table.push_str(&format!(
+            "| {} | {} | {} | {} |\n",
+            escape(name),
+            escape(&with_unit(*value)),
+            escape(&interval),
+            escape(&limit.map(with_unit).unwrap_or_default())
+        ));
+    }
+    table
 }
 
 /// Text that stays text: every character that Markdown or HTML could read is escaped, lines are joined.

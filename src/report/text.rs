@@ -85,6 +85,31 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
+/// `12.3 ms`, `0.5 %`, `7`: four significant digits, and the unit if there is one.
+pub fn figure(value: f64, unit: &str) -> String {
+    let size = value.abs();
+    let number = if size >= 1e6 || (size > 0.0 && size < 1e-4) {
+        format!("{value:.3e}")
+    } else {
+        let digits = match size {
+            1_000.0.. => 0,
+            100.0.. => 1,
+            10.0.. => 2,
+            1.0.. => 3,
+            _ => 5,
+        };
+        let fixed = format!("{value:.digits$}");
+        match fixed.contains('.') {
+            true => fixed.trim_end_matches('0').trim_end_matches('.').to_owned(),
+            false => fixed,
+        }
+    };
+    match unit {
+        "" => number,
+        unit => format!("{number} {unit}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +131,17 @@ mod tests {
         assert_eq!(duration(125_000), "2 min 5 s");
         assert_eq!(bytes(999), "999 B");
         assert_eq!(bytes(12_345_678), "12.3 MB");
+        for (value, unit, shown) in [
+            (0.0, "", "0"),
+            (0.081, "%", "0.081 %"),
+            (12.345, "ms", "12.35 ms"),
+            (200.0, "ms", "200 ms"),
+            (12_345.6, "requests/s", "12346 requests/s"),
+            (0.000_01, "", "1.000e-5"),
+            (-3.5, "", "-3.5"),
+        ] {
+            assert_eq!(figure(value, unit), shown);
+        }
         assert_eq!(cut("abcdef", 4), "abc…");
         assert_eq!(cut("äöü", 3), "äöü");
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use delivery::event::{Event, EventSink};
+use delivery::gate::API_TESTS;
 use delivery::verdict::{CaseEnd, CaseResult, Evidence};
 use futures_util::stream::{self, StreamExt};
 use reqwest::header::HeaderName;
@@ -18,9 +19,6 @@ const REQUESTS_AT_ONCE: usize = 8;
 
 /// How much longer than its limit an answer is waited for, to tell by how much it was too slow.
 const LATENCY_MARGIN: Duration = Duration::from_secs(2);
-
-/// The gate that the evidence belongs to.
-pub const GATE: &str = "api-tests";
 
 /// Headers whose values are never shown.
 const SECRET_HEADERS: &[&str] = &[
@@ -58,10 +56,8 @@ pub async fn run_suite(suite: &Suite, caller: &Caller, sink: &dyn EventSink) -> 
         });
     }
     results.sort_by_key(|(index, _)| *index);
-    Evidence {
-        gate: GATE.to_owned(),
-        cases: results.into_iter().map(|(_, result)| result).collect(),
-    }
+    let cases = results.into_iter().map(|(_, result)| result).collect();
+    Evidence::new(API_TESTS, cases)
 }
 
 async fn run_case(suite: &Suite, case: &Case, caller: &Caller) -> CaseResult {

@@ -85,6 +85,12 @@ codes! {
     GitHubFailed = "D0506", Cloud, "GitHub refused or did not answer.";
     EndpointRefused = "D0507", BadInput, "An endpoint override points outside loopback and private addresses.";
 
+    WrongModel = "D0631", VerificationFailed, "The API is healthy, but it is not the release: wrong commit, version or model.";
+
+    ApiBroken = "D0651", VerificationFailed, "The API changed more than the version of the release says.";
+    NotConforming = "D0652", VerificationFailed, "The API does not keep to the OpenAPI document that it publishes.";
+    GateWarned = "D0653", VerificationFailed, "A gate that only warns would have stopped the release; the run goes on.";
+
     Internal = "D0901", Internal, "A defect of this program.";
 }
 
@@ -95,7 +101,7 @@ impl Code {
     pub fn is_candidates_fault(self) -> bool {
         matches!(
             self,
-            Self::CandidateNotReady | Self::TestsFailed | Self::NotConfirmed
+            Self::CandidateNotReady | Self::TestsFailed | Self::WrongModel | Self::NotConfirmed
         )
     }
 }

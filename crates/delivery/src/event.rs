@@ -1,7 +1,7 @@
 //! What happens while a plan is executed. Reporters turn events into text; executors only emit.
 
 use crate::diagnostic::Diagnostic;
-use crate::verdict::CaseResult;
+use crate::verdict::{CaseResult, Evidence};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,8 +44,15 @@ pub enum Event {
         /// Of what.
         unit: Unit,
     },
-    /// A test case ended.
+    /// A gate begins; the cases that end from now on are its own.
+    GateStarted {
+        /// Its name.
+        gate: &'static str,
+    },
+    /// A case of the gate ended.
     CaseFinished(CaseResult),
+    /// A gate ended. Its cases were told one by one.
+    GateFinished(Evidence),
     /// One line of our own.
     Note(String),
     /// Text that is not ours: a build log, a container's log, a server's answer. Reporters print it

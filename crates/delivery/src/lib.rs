@@ -16,13 +16,16 @@
 //! | [`snapshot`] | what was seen, when, with the etag |
 //! | [`stage`] | from event and ref to what this run is about |
 //! | [`plan`] | intent + snapshot → steps, each with its undo |
+//! | [`statistics`] | samples → figures, how sure they are, and whether a limit can be decided |
 //! | [`verdict`] | evidence → verdict |
+//! | [`gate`] | the gates, and what each failure is called |
 //! | [`diagnostic`] | cause, state, way out, exit code |
 //! | [`event`] | what happens while a plan is executed |
 //! | [`outcome`] | how a run ended, one to one with the exit codes |
 
 pub mod diagnostic;
 pub mod event;
+pub mod gate;
 pub mod name;
 pub mod nearest;
 pub mod outcome;
@@ -32,6 +35,7 @@ pub mod snapshot;
 pub mod spec;
 pub mod stage;
 pub mod state;
+pub mod statistics;
 pub mod target;
 pub mod traffic;
 pub mod verdict;

@@ -7,8 +7,78 @@ use serde::{Deserialize, Serialize};
 pub struct Evidence {
     /// Which gate, such as `api-tests`.
     pub gate: String,
-    /// Each measurement.
+    /// Each thing that was tried.
     pub cases: Vec<CaseResult>,
+    /// The figures behind it, for the report: nothing is judged by them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measurements: Vec<Measurement>,
+    /// The same as pictures, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plots: Vec<Plot>,
+}
+
+impl Evidence {
+    /// Evidence without figures.
+    pub fn new(gate: impl Into<String>, cases: Vec<CaseResult>) -> Self {
+        Self {
+            gate: gate.into(),
+            cases,
+            measurements: Vec::new(),
+            plots: Vec::new(),
+        }
+    }
+
+    /// Evidence of a gate that did not run, with the reason.
+    pub fn skipped(gate: impl Into<String>, reason: impl Into<String>) -> Self {
+        let gate = gate.into();
+        let case = CaseResult {
+            name: gate.clone(),
+            end: CaseEnd::Skipped(reason.into()),
+            millis: 0,
+        };
+        Self::new(gate, vec![case])
+    }
+
+    /// How many cases ended as expected, and how many were tried at all.
+    pub fn passed_of(&self) -> (usize, usize) {
+        let of = |wanted: fn(&CaseEnd) -> bool| {
+            self.cases.iter().filter(|case| wanted(&case.end)).count()
+        };
+        (
+            of(|end| *end == CaseEnd::Passed),
+            of(|end| !matches!(end, CaseEnd::Skipped(_))),
+        )
+    }
+}
+
+/// One figure. The gate that measured it has compared it with its limit; a case tells the result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// What, such as `p95` or `label flip rate`; unique in its gate.
+    pub name: String,
+    /// How much. Finite: JSON has no other numbers.
+    pub value: f64,
+    /// In what, such as `ms`, `%` or `requests/s`; empty for a plain number.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+    /// Lower end of its confidence interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<f64>,
+    /// Upper end of its confidence interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+    /// What was allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
+}
+
+/// A small picture in text, one row a line, for a font of equal width.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plot {
+    /// What it shows.
+    pub title: String,
+    /// Its rows. May hold text of others, such as a label that an API answers.
+    pub rows: Vec<String>,
 }
 
 /// One test case.
@@ -32,6 +102,9 @@ pub enum CaseEnd {
     Failed(Vec<String>),
     /// It could not be decided, with the reason.
     Undecided(String),
+    /// It was not tried, with the reason: something before it failed, or there is nothing to try it
+    /// on. It decides nothing.
+    Skipped(String),
 }
 
 /// What the evidence means. The order is the order of severity.
@@ -47,12 +120,19 @@ pub enum Verdict {
 }
 
 /// What all evidence together means: one failed case fails it, one undecided case leaves it open,
-/// and so does evidence without any case: what nobody measured has not passed.
+/// and so does evidence without any case, or with skipped ones only: what nobody measured has not
+/// passed.
 pub fn judge(evidence: &[Evidence]) -> Verdict {
     let mut failed = Vec::new();
     let mut undecided = Vec::new();
     let mut cases = 0_usize;
-    for Evidence { gate, cases: found } in evidence {
+    for Evidence {
+        gate,
+        cases: found,
+        measurements: _,
+        plots: _,
+    } in evidence
+    {
         if found.is_empty() {
             undecided.push(format!("{gate}: no case was measured"));
         }
@@ -62,9 +142,9 @@ pub fn judge(evidence: &[Evidence]) -> Verdict {
             millis: _,
         } in found
         {
-            cases += 1;
+            cases += usize::from(!matches!(end, CaseEnd::Skipped(_)));
             match end {
-                CaseEnd::Passed => {}
+                CaseEnd::Passed | CaseEnd::Skipped(_) => {}
                 CaseEnd::Failed(differences) => {
                     failed.push(format!("{gate}/{name}: {}", first_of(differences)));
                 }
@@ -102,10 +182,7 @@ mod tests {
             end: end.clone(),
             millis: 5,
         };
-        Evidence {
-            gate: "api-tests".to_owned(),
-            cases: ends.iter().enumerate().map(case).collect(),
-        }
+        Evidence::new("api-tests", ends.iter().enumerate().map(case).collect())
     }
 
     #[test]
@@ -118,6 +195,15 @@ mod tests {
             (vec![open(), CaseEnd::Passed, fail()], "fail"),
             (vec![CaseEnd::Failed(Vec::new())], "fail"),
             (vec![], "inconclusive"),
+            (
+                vec![CaseEnd::Skipped("no serving revision".to_owned())],
+                "inconclusive",
+            ),
+            (
+                vec![CaseEnd::Passed, CaseEnd::Skipped(String::new())],
+                "pass",
+            ),
+            (vec![fail(), CaseEnd::Skipped(String::new())], "fail"),
         ] {
             let word = match judge(&[gate(&ends)]) {
                 Verdict::Pass => "pass",
@@ -139,6 +225,25 @@ mod tests {
         let verdict = judge(&[gate(&[CaseEnd::Passed]), gate(&[])]);
         assert!(matches!(verdict, Verdict::Inconclusive(_)), "{verdict:?}");
         assert!(matches!(judge(&[]), Verdict::Inconclusive(_)));
+    }
+
+    #[test]
+    fn a_skipped_gate_leaves_the_others_to_decide() {
+        let skipped = Evidence::skipped("replay", "nothing serves yet");
+        assert_eq!(skipped.passed_of(), (0, 0));
+        assert_eq!(
+            judge(&[gate(&[CaseEnd::Passed]), skipped.clone()]),
+            Verdict::Pass
+        );
+        assert!(matches!(judge(&[skipped]), Verdict::Inconclusive(_)));
+    }
+
+    #[test]
+    fn evidence_of_before_figures_can_still_be_read() {
+        let old = r#"{"gate":"api-tests","cases":[]}"#;
+        let read: Evidence = serde_json::from_str(old).unwrap();
+        assert_eq!(read, Evidence::new("api-tests", Vec::new()));
+        assert_eq!(serde_json::to_string(&read).unwrap(), old);
     }
 
     #[test]

@@ -43,26 +43,19 @@ impl Asker {
 
 #[async_trait]
 impl Verifier for Asker {
-    async fn verify(
-        &self,
-        base_url: &str,
-        audience: Option<&str>,
-        commit: Option<&Commit>,
-    ) -> Evidence {
-        let version = self.get(base_url, "/version", audience).await;
+    async fn verify(&self, what: &UnderTest<'_>) -> Vec<Evidence> {
+        let version = self.get(what.url, "/version", what.audience).await;
         let answered = version.as_ref().and_then(|json| json["commit"].as_str());
-        let end = match (answered, commit) {
+        let end = match (answered, what.commit) {
             (Some(answered), Some(commit)) if answered == commit.as_str() => CaseEnd::Passed,
             other => CaseEnd::Failed(vec![format!("{other:?}")]),
         };
-        Evidence {
-            gate: "api-tests".to_owned(),
-            cases: vec![CaseResult {
-                name: "version".to_owned(),
-                end,
-                millis: 1,
-            }],
-        }
+        let case = CaseResult {
+            name: "version".to_owned(),
+            end,
+            millis: 1,
+        };
+        vec![Evidence::new("api-tests", vec![case])]
     }
 
     fn tells_commit(&self) -> bool {

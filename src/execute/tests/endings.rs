@@ -32,7 +32,7 @@ async fn a_promotion_goes_through_and_tells_what_each_step_brought() {
     assert_eq!(cloud.writes, ["deploy", "traffic new", "record"]);
     assert_eq!(
         *verifier.asked.lock().unwrap(),
-        ["http://c-1---api for http://api"]
+        ["http://c-1---api for http://api, beside http://api"]
     );
     assert_eq!(cloud.state().healthy[0].revision, revision(NEW));
     let results: Vec<String> = events

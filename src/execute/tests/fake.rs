@@ -185,25 +185,20 @@ impl Default for FakeVerifier {
 
 #[async_trait]
 impl Verifier for FakeVerifier {
-    async fn verify(
-        &self,
-        base_url: &str,
-        audience: Option<&str>,
-        _commit: Option<&Commit>,
-    ) -> Evidence {
-        let asked = format!("{base_url} for {}", audience.unwrap_or("nobody"));
+    async fn verify(&self, what: &UnderTest<'_>) -> Vec<Evidence> {
+        let asked = format!("{} for {}", what.url, what.audience.unwrap_or("nobody"));
+        let beside = what.serving.map(|url| format!(", beside {url}"));
+        let asked = format!("{asked}{}", beside.unwrap_or_default());
         self.asked.lock().unwrap().push(asked);
         if self.hangs {
             std::future::pending::<()>().await;
         }
-        Evidence {
-            gate: "api-tests".to_owned(),
-            cases: vec![CaseResult {
-                name: "predict".to_owned(),
-                end: self.end.clone(),
-                millis: 1,
-            }],
-        }
+        let case = CaseResult {
+            name: "predict".to_owned(),
+            end: self.end.clone(),
+            millis: 1,
+        };
+        vec![Evidence::new("api-tests", vec![case])]
     }
 
     fn tells_commit(&self) -> bool {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::instance::plan_instance;
+use super::permit;
 use super::platform::Trouble;
 use super::settle::{self, Next, Route};
 use super::state::{State, Work};
@@ -77,7 +78,12 @@ async fn bring_up(
         if state.has_elsewhere(&work.key, record) {
             return Some(Err(Failure::conflicting_revision(revision)));
         }
-        Some(plan_instance(&work.key, record, secrets, &|_, _, _| true))
+        let may_read = permit::secret_reader(world, &work.key, record);
+        Some(
+            permit::check_start(world, &work.key, record)
+                .and_then(|()| plan_instance(&work.key, record, secrets, &may_read))
+                .map_err(|failure| permit::explain_secrets(world, &work.key, failure)),
+        )
     });
     let planned = planned.ok_or_else(|| Failure::revision_missing(revision))?;
     let backend = Arc::new(Backend::new(&work.key, revision, planned?));

@@ -1,4 +1,4 @@
-//! The part of Secret Manager that Cloud Run uses: versions of secrets, readable by everyone here.
+//! The part of Secret Manager that Cloud Run uses: versions of secrets.
 
 use std::collections::BTreeMap;
 
