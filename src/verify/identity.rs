@@ -84,6 +84,34 @@ pub enum Awaited {
     },
 }
 
+impl Awaited {
+    /// The path that is asked.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Commit { path, .. } | Self::Success { path } => path,
+        }
+    }
+}
+
+/// True when the path is answered 403. Other answers than that and success are those of a new
+/// address, and are waited out within the grace.
+pub async fn is_forbidden(caller: &Caller, path: &str, grace: Duration) -> bool {
+    let start = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match caller.get(path, ASK_TIMEOUT).await {
+            Ok(answer) if answer.status.as_u16() == 403 => return true,
+            Ok(answer) if answer.status.is_success() => return false,
+            Ok(_) | Err(_) => {}
+        }
+        if start.elapsed() + pause > grace {
+            return false;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+    }
+}
+
 /// Polls until the address answers as awaited. A new address answers 404 for a while, a moved one
 /// still as the release before, and a new invoker's token is refused at first: all of this is
 /// waited out, within the grace.

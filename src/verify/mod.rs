@@ -24,7 +24,7 @@ mod tests;
 pub use caller::{Caller, MOST_ANSWER_BYTES};
 pub use compare::{Tolerance, compare_json};
 pub use gate::{Gate, GateContext, case, run_gates};
-pub use identity::{Awaited, Identity, NoIdentity, identity, wait_until_answers};
+pub use identity::{Awaited, Identity, NoIdentity, identity, is_forbidden, wait_until_answers};
 pub use identity_gate::IdentityGate;
 pub use run::run_suite;
 pub use suite::{
