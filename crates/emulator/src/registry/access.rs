@@ -107,7 +107,7 @@ fn permit(
     };
     let resource = Resource::Repository {
         project,
-        location: location(headers).to_owned(),
+        location: location(headers),
         repository,
     };
     let permission = action.permission();
@@ -117,6 +117,14 @@ fn permit(
             "Permission \"{permission}\" denied on resource \"{name}\" (or it may not exist)"
         ))
     })
+}
+
+/// The region of the host that was called; `local` where the host names none.
+pub(super) fn location(headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    host.and_then(|host| host.split_once("-docker.pkg.dev"))
+        .map_or("local", |(location, _)| location)
+        .to_owned()
 }
 
 /// `GET /v2/`: tells a client that it needs a token. A client that gets 200 here without a
@@ -194,14 +202,6 @@ fn challenge(world: &World, headers: &HeaderMap, of: Option<(&str, Action)>) -> 
         text += &format!(",scope=\"repository:{name}:{}\"", action.scope());
     }
     text
-}
-
-/// The location that the host names; `us` where this machine's own address was asked.
-pub(super) fn location(headers: &HeaderMap) -> &str {
-    headers
-        .get(HOST)
-        .and_then(|host| host.to_str().ok()?.split_once("-docker.pkg.dev"))
-        .map_or("us", |(location, _)| location)
 }
 
 fn unauthenticated(headers: &HeaderMap, name: &str, action: Action) -> String {

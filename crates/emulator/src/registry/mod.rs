@@ -201,7 +201,7 @@ async fn act(
     if action == Action::Push && method != Method::DELETE {
         let location = access::location(headers);
         let name = resource.name();
-        if !registry.lock().ensure_repository(name, location, now) {
+        if !registry.lock().ensure_repository(name, &location, now) {
             return Err(RegistryError::name_unknown(name));
         }
     }

@@ -7,6 +7,8 @@ use super::key::{ServiceKey, project_number};
 
 /// gRPC code 5.
 const NOT_FOUND: i32 = 5;
+/// gRPC code 7.
+const PERMISSION_DENIED: i32 = 7;
 /// gRPC code 9.
 const FAILED_PRECONDITION: i32 = 9;
 /// gRPC code 10.
@@ -35,7 +37,7 @@ pub struct Failure {
     /// The condition of the revision that failed beside `Ready`.
     pub condition: &'static str,
     /// What the text was until about 2024, where it was another one.
-    pub(super) older: Option<&'static str>,
+    older: Option<&'static str>,
 }
 
 /// What a container that does not listen was told until about 2024.
@@ -68,6 +70,17 @@ impl Failure {
             code: NOT_FOUND,
             text: format!("Image '{image}' not found."),
             reason: Reason::Common("CONTAINER_MISSING"),
+            condition: "ContainerReady",
+            older: None,
+        }
+    }
+
+    /// Cloud Run's service agent must not read the image.
+    pub(crate) fn image_denied(text: String) -> Self {
+        Self {
+            code: PERMISSION_DENIED,
+            text,
+            reason: Reason::Common("CONTAINER_PERMISSION_DENIED"),
             condition: "ContainerReady",
             older: None,
         }
@@ -160,6 +173,11 @@ impl Failure {
             condition: "",
             older: None,
         }
+    }
+
+    /// The same failure in other words.
+    pub(crate) fn with_text(self, text: String) -> Self {
+        Self { text, ..self }
     }
 
     /// The text as service and operation carry it.

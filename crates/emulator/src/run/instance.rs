@@ -104,8 +104,8 @@ pub(crate) fn plan_instance(
     })
 }
 
-/// Says whether a service account may read a secret: account, project of the secret, its name.
-pub(crate) type MayRead<'a> = dyn Fn(&str, &str, &str) -> bool + 'a;
+/// Says whether what the revision runs as may read a secret: its project and its name.
+pub(crate) type MayRead<'a> = dyn Fn(&str, &str) -> bool + 'a;
 
 /// Reads secrets, and collects those that cannot be read.
 struct SecretReader<'a> {
@@ -122,7 +122,7 @@ impl<'a> SecretReader<'a> {
     /// Manager does: who may not read a secret does not learn whether it is there.
     fn read(&mut self, field: &str, secret: &str, version: &str) -> Option<&'a [u8]> {
         let (project, name) = locate(&self.key.project, secret);
-        let problem = if !(self.may_read)(self.account, project, name) {
+        let problem = if !(self.may_read)(project, name) {
             secret_denied_line(self.key, field, name, version, self.account)
         } else {
             match self.secrets.get(&self.key.project, secret, version) {

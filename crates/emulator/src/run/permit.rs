@@ -16,8 +16,6 @@ use crate::world::World;
 const READ_IMAGE: &str = "artifactregistry.repositories.downloadArtifacts";
 /// Lets its holder read a secret.
 const READ_SECRET: &str = "secretmanager.versions.access";
-/// gRPC code 7.
-const PERMISSION_DENIED: i32 = 7;
 
 /// Refuses a call when the API is off for the project, or the region is none of Cloud Run's.
 ///
@@ -181,24 +179,30 @@ pub(super) fn check_start(
             key.project
         );
     }
-    Err(Failure {
-        code: PERMISSION_DENIED,
-        text,
-        reason: Reason::Common("CONTAINER_PERMISSION_DENIED"),
-        condition: "ContainerReady",
-        older: None,
-    })
+    Err(Failure::image_denied(text))
 }
 
-/// True when an account may read a secret.
-pub(super) fn may_read_secret(world: &World, account: &str, project: &str, name: &str) -> bool {
-    let account = iam::account(account, world.clock.now());
-    let secret = Resource::Secret {
-        project: project.to_owned(),
-        name: name.to_owned(),
-    };
-    let is_on = world.iam.is_enabled(project, Api::SecretManager.name());
-    is_on && iam::permit(world, &account, READ_SECRET, &secret).is_ok()
+/// Whether the run-time account of a revision may read a secret of a project.
+pub(super) fn secret_reader<'w>(
+    world: &'w World,
+    key: &ServiceKey,
+    revision: &RevisionRecord,
+) -> impl Fn(&str, &str) -> bool + use<'w> {
+    let account = revision
+        .template
+        .get("serviceAccount")
+        .and_then(Value::as_str);
+    let account = iam::account(account.unwrap_or_default(), world.clock.now());
+    let is_on = world
+        .iam
+        .is_enabled(&key.project, Api::SecretManager.name());
+    move |project, name| {
+        let secret = Resource::Secret {
+            project: project.to_owned(),
+            name: name.to_owned(),
+        };
+        is_on && iam::permit(world, &account, READ_SECRET, &secret).is_ok()
+    }
 }
 
 /// While Secret Manager is off for the project, that is why no secret can be read.
@@ -214,8 +218,6 @@ pub(super) fn explain_secrets(world: &World, key: &ServiceKey, failure: Failure)
         let field = line.split(": ").next().unwrap_or_default();
         format!("{field}: {reason}")
     });
-    Failure {
-        text: lines.collect::<Vec<String>>().join("\n"),
-        ..failure
-    }
+    let text = lines.collect::<Vec<String>>().join("\n");
+    failure.with_text(text)
 }

@@ -78,14 +78,12 @@ async fn bring_up(
         if state.has_elsewhere(&work.key, record) {
             return Some(Err(Failure::conflicting_revision(revision)));
         }
-        let may_read = |account: &str, project: &str, name: &str| {
-            permit::may_read_secret(world, account, project, name)
-        };
-        let started = permit::check_start(world, &work.key, record);
-        Some(started.and_then(|()| {
-            plan_instance(&work.key, record, secrets, &may_read)
-                .map_err(|failure| permit::explain_secrets(world, &work.key, failure))
-        }))
+        let may_read = permit::secret_reader(world, &work.key, record);
+        Some(
+            permit::check_start(world, &work.key, record)
+                .and_then(|()| plan_instance(&work.key, record, secrets, &may_read))
+                .map_err(|failure| permit::explain_secrets(world, &work.key, failure)),
+        )
     });
     let planned = planned.ok_or_else(|| Failure::revision_missing(revision))?;
     let backend = Arc::new(Backend::new(&work.key, revision, planned?));

@@ -130,12 +130,7 @@ pub(crate) struct Page {
 
 impl Page {
     /// Cuts one page out; the token of the next one is the place where it starts.
-    pub(crate) fn cut<T: Serialize>(
-        &self,
-        field: &str,
-        all: Vec<T>,
-        largest: usize,
-    ) -> Result<Json<Value>, ApiError> {
+    pub(crate) fn cut<T: Serialize>(&self, field: &str, all: Vec<T>, largest: usize) -> Answer {
         let size = match self.page_size {
             None | Some(0) => largest,
             Some(size) => size.min(largest),
