@@ -7,6 +7,7 @@ mod cloud;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod failures;
 mod refusals;
 mod registry;
