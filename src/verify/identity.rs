@@ -1,12 +1,14 @@
 //! Who answers at an address: the commit and version that the API tells.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::caller::Caller;
 use super::run::read_json;
 
 /// Longest time for one answer.
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+/// First and longest pause between two questions.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// What an API tells about itself: `{"commit": …, "version": …}` at its version path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,4 +55,23 @@ pub async fn identity(caller: &Caller, path: &str) -> Result<Identity, NoIdentit
         )));
     }
     Ok(identity)
+}
+
+/// True when the path is answered 403. Other answers than that and success are those of a new
+/// address, and are waited out within the grace.
+pub async fn is_forbidden(caller: &Caller, path: &str, grace: Duration) -> bool {
+    let start = Instant::now();
+    let mut pause = PAUSES.0;
+    loop {
+        match caller.get(path, ASK_TIMEOUT).await {
+            Ok(answer) if answer.status.as_u16() == 403 => return true,
+            Ok(answer) if answer.status.is_success() => return false,
+            Ok(_) | Err(_) => {}
+        }
+        if start.elapsed() + pause > grace {
+            return false;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 3 / 2).min(PAUSES.1);
+    }
 }

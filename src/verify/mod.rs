@@ -31,7 +31,7 @@ pub use cold_start::ColdStartGate;
 pub use compare::{Tolerance, compare_json};
 pub use gate::{Gate, GateContext, case, run_gates};
 pub use golden::{Batch, ColumnSpec, GoldenRequest, GoldenSpec};
-pub use identity::{Identity, NoIdentity, identity};
+pub use identity::{Identity, NoIdentity, identity, is_forbidden};
 pub use identity_gate::{Graces, IdentityGate};
 pub use run::run_suites;
 pub use sample::{Sample, Samples, SuiteSamples};
