@@ -71,6 +71,21 @@ unpack_program() {
     mv "$SCRATCH/unpacked/usr/bin/$package" "$program"
 }
 
+# The real gcloud, for the tests that let it drive the local cloud. It is in Google's own repository of
+# Debian packages, which many machines do not have.
+gcloud_program() {
+    if have gcloud; then
+        say "gcloud: $(command -v gcloud) is here"
+    elif have apt-cache && apt_knows google-cloud-cli; then
+        say "gcloud: installing google-cloud-cli, to let it drive the local cloud"
+        install_packages google-cloud-cli
+    elif [[ -n ${CI:-} ]]; then
+        fail "gcloud is not here, and apt knows no google-cloud-cli: see https://cloud.google.com/sdk/docs/install"
+    else
+        say "gcloud: not here, its tests are skipped; see https://cloud.google.com/sdk/docs/install"
+    fi
+}
+
 shell_tools() {
     if have shellcheck; then
         say "shell-tools: shellcheck is here"

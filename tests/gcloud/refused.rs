@@ -122,6 +122,8 @@ async fn a_missing_permission_and_a_disabled_api_are_told_and_mended() -> Told {
     let iam = &world.emulator.world().iam;
     let grant = |role: &str| iam.grant(&project, role, deployer);
     grant("roles/run.viewer");
+    let tester = "serviceAccount:tester@demo-project.iam.gserviceaccount.com";
+    iam.grant(&project, "roles/run.viewer", tester);
     grant("roles/serviceusage.serviceUsageAdmin");
     let said = fails(&gcloud, &deploy).await?;
     says(
