@@ -83,8 +83,8 @@ fn a_model_that_flips_labels_is_stopped_by_the_replay_and_an_equal_one_passes() 
     verify(&flipping)
         .assert()
         .code(4)
-        .stdout(predicate::str::contains("flips of /label: 17 %"))
-        .stdout(predicate::str::contains(
+        .stderr(predicate::str::contains("flips of /label: 17 %"))
+        .stderr(predicate::str::contains(
             "flips of /label, serving → candidate:",
         ))
         .stderr(predicate::str::contains("error[D0642]"))
@@ -94,7 +94,7 @@ fn a_model_that_flips_labels_is_stopped_by_the_replay_and_an_equal_one_passes() 
     verify(&model("c", NONE, Duration::ZERO))
         .assert()
         .code(0)
-        .stdout(predicate::str::contains(
+        .stderr(predicate::str::contains(
             "distribution of /score over the same inputs",
         ));
 }
@@ -128,7 +128,7 @@ fn a_slow_model_is_stopped_by_the_load_and_a_quick_one_passes() {
     verify(&model("a", NONE, Duration::from_millis(200)))
         .assert()
         .code(4)
-        .stdout(predicate::str::contains("latency, requests by time:"))
+        .stderr(predicate::str::contains("latency, requests by time:"))
         .stderr(predicate::str::contains("error[D0641]"))
         .stderr(predicate::str::contains(
             "p95: at most 150 ms is allowed; measured 20",
@@ -136,7 +136,7 @@ fn a_slow_model_is_stopped_by_the_load_and_a_quick_one_passes() {
     verify(&model("a", NONE, Duration::ZERO))
         .assert()
         .code(0)
-        .stdout(predicate::str::contains("error rate: 0 %"));
+        .stderr(predicate::str::contains("error rate: 0 %"));
 }
 
 #[test]

@@ -391,7 +391,7 @@ mod tests {
             panic!("{found:?}")
         };
         assert!(
-            lines[0].starts_with("error rate: at most 1 % is allowed; measured 30 %"),
+            lines[0].starts_with("at most 1 % is allowed; measured 30 %"),
             "{lines:?}"
         );
         assert_eq!(
