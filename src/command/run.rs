@@ -57,6 +57,7 @@ pub(super) async fn run(
     let outcome = match prepared {
         Err(problems) => Outcome::Stopped(problems),
         Ok(job) => {
+            summary.reports = job.reports();
             let outcome = go(&job, mode, source, &mut summary)
                 .await
                 .unwrap_or_else(Outcome::Stopped);

@@ -10,12 +10,13 @@ use delivery::verdict::{CaseEnd, Evidence};
 use tokio_util::sync::CancellationToken;
 
 use super::job::Job;
+use super::limits;
 use super::session::Session;
 use crate::execute::{Identity, UnderTest, Verifier};
 use crate::gcp::auth::TokenSource;
 use crate::secret::Secret;
 use crate::verify::openapi::{ConformanceGate, SemverGate};
-use crate::verify::{self, Caller, Gate, GateContext, IdentityGate, Suite, SuiteGate};
+use crate::verify::{self, Caller, Gate, GateContext, Graces, IdentityGate, SuiteGate};
 
 /// Tests deployed addresses of one environment.
 pub(super) struct DeployedVerifier {
@@ -31,18 +32,19 @@ pub(super) struct DeployedVerifier {
 /// The gates of the job's environment, in the order in which they run.
 pub(super) fn gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
     let environment = &job.environment;
-    let suite = job
-        .suite
-        .clone()
-        .unwrap_or_else(|| Suite::standard(&environment.health_path, None, None));
-    let mut gates: Vec<Box<dyn Gate>> = vec![
-        Box::new(IdentityGate {
-            version_path: environment.version_path.clone(),
-            health_path: environment.health_path.clone(),
-        }),
-        Box::new(SuiteGate { suite }),
-    ];
+    // Every other gate would start an instance.
+    let mut gates: Vec<Box<dyn Gate>> = limits::cold_start(&environment.limits, &job.suites);
+    gates.push(Box::new(IdentityGate {
+        version_path: environment.version_path.clone(),
+        health_path: environment.health_path.clone(),
+        model_version: environment.model_version.clone(),
+        graces: Graces::default(),
+    }));
+    gates.push(Box::new(SuiteGate {
+        suites: job.suites.clone(),
+    }));
     gates.extend(document_gates(job));
+    gates.extend(limits::under_load(&environment.limits, &job.suites));
     gates
 }
 

@@ -7,6 +7,7 @@ mod action;
 mod check;
 mod emulator;
 mod generated;
+mod limits;
 mod terminal;
 
 use assert_cmd::Command;

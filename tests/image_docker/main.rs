@@ -6,6 +6,7 @@
 )]
 
 mod build;
+mod conformance;
 mod policies;
 mod pull_request;
 mod registry;

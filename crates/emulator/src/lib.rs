@@ -15,6 +15,7 @@
 //! | [`serviceusage`] | whether an API is enabled |
 //! | [`proxy`] | the local cloud as HTTP proxy for Google's host names |
 //! | [`admin`] | `/_emulator/…`: faults, clock, what happened |
+//! | [`storage`] | what survives a restart |
 //! | [`world`] | the sum of them, one value behind every route |
 //! | [`server`] | listens, routes, answers 501 with the name of what is not modelled |
 
@@ -32,6 +33,7 @@ pub mod runner;
 pub mod runtime;
 pub mod server;
 pub mod serviceusage;
+pub mod storage;
 pub mod tokens;
 pub mod world;
 

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{Request, State};
 use axum::http::Uri;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 
 use crate::error::ApiError;
+use crate::storage::{Storage, StorageError};
 use crate::world::{Config, World};
 use crate::{admin, github, iam, knative, logging, proxy, registry, run, serviceusage, tokens};
 
@@ -27,9 +31,9 @@ pub enum StartError {
     /// No signing key could be made.
     #[error(transparent)]
     Key(#[from] tokens::KeyError),
-    /// No directory for the registry's blobs could be made.
-    #[error("cannot make a directory for the registry's blobs")]
-    Storage(#[source] std::io::Error),
+    /// What is kept cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
 }
 
 /// How long requests in flight may take to end when the local cloud stops; Cloud Run gives an
@@ -44,16 +48,24 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Binds the address and starts to serve.
+    /// Binds the address, brings back what was kept, and starts to serve.
     ///
     /// # Errors
-    /// [`StartError::Listen`] when the address cannot be bound.
+    /// [`StartError::Listen`] when the address cannot be bound, [`StartError::Storage`] when the
+    /// directory of the state cannot be used.
     pub async fn start(mut config: Config) -> Result<Self, StartError> {
+        let storage = match &config.data_dir {
+            None => Storage::none(),
+            Some(folder) => Storage::open(folder)?,
+        };
+        // The directory is ours now, and so is what an earlier process has left in the engine.
+        config.runtime.clean().await;
         let address = config.listen;
         let listen = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         config.listen = listener.local_addr().map_err(listen)?;
-        let world = Arc::new(World::new(config)?);
+        let world = Arc::new(World::new(config, storage)?);
+        run::restore(&world);
         let service = router(Arc::clone(&world));
         let closing = world.closing.clone().cancelled_owned();
         world.spawn_to_end(async move {
@@ -79,6 +91,7 @@ impl Emulator {
         self.stopped = true;
         self.world.close(GRACE).await;
         self.world.config.runtime.shutdown().await;
+        self.world.storage.close().await;
     }
 }
 
@@ -108,7 +121,23 @@ fn router(world: Arc<World>) -> Router {
         .merge(admin::routes())
         .fallback(not_modelled)
         .with_state(Arc::clone(&world));
-    admin::layer(routes, &world).layer(axum::middleware::from_fn(proxy::stand_in))
+    let mut routes = admin::layer(routes, &world);
+    if world.storage.is_durable() {
+        routes = routes.layer(from_fn_with_state(world, after_the_disk));
+    }
+    routes.layer(from_fn(proxy::stand_in))
+}
+
+/// Answers nothing before the changes behind the answer are on disk.
+async fn after_the_disk(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    match world.storage.settled().await {
+        Ok(()) => response,
+        Err(error) => {
+            let message = format!("the local cloud cannot keep its state: {error}");
+            ApiError::new("INTERNAL", message).into_response()
+        }
+    }
 }
 
 async fn not_modelled(method: axum::http::Method, uri: Uri) -> ApiError {

@@ -1,6 +1,7 @@
 //! The world: everything that exists in the local cloud, as one value.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::registry::Registry;
 use crate::run::Run;
 use crate::runtime::Runtime;
 use crate::server::StartError;
+use crate::storage::Storage;
 use crate::tokens::Tokens;
 
 /// How the world is set up. Nothing in it changes afterwards.
@@ -32,6 +34,8 @@ pub struct Config {
     pub propagation_ms: u64,
     /// Where containers run.
     pub runtime: Arc<dyn Runtime>,
+    /// Directory in which the world survives the process; `None`: it is gone with the process.
+    pub data_dir: Option<PathBuf>,
 }
 
 impl Config {
@@ -43,6 +47,7 @@ impl Config {
             seed: 1,
             propagation_ms: 0,
             runtime,
+            data_dir: None,
         }
     }
 }
@@ -52,6 +57,8 @@ impl Config {
 pub struct World {
     /// How it was set up; `listen` holds the real port.
     pub config: Config,
+    /// Where it survives the process.
+    pub storage: Storage,
     /// What time it is.
     pub clock: Clock,
     /// What goes wrong on purpose.
@@ -80,27 +87,31 @@ pub struct World {
 }
 
 impl World {
-    /// An empty world. `config.listen` must hold the port that is really bound.
+    /// The world as it was kept; an empty one where nothing is. `config.listen` must hold the port
+    /// that is really bound.
     ///
     /// # Errors
-    /// When the system gives no randomness for keys or no directory for blobs.
-    pub fn new(config: Config) -> Result<Self, StartError> {
-        let clock = Clock::default();
+    /// When the system gives no randomness for keys or no directory for blobs, or what was kept
+    /// cannot be read.
+    pub(crate) fn new(mut config: Config, storage: Storage) -> Result<Self, StartError> {
+        let clock = Clock::new(&storage)?;
+        config.seed = storage.vary(config.seed)?;
         Ok(Self {
             faults: Faults::default(),
             requests: Requests::default(),
             exchanges: Exchanges::default(),
-            run: Run::new(&config),
-            data_plane: DataPlane::new(&config),
-            logging: Logging::default(),
-            registry: Registry::new(&config).map_err(StartError::Storage)?,
-            tokens: Tokens::new(&config, clock.clone())?,
-            github: GitHub::default(),
-            iam: Iam::default(),
+            run: Run::new(&config, &storage)?,
+            data_plane: DataPlane::new(&config, &storage)?,
+            logging: Logging::new(&storage),
+            registry: Registry::new(&config, &storage)?,
+            tokens: Tokens::new(&config, &storage, clock.clone())?,
+            github: GitHub::new(&storage)?,
+            iam: Iam::new(&storage)?,
             closing: CancellationToken::new(),
             tasks: Mutex::default(),
             clock,
             config,
+            storage,
         })
     }
 
@@ -114,6 +125,7 @@ impl World {
         let closing = self.closing.clone();
         self.spawn_to_end(async move {
             tokio::select! {
+                biased;
                 () = closing.cancelled() => {}
                 () = work => {}
             }

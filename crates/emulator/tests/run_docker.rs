@@ -9,8 +9,9 @@ mod cloud;
 mod support;
 
 use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,11 @@ async fn start() -> Real {
     let runtime = DockerRuntime::connect()
         .await
         .expect("a Docker engine (scripts/setup engine)");
-    let local = support::start_with(Config::loopback(runtime.clone())).await;
+    start_on(runtime.clone(), Config::loopback(runtime)).await
+}
+
+async fn start_on(runtime: Arc<DockerRuntime>, config: Config) -> Real {
+    let local = support::start_with(config).await;
     let docker = Docker::connect_with_defaults().expect("a client");
     let docker = docker.negotiate_version().await.expect("an engine");
     let token = local.token(cloud::DEPLOYER);
@@ -262,7 +267,7 @@ async fn a_service_runs_as_a_container_until_the_world_stops() {
         real.runtime.owner().to_owned(),
         real.local.host().to_owned(),
     );
-    real.local.emulator.stop().await;
+    real.local.stop().await;
     assert!(containers(&docker, &owner).await.is_empty());
     Real::forget_images(&docker, &host).await;
 }
@@ -317,7 +322,7 @@ async fn crashes_and_wrong_ports_fail_the_rollout() {
         "{message}"
     );
     let (docker, host) = (real.docker.clone(), real.local.host().to_owned());
-    real.local.emulator.stop().await;
+    real.local.stop().await;
     Real::forget_images(&docker, &host).await;
 }
 
@@ -347,4 +352,75 @@ fn a_world_that_is_dropped_leaves_no_container() {
         .await;
         Real::forget_images(&docker, &host).await;
     });
+}
+
+/// A world that is kept in a directory, at a port of its own choice or at a given one.
+async fn open(folder: &Path, port: u16) -> Real {
+    let runtime = DockerRuntime::connect_for(folder).await.expect("an engine");
+    let mut config = Config::loopback(runtime.clone());
+    config.listen.set_port(port);
+    config.data_dir = Some(folder.to_path_buf());
+    start_on(runtime, config).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "started as a process by after_a_kill_the_same_address_serves_from_a_new_container"]
+#[allow(
+    clippy::print_stdout,
+    reason = "the process that started it reads this"
+)]
+async fn serve_until_killed() {
+    let (Some(folder), Ok(port)) = (
+        std::env::var_os("WORLD_FOLDER"),
+        std::env::var("WORLD_PORT"),
+    ) else {
+        return;
+    };
+    let _real = open(Path::new(&folder), port.parse().expect("a port")).await;
+    println!("ready");
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_kill_the_same_address_serves_from_a_new_container() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let real = open(folder.path(), 0).await;
+    let port = real.local.emulator.world().config.listen.port();
+    let image = real.image("v1", &["serve"]).await;
+    let mut body = named(&image, "hello-a");
+    body["invokerIamDisabled"] = json!(true);
+    let operation = real.write("POST", "?serviceId=hello", body).await;
+    let url = format!("{}/env/K_REVISION", uri(&operation["response"]));
+    let docker = real.docker.clone();
+    let owner = real.runtime.owner().to_owned();
+    real.local.emulator.stop().await;
+
+    let mut child = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "serve_until_killed", "--ignored", "--nocapture"])
+        .env("WORLD_FOLDER", folder.path())
+        .env("WORLD_PORT", port.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a process");
+    let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let ready = lines.map_while(Result::ok).any(|it| it.ends_with("ready"));
+    let answer = reqwest::Client::builder().no_proxy().build();
+    let answer = answer.expect("a client").get(&url).send().await;
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
+    assert!(ready);
+    assert_eq!(answer.expect("an answer").status(), 200);
+    let left = containers(&docker, &owner).await;
+    assert_eq!(left.len(), 1, "nobody could remove it");
+
+    let real = open(folder.path(), port).await;
+    assert!(real.containers().await.is_empty(), "the old one is removed");
+    assert_eq!(real.fetch(&url).await, "hello-a");
+    let running = real.containers().await;
+    assert_eq!(running.len(), 1);
+    assert_ne!(running[0].id, left[0].id);
+    let host = real.local.host().to_owned();
+    real.local.emulator.stop().await;
+    assert!(containers(&docker, &owner).await.is_empty());
+    Real::forget_images(&docker, &host).await;
 }

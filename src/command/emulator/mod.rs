@@ -5,7 +5,7 @@ mod variables;
 
 use anyhow::Context;
 use emulator::runtime::DockerRuntime;
-use emulator::{Config, Emulator};
+use emulator::{Config, Emulator, StartError};
 
 use super::shell::Shell;
 use crate::cli::EmulatorArgs;
@@ -19,19 +19,29 @@ pub(super) async fn run(shell: &Shell, arguments: &EmulatorArgs) -> anyhow::Resu
         return point::run(shell, arguments).await;
     }
     warn_of_strangers(shell, arguments);
-    let runtime = DockerRuntime::connect()
-        .await
+    let connected = match &arguments.data_dir {
+        Some(folder) => DockerRuntime::connect_for(folder).await,
+        None => DockerRuntime::connect().await,
+    };
+    let runtime = connected
         .context("the local cloud runs containers: start a Docker engine, or set DOCKER_HOST")?;
     let config = Config {
         listen: arguments.listen,
         data_plane: arguments.data_plane,
         seed: arguments.seed,
         propagation_ms: arguments.propagation_ms,
+        data_dir: arguments.data_dir.clone(),
         ..Config::loopback(runtime)
     };
-    let cloud = Emulator::start(config)
-        .await
-        .context("another local cloud may be up: give a free address with `--listen`")?;
+    let cloud = Emulator::start(config).await.map_err(|error| {
+        let taken = matches!(error, StartError::Listen { .. });
+        let error = anyhow::Error::new(error);
+        if taken {
+            error.context("another local cloud may be up: give a free address with `--listen`")
+        } else {
+            error
+        }
+    })?;
     let url = cloud.world().base_url();
     let out = &shell.streams.out;
     out.say(&format!(

@@ -6,21 +6,49 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 
+use crate::storage::{Changes, Keep, Kept, Storage, StorageError, Table};
+
 /// The world's clock. Clones share one offset.
 #[derive(Clone)]
 pub struct Clock {
     offset: Arc<watch::Sender<TimeDelta>>,
+    kept: Option<Arc<Kept<KeptOffset>>>,
+}
+
+/// The offset in milliseconds, as one row.
+struct KeptOffset(Table<(), i64>);
+
+impl Keep for KeptOffset {
+    fn keep(&mut self, changes: &mut Changes) {
+        self.0.keep(changes);
+    }
 }
 
 impl Default for Clock {
     fn default() -> Self {
         Self {
             offset: Arc::new(watch::Sender::new(TimeDelta::zero())),
+            kept: None,
         }
     }
 }
 
 impl Clock {
+    /// As far from real time as it was.
+    ///
+    /// # Errors
+    /// When the kept offset cannot be read.
+    pub(crate) fn new(storage: &Storage) -> Result<Self, StorageError> {
+        let kept: Table<(), i64> = storage.table("clock.offset")?;
+        let offset = kept
+            .get(&())
+            .and_then(|it| TimeDelta::try_milliseconds(*it));
+        Ok(Self {
+            offset: Arc::new(watch::Sender::new(offset.unwrap_or_default())),
+            kept: Some(Arc::new(Kept::new(storage, KeptOffset(kept)))),
+        })
+    }
+
     /// Real time plus the offset.
     pub fn now(&self) -> DateTime<Utc> {
         let offset = *self.offset.borrow();
@@ -36,6 +64,7 @@ impl Clock {
     /// Sets the distance to real time; everyone who sleeps looks at the clock again.
     pub fn set_offset(&self, offset: TimeDelta) {
         self.offset.send_replace(offset);
+        self.keep();
     }
 
     /// Moves the clock forward; a sleep whose end is passed by this ends now.
@@ -44,6 +73,13 @@ impl Clock {
         self.offset.send_modify(|offset| {
             *offset = offset.checked_add(&by).unwrap_or(TimeDelta::MAX);
         });
+        self.keep();
+    }
+
+    fn keep(&self) {
+        if let Some(kept) = &self.kept {
+            kept.lock().0.insert((), self.offset().num_milliseconds());
+        }
     }
 
     /// Waits until the world's clock has moved by `duration`, by itself or by [`Clock::advance`].

@@ -74,7 +74,9 @@ async fn meet(fault: Fault, path: &str, request: Request, next: Next) -> Respons
 fn answer(path: &str, fault: &Fault) -> Response {
     let error = ApiError::new(&fault.status, &fault.message);
     let code = StatusCode::from_u16(error.0.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let is_registry = path.starts_with("/v2/") && !path.starts_with("/v2/projects/");
+    let is_registry = path.starts_with("/v2/")
+        && !path.starts_with("/v2/projects/")
+        && !path.starts_with("/v2/entries:");
     if path.starts_with("/repos/") {
         let body = json!({"message": fault.message, "status": code.as_u16().to_string()});
         (code, Json(body)).into_response()

@@ -12,11 +12,15 @@ use crate::run::{Failure, InstancePlan, ServiceKey};
 use crate::runtime::{Check, Exit, Instance, LogSink, ProbeOutcome, StartFailure, probe};
 use crate::world::World;
 
+/// Longest time of one request where the template says nothing.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// A revision that can serve, with at most one instance.
 pub(crate) struct Backend {
     key: ServiceKey,
     labels: RevisionLabels,
-    plan: InstancePlan,
+    /// Why it cannot be started, if it cannot: after a restart a secret may be gone.
+    plan: Result<InstancePlan, Failure>,
     running: Mutex<Option<Box<dyn Instance>>>,
     /// True while traffic, a tag or a rollout needs it.
     referred: AtomicBool,
@@ -36,7 +40,19 @@ impl Drop for InFlight {
 }
 
 impl Backend {
+    /// For a rollout that starts the first instance now.
     pub(crate) fn new(key: &ServiceKey, revision: &str, plan: InstancePlan) -> Self {
+        let backend = Self::asleep(key, revision, Ok(plan));
+        backend.refer();
+        backend
+    }
+
+    /// Without an instance until a request comes.
+    pub(crate) fn asleep(
+        key: &ServiceKey,
+        revision: &str,
+        plan: Result<InstancePlan, Failure>,
+    ) -> Self {
         Self {
             key: key.clone(),
             labels: RevisionLabels {
@@ -47,7 +63,7 @@ impl Backend {
             },
             plan,
             running: Mutex::new(None),
-            referred: AtomicBool::new(true),
+            referred: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             idle: Notify::new(),
         }
@@ -63,7 +79,8 @@ impl Backend {
 
     /// Longest time of one request.
     pub(crate) fn timeout(&self) -> Duration {
-        self.plan.timeout
+        let plan = self.plan.as_ref();
+        plan.map_or(DEFAULT_TIMEOUT, |plan| plan.timeout)
     }
 
     /// Says that the instance is needed from now on.
@@ -114,17 +131,18 @@ impl Backend {
         if world.closing.is_cancelled() {
             return Err(stopping());
         }
+        let plan = self.plan.as_ref().map_err(Clone::clone)?;
         let runtime = &world.config.runtime;
         let instance = runtime
-            .start(&self.plan.spec, self.sink(world))
+            .start(&plan.spec, self.sink(world))
             .await
-            .map_err(|failure| self.start_failure(failure))?;
+            .map_err(|failure| self.start_failure(plan, failure))?;
         let address = instance.address();
         let outcome = tokio::select! {
-            outcome = probe(&self.plan.probe, address, instance.exit(), &world.clock) => outcome,
+            outcome = probe(&plan.probe, address, instance.exit(), &world.clock) => outcome,
             () = world.closing.cancelled() => return Err(stopping()),
         };
-        self.note_probe(world, outcome);
+        self.note_probe(world, plan, outcome);
         match outcome {
             ProbeOutcome::Passed { .. } => {
                 self.watch(world, instance.as_ref());
@@ -134,7 +152,7 @@ impl Backend {
             ProbeOutcome::Failed { .. } | ProbeOutcome::Exited(_) => {
                 // Not waited for: a container that does not mind SIGTERM takes ten seconds.
                 world.spawn(async move { instance.stop().await });
-                Err(self.unhealthy(outcome))
+                Err(self.unhealthy(plan, outcome))
             }
         }
     }
@@ -190,32 +208,32 @@ impl Backend {
         });
     }
 
-    fn start_failure(&self, failure: StartFailure) -> Failure {
+    fn start_failure(&self, plan: &InstancePlan, failure: StartFailure) -> Failure {
         match failure {
-            StartFailure::ImageNotFound(_) => Failure::image_missing(&self.plan.image),
+            StartFailure::ImageNotFound(_) => Failure::image_missing(&plan.image),
             StartFailure::NotExecutable(_) => {
-                Failure::not_listening(&self.key, self.revision(), self.plan.spec.port)
+                Failure::not_listening(&self.key, self.revision(), plan.spec.port)
             }
             StartFailure::Engine(cause) => Failure::internal(&cause),
         }
     }
 
     /// A crash and a missed default probe have the same text; a missed own probe has its own.
-    fn unhealthy(&self, outcome: ProbeOutcome) -> Failure {
+    fn unhealthy(&self, plan: &InstancePlan, outcome: ProbeOutcome) -> Failure {
         let crashed = matches!(outcome, ProbeOutcome::Exited(_));
-        if self.plan.probe.configured && !crashed {
+        if plan.probe.configured && !crashed {
             return Failure::probe_failed(&self.key, self.revision());
         }
-        Failure::not_listening(&self.key, self.revision(), self.plan.spec.port)
+        Failure::not_listening(&self.key, self.revision(), plan.spec.port)
     }
 
-    fn note_probe(&self, world: &Arc<World>, outcome: ProbeOutcome) {
+    fn note_probe(&self, world: &Arc<World>, plan: &InstancePlan, outcome: ProbeOutcome) {
         let InstancePlan {
             probe,
             spec,
             container,
             ..
-        } = &self.plan;
+        } = plan;
         let origin = if probe.configured { "" } else { "Default " };
         let (kind, path) = match &probe.check {
             Check::Tcp => ("TCP", String::new()),

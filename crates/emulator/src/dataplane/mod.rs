@@ -1,7 +1,7 @@
 //! The data plane: addresses of services and tags, and the way from there to instances.
 //!
 //! Each service and each tag has a port of its own. A port belongs to its (service, tag) for as
-//! long as the local cloud runs: also after a tag or the service was removed, when it answers 404.
+//! long as the world lasts: also after a tag or the service was removed, when it answers 404.
 
 mod access;
 mod backend;
@@ -10,15 +10,16 @@ mod proxy;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use backend::Backend;
 
 use crate::error::ApiError;
 use crate::run::{Chance, Route, ServiceKey, Work};
+use crate::storage::{Changes, Keep, Kept, KeptGuard, Storage, StorageError, Table};
 use crate::world::{Config, World};
-use door::{Door, Table};
+use door::{Door, Table as Targets};
 
 /// How many instances of retired revisions are kept per service, so that a rollback is quick.
 const WARM: usize = 1;
@@ -28,15 +29,23 @@ pub struct DataPlane {
     listen: IpAddr,
     propagation_ms: u64,
     chance: Chance,
-    state: Mutex<State>,
+    state: Kept<State>,
 }
 
 #[derive(Default)]
 struct State {
+    /// Port of each service and tag, see [`Doors`].
+    ports: Table<(ServiceKey, String), u16>,
     doors: BTreeMap<ServiceKey, Doors>,
     services: BTreeMap<ServiceKey, Instances>,
     /// Counts publications; a door never goes back to an earlier one.
     published: u64,
+}
+
+impl Keep for State {
+    fn keep(&mut self, changes: &mut Changes) {
+        self.ports.keep(changes);
+    }
 }
 
 /// The doors of one service by tag; the service's own address is the tag "".
@@ -53,15 +62,59 @@ struct Instances {
 }
 
 impl DataPlane {
-    /// No address, no instance.
-    pub fn new(config: &Config) -> Self {
-        Self {
+    /// No instance; the addresses that were kept are still to be opened.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) fn new(config: &Config, storage: &Storage) -> Result<Self, StorageError> {
+        let state = State {
+            ports: storage.table("dataplane.ports")?,
+            ..State::default()
+        };
+        Ok(Self {
             listen: config.data_plane,
             propagation_ms: config.propagation_ms,
             // Another stream of numbers than the control plane's.
             chance: Chance::new(config.seed ^ 0x5EED),
-            state: Mutex::default(),
+            state: Kept::new(storage, state),
+        })
+    }
+
+    /// Opens the ports that services and tags had before.
+    pub(crate) fn reopen(&self, world: &Arc<World>) {
+        let mut state = self.lock();
+        let ports: Vec<_> = state.ports.keys().cloned().collect();
+        for (key, tag) in ports {
+            if let Err(error) = self.open(&mut state, world, &key, &tag) {
+                let service = &key.service;
+                tracing::warn!(%error, service, tag, "no port could be opened");
+            }
         }
+    }
+
+    /// Opens a port for a service or tag: the one it had before, if it can be had.
+    fn open(
+        &self,
+        state: &mut State,
+        world: &Arc<World>,
+        key: &ServiceKey,
+        tag: &str,
+    ) -> std::io::Result<Arc<Door>> {
+        let row = (key.clone(), tag.to_owned());
+        let before = state.ports.get(&row).copied();
+        let seed = self.chance.next();
+        let at = |port| door::open(world, key, SocketAddr::new(self.listen, port), seed);
+        let door = match before.map(at) {
+            Some(Ok(door)) => door,
+            Some(Err(_)) | None => at(0)?,
+        };
+        let port = door.address().port();
+        if before != Some(port) {
+            state.ports.insert(row, port);
+        }
+        let doors = state.doors.entry(key.clone()).or_default();
+        doors.insert(tag.to_owned(), Arc::clone(&door));
+        Ok(door)
     }
 
     /// The address of a service (`None`) or tag; the first call opens its port.
@@ -75,20 +128,13 @@ impl DataPlane {
         tag: Option<&str>,
     ) -> Result<String, ApiError> {
         let mut state = self.lock();
-        let doors = state.doors.entry(key.clone()).or_default();
         let tag = tag.unwrap_or_default();
-        let door = match doors.get(tag) {
-            Some(door) => Arc::clone(door),
-            None => {
-                let seed = self.chance.next();
-                let door = door::open(world, key, SocketAddr::new(self.listen, 0), seed).map_err(
-                    |error| {
-                        ApiError::new("RESOURCE_EXHAUSTED", format!("no port is free: {error}"))
-                    },
-                )?;
-                doors.insert(tag.to_owned(), Arc::clone(&door));
-                door
-            }
+        let door = state.doors.get(key).and_then(|doors| doors.get(tag));
+        let door = match door.cloned() {
+            Some(door) => door,
+            None => self.open(&mut state, world, key, tag).map_err(|error| {
+                ApiError::new("RESOURCE_EXHAUSTED", format!("no port is free: {error}"))
+            })?,
         };
         let ip = match door.address().ip() {
             ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -115,6 +161,26 @@ impl DataPlane {
         state.services.get(key)?.backends.get(revision).cloned()
     }
 
+    /// Sends requests where they went before a restart; there is nothing to propagate.
+    pub(crate) fn lead_at_once(&self, key: &ServiceKey, routes: &[Route]) {
+        let mut state = self.lock();
+        state.published += 1;
+        let number = state.published;
+        let instances = state.services.entry(key.clone()).or_default();
+        let targets: Vec<(Route, Arc<Backend>)> = routes
+            .iter()
+            .filter_map(|route| {
+                let backend = instances.backends.get(&route.revision)?;
+                backend.refer();
+                Some((route.clone(), Arc::clone(backend)))
+            })
+            .collect();
+        instances.wanted = wanted(&targets);
+        for (tag, door) in state.doors.get(key).into_iter().flatten() {
+            door.lead(number, Arc::new(table_for(tag, &targets)));
+        }
+    }
+
     /// Sends requests the new way: at once, or, with propagation, each address after a while of
     /// its own. Every target must have a running instance.
     pub(crate) fn publish(
@@ -127,12 +193,7 @@ impl DataPlane {
         state.published += 1;
         let number = state.published;
         let instances = state.services.entry(work.key.clone()).or_default();
-        let wanted: BTreeSet<String> = targets
-            .iter()
-            .filter(|(route, _)| route.percent > 0 || !route.tag.is_empty())
-            .map(|(route, _)| route.revision.clone())
-            .collect();
-        let unwanted = std::mem::replace(&mut instances.wanted, wanted.clone());
+        let unwanted = std::mem::replace(&mut instances.wanted, wanted(targets));
         instances.retire(unwanted.into_iter().chain(work.new_revision.clone()));
         let doors = state.doors.get(&work.key).cloned().unwrap_or_default();
         drop(state);
@@ -235,8 +296,8 @@ impl DataPlane {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> KeptGuard<'_, State> {
+        self.state.lock()
     }
 }
 
@@ -252,8 +313,16 @@ impl Instances {
     }
 }
 
+/// The revisions that traffic or a tag leads to.
+fn wanted(targets: &[(Route, Arc<Backend>)]) -> BTreeSet<String> {
+    let referred = targets
+        .iter()
+        .filter(|(route, _)| route.percent > 0 || !route.tag.is_empty());
+    referred.map(|(route, _)| route.revision.clone()).collect()
+}
+
 /// What the address of a tag ("": the service) leads to.
-fn table_for(tag: &str, targets: &[(Route, Arc<Backend>)]) -> Table {
+fn table_for(tag: &str, targets: &[(Route, Arc<Backend>)]) -> Targets {
     let targets = targets.iter();
     let weighted: Vec<(u32, Arc<Backend>)> = if tag.is_empty() {
         targets
@@ -266,5 +335,5 @@ fn table_for(tag: &str, targets: &[(Route, Arc<Backend>)]) -> Table {
             .map(|(_, backend)| (1, Arc::clone(backend)))
             .collect()
     };
-    Table::new(weighted)
+    Targets::new(weighted)
 }

@@ -4,6 +4,7 @@
 //! staging and production, and production has one required reviewer, `release-manager`.
 //! Any token is good; `user:NAME` acts as that user, every other as the workflow itself.
 
+mod addresses;
 mod answer;
 mod deployments;
 mod environments;
@@ -11,8 +12,7 @@ pub mod identifiers;
 mod render;
 mod state;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::map_response;
@@ -24,16 +24,35 @@ pub use state::{BranchPolicy, EnvironmentSettings, Reviewer, RunSettings};
 use render::Render;
 use state::{Repository, WorkflowRun};
 
+use crate::storage::{Changes, Keep, Kept, Storage, StorageError, Table};
 use crate::world::World;
 
 /// Repositories with environments, approvals, deployments.
-#[derive(Default)]
 pub struct GitHub {
-    /// By `owner/name` in lower case: GitHub does not tell them apart by case.
-    repositories: Mutex<BTreeMap<String, Repository>>,
+    state: Kept<State>,
+}
+
+/// By `owner/name` in lower case: GitHub does not tell them apart by case.
+struct State(Table<String, Repository>);
+
+impl Keep for State {
+    fn keep(&mut self, changes: &mut Changes) {
+        self.0.keep(changes);
+    }
 }
 
 impl GitHub {
+    /// The repositories that were kept.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) fn new(storage: &Storage) -> Result<Self, StorageError> {
+        let repositories = storage.table("github.repositories")?;
+        Ok(Self {
+            state: Kept::new(storage, State(repositories)),
+        })
+    }
+
     /// Sets an environment up, or changes it. `now` is the world's time.
     pub fn set_environment(
         &self,
@@ -82,10 +101,7 @@ impl GitHub {
 
     /// Forgets every repository.
     pub fn clear(&self) {
-        self.repositories
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.state.lock().0.clear();
     }
 
     fn with<T>(
@@ -95,15 +111,9 @@ impl GitHub {
         now: DateTime<Utc>,
         action: impl FnOnce(&mut Repository) -> T,
     ) -> T {
-        let mut all = self
-            .repositories
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let key = format!("{owner}/{name}").to_lowercase();
-        action(
-            all.entry(key)
-                .or_insert_with(|| Repository::new(owner, name, now)),
-        )
+        let mut all = self.state.lock();
+        let make = || Repository::new(owner, name, now);
+        action(all.0.get_or_insert_with(key(owner, name), make))
     }
 
     fn write<T>(
@@ -124,10 +134,17 @@ impl GitHub {
         action: impl FnOnce(Render<'_>) -> T,
     ) -> T {
         let base = world.base_url();
+        if let Some(repository) = self.state.lock().0.get(&key(owner, name)) {
+            return action(Render { base, repository });
+        }
         self.with(owner, name, world.clock.now(), |repository| {
             action(Render { base, repository })
         })
     }
+}
+
+fn key(owner: &str, name: &str) -> String {
+    format!("{owner}/{name}").to_lowercase()
 }
 
 /// The routes of this part.

@@ -75,7 +75,7 @@ pub struct RunSettings {
 }
 
 /// What somebody said about waiting jobs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Approval {
     pub(super) environments: Vec<String>,
     /// `approved` or `rejected`.
@@ -85,7 +85,7 @@ pub(super) struct Approval {
 }
 
 /// A run of a workflow.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct WorkflowRun {
     pub(super) id: u64,
     pub(super) settings: RunSettings,
@@ -94,7 +94,7 @@ pub(super) struct WorkflowRun {
 }
 
 /// An environment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Environment {
     pub(super) name: String,
     pub(super) settings: EnvironmentSettings,
@@ -103,7 +103,7 @@ pub(super) struct Environment {
 }
 
 /// One status of a deployment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct DeploymentStatus {
     pub(super) id: u64,
     pub(super) state: String,
@@ -116,7 +116,7 @@ pub(super) struct DeploymentStatus {
 }
 
 /// A deployment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Deployment {
     pub(super) id: u64,
     pub(super) sha: String,
@@ -134,7 +134,7 @@ pub(super) struct Deployment {
 }
 
 /// A repository.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Repository {
     pub(super) owner: String,
     pub(super) name: String,

@@ -73,14 +73,14 @@ impl Iam {
         if is_enabled {
             state.disabled.remove(&key);
         } else {
-            state.disabled.insert(key);
+            state.disabled.insert(key, ());
         }
     }
 
     /// True unless the API was switched off for the project.
     pub fn is_enabled(&self, project: &str, api: &str) -> bool {
         let key = (project_number(project), api.to_owned());
-        !self.lock().disabled.contains(&key)
+        !self.lock().disabled.contains_key(&key)
     }
 }
 

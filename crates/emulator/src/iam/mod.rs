@@ -12,8 +12,7 @@ mod organization;
 mod resource;
 mod role;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use cloud_api::run::{Binding, Policy};
@@ -28,6 +27,7 @@ pub use resource::Resource;
 
 use crate::error::ApiError;
 use crate::run::project_number;
+use crate::storage::{Changes, Keep, Kept, KeptGuard, Storage, StorageError, Table};
 use crate::tokens::Caller;
 use crate::world::World;
 use resource::Holder;
@@ -36,23 +36,38 @@ use resource::Holder;
 const SERVICE_AGENT: &str = "roles/run.serviceAgent";
 
 /// Policies, custom roles, disabled APIs, organization policies.
-#[derive(Default)]
 pub struct Iam {
-    state: Mutex<State>,
+    state: Kept<State>,
 }
 
-#[derive(Default)]
 struct State {
     /// By the project's number; a project without one is free.
-    projects: BTreeMap<String, Policy>,
+    projects: Table<String, Policy>,
     /// Of service accounts, repositories and secrets. Cloud Run keeps those of services.
-    resources: BTreeMap<Holder, Policy>,
+    resources: Table<Holder, Policy>,
     /// `projects/P/roles/NAME` → permissions.
-    custom_roles: BTreeMap<String, BTreeSet<String>>,
+    custom_roles: Table<String, BTreeSet<String>>,
     /// (project number, API).
-    disabled: BTreeSet<(String, String)>,
+    disabled: Table<(String, String), ()>,
     /// By project number.
-    organization: BTreeMap<String, OrganizationPolicy>,
+    organization: Table<String, OrganizationPolicy>,
+}
+
+impl Keep for State {
+    fn keep(&mut self, changes: &mut Changes) {
+        let Self {
+            projects,
+            resources,
+            custom_roles,
+            disabled,
+            organization,
+        } = self;
+        projects.keep(changes);
+        resources.keep(changes);
+        custom_roles.keep(changes);
+        disabled.keep(changes);
+        organization.keep(changes);
+    }
 }
 
 /// Lets the caller do what it asks for, or says which permission it lacks. Must not be called about a
@@ -113,6 +128,23 @@ pub(crate) fn account(email: &str, now: DateTime<Utc>) -> Caller {
 }
 
 impl Iam {
+    /// The policies that were kept.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) fn new(storage: &Storage) -> Result<Self, StorageError> {
+        let state = State {
+            projects: storage.table("iam.projects")?,
+            resources: storage.table("iam.resources")?,
+            custom_roles: storage.table("iam.roles")?,
+            disabled: storage.table("iam.disabled")?,
+            organization: storage.table("iam.organization")?,
+        };
+        Ok(Self {
+            state: Kept::new(storage, state),
+        })
+    }
+
     /// Sets the policy of a project, a service account, a repository or a secret; the policy of a
     /// project makes that project enforced. Cloud Run's service agent keeps its role in a project
     /// unless the policy has a binding of that role.
@@ -183,7 +215,12 @@ impl Iam {
 
     /// Forgets everything: every project is free.
     pub(crate) fn clear(&self) {
-        *self.lock() = State::default();
+        let mut state = self.lock();
+        state.projects.clear();
+        state.resources.clear();
+        state.custom_roles.clear();
+        state.disabled.clear();
+        state.organization.clear();
     }
 
     /// True when the caller has the permission; `own` is the policy that another part keeps of the
@@ -214,8 +251,8 @@ impl Iam {
             .any(|member| member::includes(member, caller))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> KeptGuard<'_, State> {
+        self.state.lock()
     }
 }
 

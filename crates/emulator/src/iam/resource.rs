@@ -54,7 +54,7 @@ pub enum Resource {
 
 /// Which resource has a policy: the kind, its project's number and its short name. The region of a
 /// repository is no part of it, for this registry answers for every region.
-pub(super) type Holder = (&'static str, String, String);
+pub(super) type Holder = (String, String, String);
 
 impl Resource {
     /// From a full resource name, as admin routes take it. `None` when it is none that has a policy
@@ -118,7 +118,11 @@ impl Resource {
             Self::Secret { name, .. } => ("secret", name),
             _ => return None,
         };
-        Some((kind, self.project().unwrap_or_default(), name.clone()))
+        Some((
+            kind.to_owned(),
+            self.project().unwrap_or_default(),
+            name.clone(),
+        ))
     }
 
     /// The full name, as v2 spells it.

@@ -3,10 +3,11 @@
 //! Source: <https://cloud.google.com/logging/docs/structured-logging>.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// Which revision an entry belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RevisionLabels {
     /// Project.
     pub project: String,
@@ -19,7 +20,7 @@ pub struct RevisionLabels {
 }
 
 /// Which log of the revision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stream {
     /// Standard output.
     Stdout,
@@ -43,7 +44,7 @@ impl Stream {
 }
 
 /// How bad it is, in the order of `google.logging.type.LogSeverity`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are Cloud Logging's own.
 pub enum Severity {
     Default,
@@ -94,7 +95,7 @@ impl Severity {
 }
 
 /// One entry.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Entry {
     /// Which log.
     pub stream: Stream,

@@ -13,13 +13,14 @@ use serde_json::{Value, json};
 pub use entry::{Entry, RevisionLabels, Severity, Stream};
 
 use crate::runtime::Source;
+use crate::storage::Storage;
 
 /// Entries kept of each revision; the oldest give way.
 const PER_REVISION: usize = 5_000;
 
 /// All logs.
-#[derive(Default)]
 pub struct Logging {
+    storage: Storage,
     state: Mutex<State>,
 }
 
@@ -29,7 +30,33 @@ struct State {
     written: u64,
 }
 
+impl State {
+    fn push(&mut self, labels: RevisionLabels, entry: Entry) {
+        let entries = self.entries.entry(labels).or_default();
+        entries.push_back(entry);
+        if entries.len() > PER_REVISION {
+            entries.pop_front();
+        }
+    }
+}
+
 impl Logging {
+    /// The entries that were kept. Of a line that was being written when the process ended there
+    /// may be a half, which is no entry.
+    pub(crate) fn new(storage: &Storage) -> Self {
+        let mut state = State::default();
+        for line in storage.take_log_lines() {
+            if let Ok((labels, entry)) = serde_json::from_str::<(RevisionLabels, Entry)>(&line) {
+                state.written = state.written.max(entry.number);
+                state.push(labels, entry);
+            }
+        }
+        Self {
+            storage: storage.clone(),
+            state: Mutex::new(state),
+        }
+    }
+
     /// Keeps a line that a container wrote.
     pub fn line(&self, labels: &RevisionLabels, source: Source, line: &str, now: DateTime<Utc>) {
         let stream = match source {
@@ -78,18 +105,18 @@ impl Logging {
 
     /// Forgets every entry.
     pub(crate) fn clear(&self) {
-        self.lock().entries.clear();
+        let mut state = self.lock();
+        state.entries.clear();
+        self.storage.clear_logs();
     }
 
     fn write(&self, labels: &RevisionLabels, mut entry: Entry) {
         let mut state = self.lock();
         state.written += 1;
         entry.number = state.written;
-        let entries = state.entries.entry(labels.clone()).or_default();
-        entries.push_back(entry);
-        if entries.len() > PER_REVISION {
-            entries.pop_front();
-        }
+        self.storage
+            .append_log(|| serde_json::to_string(&(labels, &entry)).unwrap_or_default());
+        state.push(labels.clone(), entry);
     }
 
     /// Every entry of a project as JSON with the time and number that order it.

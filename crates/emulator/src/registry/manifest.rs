@@ -57,6 +57,7 @@ pub(super) async fn write(
     })?;
     let manifest = parse(headers, bytes)?;
     let digest = digest_of(&manifest.bytes);
+    registry.keep_manifest(&digest, &manifest.bytes).await?;
     let mut store = registry.lock();
     let is_immutable = store.is_immutable(name);
     let image = store.image_mut(name);

@@ -18,8 +18,8 @@ mod upload;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
@@ -27,6 +27,7 @@ use axum::extract::{self, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use access::Action;
@@ -36,10 +37,11 @@ use store::Store;
 
 use crate::error::ApiError;
 use crate::iam;
+use crate::storage::{self, Kept, KeptGuard, Storage, StorageError};
 use crate::world::{Config, World};
 
 /// An image that exists.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Resolved {
     /// `sha256:…`.
     pub digest: String,
@@ -50,24 +52,50 @@ pub struct Resolved {
 /// Repositories, manifests, blobs.
 pub struct Registry {
     address: SocketAddr,
-    /// Holds blobs (named by their digest) and uploads; removed with the registry.
-    directory: TempDir,
+    /// Holds blobs and manifests, named by their digest.
+    blobs: PathBuf,
+    /// On the same file system.
+    uploads: PathBuf,
+    /// Removed with the registry, where nothing is to be kept.
+    _temporary: Option<TempDir>,
+    is_durable: bool,
     uploads_begun: AtomicU64,
-    store: Mutex<Store>,
+    store: Kept<Store>,
 }
 
 impl Registry {
-    /// No repository exists.
+    /// The repositories that were kept.
     ///
     /// # Errors
-    /// When the directory for blobs cannot be made.
-    pub fn new(config: &Config) -> std::io::Result<Self> {
+    /// When they cannot be read, or the directory for blobs cannot be made.
+    pub(crate) fn new(config: &Config, storage: &Storage) -> Result<Self, StorageError> {
+        let (blobs, uploads, temporary) = match storage.root() {
+            Some(root) => (root.join(storage::BLOBS), root.join(storage::UPLOADS), None),
+            None => {
+                let directory = TempDir::with_prefix("ml-deploy-registry-");
+                let directory = directory.map_err(StorageError::io(&std::env::temp_dir()))?;
+                let path = directory.path().to_path_buf();
+                (path.clone(), path, Some(directory))
+            }
+        };
         Ok(Self {
             address: config.listen,
-            directory: TempDir::with_prefix("ml-deploy-registry-")?,
+            store: Kept::new(storage, Store::load(storage, &blobs)?),
+            blobs,
+            uploads,
+            _temporary: temporary,
+            is_durable: storage.is_durable(),
             uploads_begun: AtomicU64::new(0),
-            store: Mutex::new(Store::default()),
         })
+    }
+
+    /// The same image, pulled from where the registry is now.
+    pub(crate) fn relocated(&self, image: &Resolved) -> Resolved {
+        let path = image.pull.split_once('/').map_or("", |(_, path)| path);
+        Resolved {
+            digest: image.digest.clone(),
+            pull: format!("127.0.0.1:{}/{path}", self.address.port()),
+        }
     }
 
     /// Finds an image, named `REGION-docker.pkg.dev/P/R/I[:tag|@digest]` or with this registry's
@@ -84,7 +112,7 @@ impl Registry {
         let key = (project.to_owned(), repository.to_owned());
         let mut store = self.lock();
         if is_immutable {
-            store.immutable.insert(key);
+            store.immutable.insert(key, ());
         } else {
             store.immutable.remove(&key);
         }
@@ -92,26 +120,50 @@ impl Registry {
 
     /// Forgets every repository. Files of blobs stay until the end: an engine may be reading them.
     pub fn clear(&self) {
-        *self.lock() = Store::default();
+        self.lock().clear();
     }
 
     fn uploads(&self) -> &Path {
-        self.directory.path()
+        &self.uploads
     }
 
     fn blob_file(&self, digest: &str) -> PathBuf {
-        self.directory.path().join(digest.replace(':', "-"))
+        self.blobs.join(store::file_name(digest))
     }
 
     fn next_upload_id(&self) -> String {
         let number = self.uploads_begun.fetch_add(1, Ordering::Relaxed);
-        let seed = format!("{} {number}", self.directory.path().display());
+        let seed = format!("{} {number}", self.blobs.display());
         let digest = store::digest_of(seed.as_bytes());
         digest.chars().skip("sha256:".len()).take(32).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Makes a file of the folder of blobs durable, name and content, where that is asked for.
+    async fn make_durable(&self, digest: &str) -> std::io::Result<()> {
+        if !self.is_durable {
+            return Ok(());
+        }
+        let (file, folder) = (self.blob_file(digest), self.blobs.clone());
+        let synced = tokio::task::spawn_blocking(move || {
+            std::fs::File::open(file)?.sync_all()?;
+            storage::sync_folder(&folder)
+        });
+        synced.await.map_err(std::io::Error::other)?
+    }
+
+    /// Keeps the bytes of a manifest as a file, where that is asked for.
+    async fn keep_manifest(&self, digest: &str, bytes: &[u8]) -> std::io::Result<()> {
+        if !self.is_durable {
+            return Ok(());
+        }
+        let mut file = tempfile::NamedTempFile::new_in(&self.uploads)?;
+        std::io::Write::write_all(&mut file, bytes)?;
+        file.persist(self.blob_file(digest))?;
+        self.make_durable(digest).await
+    }
+
+    fn lock(&self) -> KeptGuard<'_, Store> {
+        self.store.lock()
     }
 }
 

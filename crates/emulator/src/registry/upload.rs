@@ -87,7 +87,7 @@ pub(super) async fn begin(
     let mut upload = Upload::begin(name, registry.uploads())?;
     if let Some(digest) = query.get("digest") {
         upload.append(body).await?;
-        return complete(registry, upload, digest);
+        return complete(registry, upload, digest).await;
     }
     let id = registry.next_upload_id();
     let response = progress(StatusCode::ACCEPTED, name, &id, &upload);
@@ -176,7 +176,7 @@ pub(super) async fn finish_upload(
     let mut upload = take(registry, name, id)?;
     check_range(&upload, name, id, headers)?;
     upload.append(body).await?;
-    complete(registry, upload, digest)
+    complete(registry, upload, digest).await
 }
 
 /// `GET NAME/blobs/uploads/ID`: how far it got.
@@ -208,7 +208,11 @@ fn take(registry: &Registry, name: &str, id: &str) -> Result<Upload, RegistryErr
 }
 
 /// Keeps the blob under its digest, if it has that digest.
-fn complete(registry: &Registry, upload: Upload, digest: &str) -> Result<Response, RegistryError> {
+async fn complete(
+    registry: &Registry,
+    upload: Upload,
+    digest: &str,
+) -> Result<Response, RegistryError> {
     if !is_digest(digest) {
         return Err(RegistryError::digest_invalid(format!(
             "\"{digest}\" is no sha256 digest"
@@ -223,6 +227,7 @@ fn complete(registry: &Registry, upload: Upload, digest: &str) -> Result<Respons
     let Upload { name, path, .. } = upload;
     path.persist(registry.blob_file(digest))
         .map_err(|error| error.error)?;
+    registry.make_durable(digest).await?;
     registry
         .lock()
         .image_mut(&name)

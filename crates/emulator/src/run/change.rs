@@ -370,6 +370,7 @@ fn accept(
     service.last_operation.clone_from(&operation.name);
     let reserved = service.reserved.clone();
     state.services.insert(key, service);
+    state.works.insert(work.operation.clone(), work.clone());
     let answer = view::operation(state, &operation);
     state.operations.insert(operation.name.clone(), operation);
     Ok(Written {

@@ -108,7 +108,10 @@ fn deletion(
     let operation = OperationRecord {
         name: operation_name(&work.key, context.chance),
         order: state.next_order(),
-        subject: Subject::Deleted { kind, last },
+        subject: Subject::Deleted {
+            kind: kind.into(),
+            last,
+        },
         end: None,
     };
     let answer = view::operation(state, &operation);

@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use cloud_api::run::Policy;
+use serde::{Deserialize, Serialize};
 
 use super::key::ServiceKey;
 use super::state::State;
@@ -15,7 +16,7 @@ const EMPTY_ETAG: &str = "ACAB";
 const INVOKER: &str = "roles/run.invoker";
 
 /// A service's policy; version 0 means that it was never set.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct PolicyRecord {
     policy: Policy,
     version: i64,
@@ -37,6 +38,11 @@ impl PolicyRecord {
         })
     }
 
+    /// Version of the write that set it; 0: none did.
+    pub(crate) fn version(&self) -> i64 {
+        self.version
+    }
+
     fn etag(&self) -> String {
         if self.version == 0 {
             return EMPTY_ETAG.to_owned();
@@ -46,6 +52,15 @@ impl PolicyRecord {
         bytes[0] = 0x07;
         STANDARD.encode(bytes)
     }
+}
+
+/// Bytes in JSON may come in either alphabet of base64, padded or not: gcloud writes the one for URLs.
+fn same_etag(given: &str, current: &str) -> bool {
+    let plain = |etag: &str| {
+        let standard = etag.replace('-', "+").replace('_', "/");
+        standard.trim_end_matches('=').to_owned()
+    };
+    plain(given) == plain(current)
 }
 
 /// Replaces a policy.
@@ -59,7 +74,7 @@ pub(crate) fn set_policy(
     now: DateTime<Utc>,
 ) -> Result<Policy, ApiError> {
     let current = state.service(key)?.policy.etag();
-    if !policy.etag.is_empty() && policy.etag != current {
+    if !policy.etag.is_empty() && !same_etag(&policy.etag, &current) {
         return Err(ApiError::new(
             "ABORTED",
             "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.",
@@ -89,4 +104,16 @@ pub(crate) fn set_policy(
         version,
     };
     Ok(record.view())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_etag_may_come_back_in_the_other_alphabet() {
+        assert!(same_etag("BwY-_w", "BwY+/w=="));
+        assert!(same_etag("BwY+/w==", "BwY+/w=="));
+        assert!(!same_etag("BwY+/g==", "BwY+/w=="));
+    }
 }

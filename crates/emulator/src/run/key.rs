@@ -1,7 +1,9 @@
 //! Names of resources.
 
+use serde::{Deserialize, Serialize};
+
 /// Which service.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ServiceKey {
     /// Project identifier as it came in the path.
     pub project: String,

@@ -14,6 +14,7 @@ pub(crate) mod delete;
 mod enums;
 pub(crate) mod etag;
 mod failure;
+mod failure_kept;
 pub(crate) mod http;
 mod iam;
 mod instance;
@@ -22,6 +23,7 @@ mod mask;
 pub(crate) mod permit;
 mod quantity;
 pub(crate) mod reserved;
+mod restore;
 pub(crate) mod rollout;
 mod schema;
 mod secrets;
@@ -32,13 +34,12 @@ pub(crate) mod view;
 #[cfg(test)]
 mod change_tests;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use serde_json::Value;
 use tokio::sync::watch;
 
 use self::secrets::Secrets;
 use self::state::State;
+use crate::storage::{Kept, KeptGuard, Storage, StorageError};
 use crate::world::Config;
 
 pub use chance::Chance;
@@ -47,13 +48,14 @@ pub use http::routes;
 pub use key::{ServiceKey, project_number};
 
 pub(crate) use instance::InstancePlan;
+pub(crate) use restore::restore;
 pub(crate) use settle::Route;
 pub(crate) use state::Work;
 
 /// Services, revisions, operations, and the secrets that they read.
 pub struct Run {
-    state: Mutex<State>,
-    secrets: Mutex<Secrets>,
+    state: Kept<State>,
+    secrets: Kept<Secrets>,
     /// Told after each change, so that whoever waits for an operation looks again.
     changed: watch::Sender<()>,
     chance: Chance,
@@ -73,36 +75,35 @@ pub(crate) struct Access {
 }
 
 impl Run {
-    /// No service exists.
-    pub fn new(config: &Config) -> Self {
-        Self {
-            state: Mutex::default(),
-            secrets: Mutex::default(),
+    /// The services that were kept.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) fn new(config: &Config, storage: &Storage) -> Result<Self, StorageError> {
+        Ok(Self {
+            state: Kept::new(storage, State::load(storage)?),
+            secrets: Kept::new(storage, Secrets::load(storage)?),
             changed: watch::Sender::new(()),
             chance: Chance::new(config.seed),
-        }
+        })
     }
 
     /// Adds a version to a secret (and makes the secret); gives the version's number, from 1.
     pub fn put_secret(&self, project: &str, name: &str, value: &[u8]) -> usize {
-        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        secrets.add(project, name, value)
+        self.secrets.lock().add(project, name, value)
     }
 
     /// Deletes every service, operation and secret; `forget` is told of each service.
     pub(crate) fn clear(&self, forget: impl Fn(&ServiceKey)) {
-        *self.secrets.lock().unwrap_or_else(PoisonError::into_inner) = Secrets::default();
+        self.secrets.lock().clear();
         self.write(|state| {
             state.services.keys().for_each(forget);
-            *state = State {
-                last_version: state.last_version,
-                ..State::default()
-            };
+            state.clear();
         });
     }
 
     pub(crate) fn read<T>(&self, look: impl FnOnce(&State, &Secrets) -> T) -> T {
-        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let secrets = self.secrets.lock();
         look(&self.lock(), &secrets)
     }
 
@@ -144,7 +145,7 @@ impl Run {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> KeptGuard<'_, State> {
+        self.state.lock()
     }
 }

@@ -4,13 +4,14 @@
 //! Most of them say what v2 says with a field; then the field is what counts, and only the way in
 //! which it was written is kept. The others exist in v1 only: they stay, whatever v2 writes.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A map of labels or annotations.
 pub(crate) type Words = BTreeMap<String, String>;
 
 /// What a service says in these namespaces.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reserved {
     /// About the service.
     pub(crate) service: ReservedPart,
@@ -19,7 +20,7 @@ pub(crate) struct Reserved {
 }
 
 /// One object's part.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ReservedPart {
     /// Labels for which v2 has no field.
     pub(crate) labels: Words,

@@ -6,14 +6,20 @@ use super::failure::Failure;
 use super::instance::plan_instance;
 use super::permit;
 use super::settle::{self, Next, Route};
-use super::state::Work;
+use super::state::{Phase, Work};
 use crate::dataplane::Backend;
 use crate::world::World;
 
 /// Brings up the revision that a write has made, then moves traffic, then ends the operation.
 pub(crate) async fn carry_out(world: Arc<World>, work: Work) {
-    if let Some(revision) = &work.new_revision {
+    if let Some(revision) = &work.new_revision
+        && !has_settled(&world, &work, revision)
+    {
         let outcome = bring_up(&world, &work, revision).await;
+        if world.closing.is_cancelled() {
+            // Nothing has failed; who opens the world again goes on from here.
+            return;
+        }
         settle(&world, &work, revision, outcome);
     }
     let mut changes = world.run.changes();
@@ -46,6 +52,15 @@ pub(crate) async fn carry_out(world: Arc<World>, work: Work) {
             }
         }
     }
+}
+
+/// True when an earlier process has brought the revision up already, or has failed to.
+fn has_settled(world: &World, work: &Work, revision: &str) -> bool {
+    world.run.read(|state, _| {
+        let service = state.services.get(&work.key);
+        let record = service.and_then(|service| service.revisions.get(revision));
+        record.is_some_and(|record| record.phase != Phase::Pending)
+    })
 }
 
 /// Starts the revision's first instance.
@@ -97,7 +112,7 @@ fn settle(world: &Arc<World>, work: &Work, revision: &str, outcome: Result<Arc<B
 /// Whether traffic was moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Moved {
-    /// The operation has ended.
+    /// The operation has ended, or the world has.
     Yes,
     /// Somebody wrote in between: the world has to be looked at again.
     NotYet,
@@ -109,6 +124,7 @@ async fn route(world: &Arc<World>, work: &Work, routes: &[Route]) -> Moved {
     for route in routes {
         match backend(world, work, &route.revision).await {
             Ok(backend) => targets.push((route.clone(), backend)),
+            Err(_) if world.closing.is_cancelled() => return Moved::Yes,
             Err(reason) => {
                 let failure = reason.at_service(&route.revision);
                 let now = world.clock.now();

@@ -1,18 +1,36 @@
 //! The part of Secret Manager that Cloud Run uses: versions of secrets.
 
-use std::collections::BTreeMap;
-
 use super::key::project_number;
+use crate::storage::{Changes, Keep, Storage, StorageError, Table};
 
 /// Secrets by project number and name.
 #[derive(Debug, Default)]
-pub(crate) struct Secrets(BTreeMap<(String, String), Vec<Vec<u8>>>);
+pub(crate) struct Secrets(Table<(String, String), Vec<Vec<u8>>>);
+
+impl Keep for Secrets {
+    fn keep(&mut self, changes: &mut Changes) {
+        self.0.keep(changes);
+    }
+}
 
 impl Secrets {
+    /// What was kept.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub(crate) fn load(storage: &Storage) -> Result<Self, StorageError> {
+        storage.table("run.secrets").map(Self)
+    }
+
+    /// Forgets every secret.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Adds a version and gives its number.
     pub(crate) fn add(&mut self, project: &str, name: &str, value: &[u8]) -> usize {
         let key = (project_number(project), name.to_owned());
-        let versions = self.0.entry(key).or_default();
+        let versions = self.0.get_or_insert_with(key, Vec::new);
         versions.push(value.to_vec());
         versions.len()
     }

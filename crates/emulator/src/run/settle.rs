@@ -57,17 +57,26 @@ pub(crate) fn settle_revision(
 
 /// Decides what a write's work can do now.
 pub(crate) fn next(state: &mut State, work: &Work) -> Next {
-    let Some(service) = state.worked_on(work) else {
-        return Next::Gone;
+    let is_newest_ready = {
+        let Some(service) = state.services.get(&work.key) else {
+            return Next::Gone;
+        };
+        match service.revisions.get(&service.latest_created) {
+            Some(latest) if service.uid == work.uid => match latest.phase {
+                Phase::Pending => return Next::Wait,
+                Phase::Ready => service.latest_ready != service.latest_created,
+                Phase::Failed(_) => false,
+            },
+            _ => return Next::Gone,
+        }
     };
-    let Some(latest) = service.revisions.get(&service.latest_created) else {
-        return Next::Gone;
-    };
-    match latest.phase {
-        Phase::Pending => return Next::Wait,
-        Phase::Ready => service.latest_ready.clone_from(&service.latest_created),
-        Phase::Failed(_) => {}
+    // Looked at first, changed only if something changes: this is asked after every step of anybody.
+    if is_newest_ready && let Some(service) = state.worked_on(work) {
+        service.latest_ready.clone_from(&service.latest_created);
     }
+    let Some(service) = state.services.get(&work.key) else {
+        return Next::Gone;
+    };
     if service.generation != work.generation {
         return Next::Superseded;
     }
@@ -236,6 +245,7 @@ pub(crate) fn finish_deleted(state: &mut State, work: &Work) {
 }
 
 fn end(state: &mut State, operation: &str, resource: Value, failure: Option<&Failure>) {
+    state.works.remove(operation);
     if let Some(operation) = state.operations.get_mut(operation) {
         operation.end = Some(End {
             resource,

@@ -1,5 +1,6 @@
 //! What Cloud Run knows: services, their revisions, operations. No IO, no clock, no lock.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -7,6 +8,7 @@ use cloud_api::rpc::OperationError;
 use cloud_api::run::{
     CONDITION_FAILED, CONDITION_RECONCILING, CONDITION_SUCCEEDED, Condition, TrafficTargetStatus,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::failure::Failure;
@@ -15,13 +17,16 @@ use super::key::ServiceKey;
 use super::reserved::{Reserved, ReservedPart};
 use crate::error::ApiError;
 use crate::registry::Resolved;
+use crate::storage::{Changes, Keep, Storage, StorageError, Table};
 
 /// All of it.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    pub(crate) services: BTreeMap<ServiceKey, ServiceRecord>,
+    pub(crate) services: Table<ServiceKey, ServiceRecord>,
     /// By full name.
-    pub(crate) operations: BTreeMap<String, OperationRecord>,
+    pub(crate) operations: Table<String, OperationRecord>,
+    /// What accepted writes have left to do, by operation.
+    pub(crate) works: Table<String, Work>,
     /// Counts what is made, so that lists have an order.
     pub(crate) made: u64,
     /// The last version that a write got (microseconds since 1970); each write gets a later one.
@@ -29,7 +34,7 @@ pub(crate) struct State {
 }
 
 /// One service.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ServiceRecord {
     pub(crate) key: ServiceKey,
     pub(crate) uid: String,
@@ -68,7 +73,7 @@ pub(crate) struct ServiceRecord {
 }
 
 /// One revision.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RevisionRecord {
     pub(crate) name: String,
     pub(crate) uid: String,
@@ -94,7 +99,7 @@ pub(crate) struct RevisionRecord {
 }
 
 /// How far a revision has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Phase {
     /// Its first instance is being started.
     Pending,
@@ -105,7 +110,7 @@ pub(crate) enum Phase {
 }
 
 /// One operation.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct OperationRecord {
     pub(crate) name: String,
     pub(crate) order: u64,
@@ -114,21 +119,21 @@ pub(crate) struct OperationRecord {
 }
 
 /// What an operation is about.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Subject {
     /// A service that is written; its metadata is the service as it is now.
     Service(ServiceKey),
     /// Something that is deleted; its metadata is the last that was seen of it.
     Deleted {
         /// `service` or `revision`.
-        kind: &'static str,
+        kind: Cow<'static, str>,
         /// The resource.
         last: Value,
     },
 }
 
 /// How an operation ended.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct End {
     /// The resource at that time, with `@type`.
     pub(crate) resource: Value,
@@ -137,7 +142,7 @@ pub(crate) struct End {
 }
 
 /// An accepted write whose effect is still to come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Work {
     /// Full name of the operation.
     pub(crate) operation: String,
@@ -149,7 +154,54 @@ pub(crate) struct Work {
     pub(crate) new_revision: Option<String>,
 }
 
+impl Keep for State {
+    fn keep(&mut self, changes: &mut Changes) {
+        let Self {
+            services,
+            operations,
+            works,
+            made: _,
+            last_version: _,
+        } = self;
+        services.keep(changes);
+        operations.keep(changes);
+        works.keep(changes);
+    }
+}
+
 impl State {
+    /// What was kept. The counters go on after the highest that is in use.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub(crate) fn load(storage: &Storage) -> Result<Self, StorageError> {
+        let services: Table<ServiceKey, ServiceRecord> = storage.table("run.services")?;
+        let operations: Table<String, OperationRecord> = storage.table("run.operations")?;
+        let revisions = services.values().flat_map(|it| it.revisions.values());
+        let orders = revisions
+            .map(|it| it.order)
+            .chain(services.values().map(|it| it.order))
+            .chain(operations.values().map(|it| it.order));
+        let made = orders.max().unwrap_or(0);
+        let versions = services.values();
+        let versions = versions.map(|it| it.version.max(it.policy.version()));
+        let last_version = versions.max().unwrap_or(0);
+        Ok(Self {
+            services,
+            operations,
+            works: storage.table("run.works")?,
+            made,
+            last_version,
+        })
+    }
+
+    /// Forgets everything but how far the versions have come.
+    pub(crate) fn clear(&mut self) {
+        self.services.clear();
+        self.operations.clear();
+        self.works.clear();
+    }
+
     /// The next place in lists.
     pub(crate) fn next_order(&mut self) -> u64 {
         self.made += 1;

@@ -1,6 +1,7 @@
 //! Instances as containers of a Docker engine.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,6 +15,7 @@ use bollard::query_parameters::{
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
+use sha2::{Digest as _, Sha256};
 
 use super::docker_container::{Container, archive, body, published_port};
 use super::{Instance, InstanceSpec, LogSink, Runtime, Source, StartFailure};
@@ -42,11 +44,25 @@ impl DockerRuntime {
     /// # Errors
     /// [`ConnectError`] when no engine answers.
     pub async fn connect() -> Result<Arc<Self>, ConnectError> {
-        let docker = connect().await.map_err(ConnectError)?;
         let time = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let owner = format!("{:x}-{:x}", std::process::id(), time.as_micros());
+        Self::connect_as(format!("{:x}-{:x}", std::process::id(), time.as_micros())).await
+    }
+
+    /// Connects for a world that is kept in a directory. What an earlier process with the same
+    /// directory has left running is removed before this one starts anything.
+    ///
+    /// # Errors
+    /// [`ConnectError`] when no engine answers.
+    pub async fn connect_for(data_dir: &Path) -> Result<Arc<Self>, ConnectError> {
+        let path = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_path_buf());
+        let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
+        Self::connect_as(hex::encode(&digest[..8])).await
+    }
+
+    async fn connect_as(owner: String) -> Result<Arc<Self>, ConnectError> {
+        let docker = connect().await.map_err(ConnectError)?;
         Ok(Arc::new(Self {
             docker,
             owner,
@@ -146,6 +162,12 @@ impl Runtime for DockerRuntime {
                 self.remove(&id).await;
                 Err(failure)
             }
+        }
+    }
+
+    async fn clean(&self) {
+        if let Err(error) = remove_all(&self.docker, &self.owner).await {
+            tracing::warn!(%error, owner = self.owner, "old containers were not removed");
         }
     }
 

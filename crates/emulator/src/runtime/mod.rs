@@ -108,6 +108,9 @@ pub trait Runtime: Send + Sync {
         logs: LogSink,
     ) -> Result<Box<dyn Instance>, StartFailure>;
 
+    /// Removes what an earlier process with the same directory has left running.
+    async fn clean(&self) {}
+
     /// Ends and removes everything that this runtime started, at once.
     async fn shutdown(&self);
 }

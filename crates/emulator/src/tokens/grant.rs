@@ -1,13 +1,15 @@
 //! Access tokens: opaque text that only this world can look up.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::storage::{Changes, Table};
+
 /// Who calls, according to a token of this world.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Caller {
     /// The service account's address; for a federated identity its `principal://…` name.
     pub email: String,
@@ -20,7 +22,7 @@ pub struct Caller {
 }
 
 /// Who holds a token of the registry.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum RegistryHolder {
     /// Nobody in particular: may pull.
     Anonymous,
@@ -33,15 +35,19 @@ pub(super) struct Grants<T> {
     /// Makes tokens unguessable.
     secret: [u8; 32],
     issued: u64,
-    all: HashMap<String, (T, DateTime<Utc>)>,
+    all: Table<String, (T, DateTime<Utc>)>,
 }
 
+/// After how many new tokens those that have ended are forgotten.
+const SWEEP: u64 = 256;
+
 impl<T: Clone> Grants<T> {
-    pub(super) fn new(secret: [u8; 32]) -> Self {
+    /// `secret` must be another one in each process.
+    pub(super) fn new(secret: [u8; 32], all: Table<String, (T, DateTime<Utc>)>) -> Self {
         Self {
             secret,
             issued: 0,
-            all: HashMap::new(),
+            all,
         }
     }
 
@@ -60,6 +66,19 @@ impl<T: Clone> Grants<T> {
     pub(super) fn find(&self, token: &str, now: DateTime<Utc>) -> Option<T> {
         let (stands_for, expires) = self.all.get(token)?;
         (*expires > now).then(|| stands_for.clone())
+    }
+}
+
+impl<T: Clone + Serialize + DeserializeOwned> Grants<T> {
+    pub(super) fn keep(&mut self, changes: &mut Changes) {
+        self.all.keep(changes);
+    }
+
+    /// Forgets, now and then, what has ended.
+    pub(super) fn sweep(&mut self, now: DateTime<Utc>) {
+        if self.issued.is_multiple_of(SWEEP) {
+            self.all.retain(|_, (_, expires)| *expires > now);
+        }
     }
 }
 

@@ -144,7 +144,9 @@ impl Tokens {
             expires,
             claims: serde_json::Value::Null,
         };
-        self.lock().grants.issue("ya29.c.", caller, expires)
+        let mut state = self.lock();
+        state.grants.sweep(self.clock.now());
+        state.grants.issue("ya29.c.", caller, expires)
     }
 }
 

@@ -1,7 +1,7 @@
-//! Signing keys of a world: ECDSA on P-256, made at start, never stored.
+//! Signing keys of a world: ECDSA on P-256, made when the world is made.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _,
@@ -10,9 +10,11 @@ use ring::signature::{
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::storage::Table;
+
 /// The system's source of randomness failed, or a key was refused.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot make a signing key: the system's random source failed")]
+#[error("cannot make a signing key: the system's random source failed, or the kept key is none")]
 pub struct KeyError;
 
 /// A key pair and the name under which its public half is published.
@@ -22,13 +24,21 @@ pub(super) struct SigningKey {
 }
 
 impl SigningKey {
-    /// A fresh key.
-    pub(super) fn generate() -> Result<Self, KeyError> {
-        let random = SystemRandom::new();
+    /// The key with this name, or a fresh one that has this name from now on. What is kept is the
+    /// PKCS #8 document in base64.
+    pub(super) fn obtain(kept: &mut Table<String, String>, name: &str) -> Result<Self, KeyError> {
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(|_| KeyError)?;
-        let pair = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random)
-            .map_err(|_| KeyError)?;
+        let random = SystemRandom::new();
+        let document = match kept.get(name) {
+            Some(text) => STANDARD.decode(text).map_err(|_| KeyError)?,
+            None => {
+                let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random);
+                let document = document.map_err(|_| KeyError)?.as_ref().to_vec();
+                kept.insert(name.to_owned(), STANDARD.encode(&document));
+                document
+            }
+        };
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, &document, &random).map_err(|_| KeyError)?;
         let digest = hex::encode(Sha256::digest(pair.public_key().as_ref()));
         let id = digest.chars().take(40).collect();
         Ok(Self { pair, id })

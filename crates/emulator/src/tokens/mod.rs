@@ -12,8 +12,7 @@ mod problem;
 mod public_key;
 mod sts;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::State as WorldState;
 use axum::http::HeaderMap;
@@ -37,6 +36,8 @@ use keys::SigningKey;
 
 use crate::admin::Clock;
 use crate::error::ApiError;
+use crate::server::StartError;
+use crate::storage::{Changes, Keep, Kept, KeptGuard, Storage, Table};
 use crate::world::{Config, World};
 
 /// How long an access token lives when nobody asks for another time.
@@ -64,34 +65,65 @@ pub struct Tokens {
     google: SigningKey,
     /// Signs GitHub's tokens.
     github: SigningKey,
-    state: Mutex<State>,
+    state: Kept<State>,
 }
 
 /// What changes.
 struct State {
     grants: Grants<Caller>,
     registry: Grants<RegistryHolder>,
-    accounts: BTreeMap<String, ServiceAccount>,
-    providers: BTreeMap<String, Provider>,
+    accounts: Table<String, ServiceAccount>,
+    providers: Table<String, Provider>,
+    /// Signing keys by name, see [`SigningKey::obtain`].
+    keys: Table<String, String>,
+}
+
+impl Keep for State {
+    fn keep(&mut self, changes: &mut Changes) {
+        let Self {
+            grants,
+            registry,
+            accounts,
+            providers,
+            keys,
+        } = self;
+        grants.keep(changes);
+        registry.keep(changes);
+        accounts.keep(changes);
+        providers.keep(changes);
+        keys.keep(changes);
+    }
 }
 
 impl Tokens {
-    /// Fresh keys, no identity.
+    /// The keys and identities that were kept; fresh keys where there are none.
     ///
     /// # Errors
-    /// [`KeyError`] when the system has no randomness to give.
-    pub fn new(config: &Config, clock: Clock) -> Result<Self, KeyError> {
+    /// When the system has no randomness to give, or what was kept cannot be read.
+    pub(crate) fn new(
+        config: &Config,
+        storage: &Storage,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
+        let grants = storage.table("tokens.access")?;
+        let registry = storage.table("tokens.registry")?;
+        let state = Kept::new(
+            storage,
+            State {
+                grants: Grants::new(keys::random_bytes()?, grants),
+                registry: Grants::new(keys::random_bytes()?, registry),
+                accounts: storage.table("tokens.accounts")?,
+                providers: storage.table("tokens.providers")?,
+                keys: storage.table("tokens.keys")?,
+            },
+        );
+        let obtain = |name| SigningKey::obtain(&mut state.lock().keys, name);
         Ok(Self {
             clock,
             base: format!("http://{}", config.listen),
-            google: SigningKey::generate()?,
-            github: SigningKey::generate()?,
-            state: Mutex::new(State {
-                grants: Grants::new(keys::random_bytes()?),
-                registry: Grants::new(keys::random_bytes()?),
-                accounts: BTreeMap::new(),
-                providers: BTreeMap::new(),
-            }),
+            google: obtain("google")?,
+            github: obtain("github")?,
+            state,
         })
     }
 
@@ -175,7 +207,9 @@ impl Tokens {
             RegistryHolder::Known(caller) => caller.expires,
             RegistryHolder::Anonymous => self.clock.now() + ACCESS_TOKEN_LIFETIME,
         };
-        (self.lock().registry.issue("", holder, expires), expires)
+        let mut state = self.lock();
+        state.registry.sweep(self.clock.now());
+        (state.registry.issue("", holder, expires), expires)
     }
 
     /// Who holds a registry token, unless it is unknown or has expired.
@@ -195,8 +229,8 @@ impl Tokens {
         Some(self.access_token(&token)?.email)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> KeptGuard<'_, State> {
+        self.state.lock()
     }
 }
 
