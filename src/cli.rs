@@ -92,7 +92,7 @@ pub enum Task {
     /// Run a local cloud: Cloud Run, the registry, the token services and GitHub's API on one port
     #[cfg(feature = "local-cloud")]
     #[command(
-        after_help = "Examples:\n  ml-deploy emulator\n  eval \"$(ml-deploy emulator --env)\"      in another terminal: point this tool at it"
+        after_help = "Examples:\n  ml-deploy emulator\n  eval \"$(ml-deploy emulator --env)\"      in another terminal: point this tool, gcloud and Google's clients at it\n  eval \"$(ml-deploy emulator --env --unset)\"      and away from it again"
     )]
     Emulator(EmulatorArgs),
     /// Show a release going from a push to production, a bad one stopped, and a rollback
@@ -195,6 +195,9 @@ pub struct EmulatorArgs {
     /// The running local cloud, with --env
     #[arg(long, value_name = "URL", requires = "env")]
     pub cloud_url: Option<String>,
+    /// With --env: print how to take the variables back
+    #[arg(long, requires = "env")]
+    pub unset: bool,
 }
 
 /// How the demo runs.

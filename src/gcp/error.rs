@@ -7,7 +7,7 @@ use cloud_api::token::OAuthError;
 use delivery::diagnostic::{Code, Diagnostic};
 use serde_json::Value;
 
-use super::advice;
+use super::advice::{self, Facts};
 
 /// Longest text of a server that is carried on, in characters.
 const LONGEST_MESSAGE: usize = 2_000;
@@ -246,7 +246,20 @@ fn refusal_diagnostic(title: &str, call: &str, refusal: &Refusal) -> Diagnostic 
     let mut diagnostic =
         Diagnostic::error(code, title).cause(format!("{call} was answered {refusal}"));
     diagnostic.cause.extend(refusal.violations.iter().cloned());
-    diagnostic.help.extend(advice::for_refusal(refusal));
+    explained(diagnostic, refusal, &Facts::of_call(call))
+}
+
+/// Adds what is known about a refusal: why it happens, and the way out.
+pub(crate) fn explained(
+    mut diagnostic: Diagnostic,
+    refusal: &Refusal,
+    facts: &Facts,
+) -> Diagnostic {
+    let advice::Advice { id: _, cause, help } = advice::for_refusal(refusal, facts);
+    if !cause.is_empty() {
+        diagnostic.cause.push(cause);
+    }
+    diagnostic.help.extend(help);
     diagnostic
 }
 

@@ -154,6 +154,21 @@ pub const INPUTS: &[InputSpec] = &[
         "A file for the results of all gates as JUnit XML, relative to the workspace."),
     InputSpec::new(Tests, "results", Kind::Text, "reports/ml-deploy.json",
         "A file for the results of all gates as JSON, relative to the workspace."),
+    InputSpec::new(Tests, "openapi_path", Kind::Text, "/openapi.json",
+        "A path that answers the API's OpenAPI 3 document, for `semver_gate` and `conformance`. `none` when \
+         there is none; nothing is asked then.")
+        .default("/openapi.json")
+        .per_environment(),
+    InputSpec::new(Tests, "semver_gate", Kind::Choice(&["require", "warn", "off"]), "warn",
+        "Compares the candidate's OpenAPI document with that of what serves. A breaking change needs a new MAJOR \
+         version, an addition a new MINOR one. `require` stops the release, `warn` tells, `off` does not compare.")
+        .default("require")
+        .per_environment(),
+    InputSpec::new(Tests, "conformance", Kind::Choice(&["require", "warn", "off"]), "require",
+        "Sends requests that the candidate's OpenAPI document allows, and some that it forbids, and holds the answers \
+         against it. Every operation but DELETE is called, so it is off unless asked for.")
+        .default("off")
+        .per_environment(),
 
     InputSpec::new(Safety, "approval", Kind::Choice(&["required", "external", "none"]), "external",
         "Who approves. `required`: the GitHub environment must have required reviewers, and it is checked. \

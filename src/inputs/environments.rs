@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use delivery::diagnostic::{Code, Diagnostic};
+use delivery::gate::Mode;
 use delivery::name::{EnvironmentName, NameError, ProjectId, Region, ServiceName};
 use delivery::target::{Approval, Environment, Tier};
 
@@ -146,7 +147,10 @@ fn parse_environment(
         tests: layers.list("tests"),
         model_version: layers.text("model_version").map(|given| given.value),
         health_path: path(layers, "health_path"),
-        version_path: layers.parsed("version_path", parse_version_path).flatten(),
+        version_path: layers.parsed("version_path", parse_optional_path).flatten(),
+        openapi_path: layers.parsed("openapi_path", parse_optional_path).flatten(),
+        semver_gate: mode(layers, "semver_gate"),
+        conformance: mode(layers, "conformance"),
         workload_identity_provider: layers
             .parsed("workload_identity_provider", resource::parse_provider),
         service_account: layers.parsed("service_account", resource::parse_service_account),
@@ -254,8 +258,16 @@ fn path(layers: &mut Layers<'_>, name: &'static str) -> String {
         .unwrap_or_else(|| "/".to_owned())
 }
 
-/// `none` says that the API tells no version.
-fn parse_version_path(text: &str) -> Result<Option<String>, ValueProblem> {
+fn mode(layers: &mut Layers<'_>, name: &'static str) -> Mode {
+    match layers.choice(name) {
+        Some("warn") => Mode::Warn,
+        Some("off") => Mode::Off,
+        _ => Mode::Require,
+    }
+}
+
+/// `none` says that the API has no such path.
+fn parse_optional_path(text: &str) -> Result<Option<String>, ValueProblem> {
     if text == "none" {
         return Ok(None);
     }

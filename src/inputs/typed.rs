@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use delivery::diagnostic::{Code, Diagnostic};
+use delivery::gate::Mode;
 use delivery::name::{EnvironmentName, ProjectId, Region, ServiceName};
 use delivery::spec::ServiceSpec;
 use delivery::target::{Environment, Target};
@@ -99,6 +100,12 @@ pub struct EnvironmentInputs {
     pub version_path: Option<String>,
     /// What the version path must answer as `model_version`.
     pub model_version: Option<String>,
+    /// Answers the OpenAPI document; `None` where the API has none.
+    pub openapi_path: Option<String>,
+    /// What an API change means that the version does not allow.
+    pub semver_gate: Mode,
+    /// What it means that the API does not keep to its document.
+    pub conformance: Mode,
     /// The provider that trusts this repository.
     pub workload_identity_provider: Option<String>,
     /// Whom to act as.

@@ -62,6 +62,7 @@ pub fn event(event: &Event) -> Value {
             gate,
             cases: _,
             measurements,
+            plots: _,
         }) => {
             json!({"event": "gate_finished", "gate": gate, "measurements": measurements})
         }

@@ -2,7 +2,7 @@
 
 use delivery::event::{Event, EventSink, Unit};
 use delivery::outcome::Outcome;
-use delivery::verdict::{CaseEnd, Evidence, Measurement};
+use delivery::verdict::{CaseEnd, Evidence, Measurement, Plot};
 
 use super::style::Style;
 use super::{Output, Reporter, RunSummary, diagnostic, json, text};
@@ -37,10 +37,18 @@ pub fn render(event: &Event, style: Style) -> Vec<String> {
             gate: _,
             cases: _,
             measurements,
-        }) => measurements
-            .iter()
-            .map(|one| format!("      {}", measurement(one)))
-            .collect(),
+            plots,
+        }) => {
+            let figures = measurements.iter().map(measurement);
+            let pictures = plots.iter().flat_map(|Plot { title, rows }| {
+                let rows = rows.iter().map(|row| format!("  {}", text::one_line(row)));
+                std::iter::once(format!("{}:", text::one_line(title))).chain(rows)
+            });
+            figures
+                .chain(pictures)
+                .map(|line| format!("      {line}"))
+                .collect()
+        }
         Event::CaseFinished(case) => {
             let name = text::one_line(&case.name);
             let took = style.dim(&format!("({})", text::duration(case.millis)));

@@ -2,7 +2,7 @@
 
 use delivery::diagnostic::{Diagnostic, Level};
 use delivery::outcome::Outcome;
-use delivery::verdict::{CaseEnd, Evidence, Measurement};
+use delivery::verdict::{CaseEnd, Evidence, Measurement, Plot};
 
 use super::{RunSummary, text};
 
@@ -124,6 +124,7 @@ fn render_evidence(evidence: &Evidence) -> String {
         gate,
         cases,
         measurements,
+        plots,
     } = evidence;
     let (passed, tried) = evidence.passed_of();
     let count = match tried {
@@ -155,6 +156,14 @@ fn render_evidence(evidence: &Evidence) -> String {
         ));
     }
     part.push_str(&figures(measurements));
+    for Plot { title, rows } in plots {
+        let rows: Vec<String> = rows.iter().map(|row| text::one_line(row)).collect();
+        part.push_str(&format!(
+            "\n{}\n\n{}",
+            escape(title),
+            fenced(&rows.join("\n"))
+        ));
+    }
     part
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod action;
+mod emulator;
 mod generated;
 mod terminal;
 

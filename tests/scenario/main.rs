@@ -2,6 +2,7 @@
 //! process. Containers are told what to do, so that no engine is needed.
 
 mod blocked;
+mod diagnosis;
 mod failing;
 mod promote;
 mod rollback;

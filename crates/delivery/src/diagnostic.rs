@@ -88,6 +88,10 @@ codes! {
     WrongModel = "D0631", VerificationFailed, "The API is healthy, but it is not the release: wrong commit, version or model.";
     ResultsUnwritten = "D0632", Cloud, "The file for the results of the tests could not be written.";
 
+    ApiBroken = "D0651", VerificationFailed, "The API changed more than the version of the release says.";
+    NotConforming = "D0652", VerificationFailed, "The API does not keep to the OpenAPI document that it publishes.";
+    GateWarned = "D0653", VerificationFailed, "A gate that only warns would have stopped the release; the run goes on.";
+
     Internal = "D0901", Internal, "A defect of this program.";
 }
 

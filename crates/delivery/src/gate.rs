@@ -23,6 +23,22 @@ pub const IDENTITY: &str = "identity";
 /// The cases of the suite files.
 pub const API_TESTS: &str = "api-tests";
 
+/// Whether the API changed more than the version says.
+pub const SEMVER: &str = "semver";
+/// Whether the API keeps to its own document.
+pub const CONFORMANCE: &str = "conformance";
+
+/// What a finding of a gate means for the release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It stops the release.
+    Require,
+    /// It is told, and the release goes on.
+    Warn,
+    /// The gate does not run.
+    Off,
+}
+
 /// Every gate that has words of its own.
 pub const GATES: &[GateWords] = &[
     GateWords {
@@ -49,6 +65,24 @@ pub const GATES: &[GateWords] = &[
         help: &[
             "mend the release, or the expectation in the test file, and push again",
             "predictions that changed without a change of the model often come from a dependency: compare requirements.txt with the last release, rebuild the image",
+        ],
+    },
+    GateWords {
+        gate: SEMVER,
+        code: Code::ApiBroken,
+        failed: "changes the API more than its version says",
+        help: &[
+            "tag the commit with the version that the cause names, or take the change back",
+            "if no caller depends on it, set `semver_gate` to `warn` for this release",
+        ],
+    },
+    GateWords {
+        gate: CONFORMANCE,
+        code: Code::NotConforming,
+        failed: "does not keep to the OpenAPI document that it publishes",
+        help: &[
+            "mend the API, or what it says about itself: each cause names the request, and the place in the document",
+            "where the document cannot say it, set `conformance` to `warn`",
         ],
     },
 ];

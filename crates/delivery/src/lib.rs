@@ -16,6 +16,7 @@
 //! | [`snapshot`] | what was seen, when, with the etag |
 //! | [`stage`] | from event and ref to what this run is about |
 //! | [`plan`] | intent + snapshot → steps, each with its undo |
+//! | [`statistics`] | samples → figures, how sure they are, and whether a limit can be decided |
 //! | [`verdict`] | evidence → verdict |
 //! | [`gate`] | the gates, and what each failure is called |
 //! | [`diagnostic`] | cause, state, way out, exit code |
@@ -34,6 +35,7 @@ pub mod snapshot;
 pub mod spec;
 pub mod stage;
 pub mod state;
+pub mod statistics;
 pub mod target;
 pub mod traffic;
 pub mod verdict;

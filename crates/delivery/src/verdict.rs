@@ -12,6 +12,9 @@ pub struct Evidence {
     /// The figures behind it, for the report: nothing is judged by them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub measurements: Vec<Measurement>,
+    /// The same as pictures, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plots: Vec<Plot>,
 }
 
 impl Evidence {
@@ -21,6 +24,7 @@ impl Evidence {
             gate: gate.into(),
             cases,
             measurements: Vec::new(),
+            plots: Vec::new(),
         }
     }
 
@@ -66,6 +70,15 @@ pub struct Measurement {
     /// What was allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<f64>,
+}
+
+/// A small picture in text, one row a line, for a font of equal width.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plot {
+    /// What it shows.
+    pub title: String,
+    /// Its rows. May hold text of others, such as a label that an API answers.
+    pub rows: Vec<String>,
 }
 
 /// One test case.
@@ -118,6 +131,7 @@ pub fn judge(evidence: &[Evidence]) -> Verdict {
         gate,
         cases: found,
         measurements: _,
+        plots: _,
     } in evidence
     {
         if found.is_empty() {

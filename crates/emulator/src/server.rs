@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::error::ApiError;
 use crate::world::{Config, World};
-use crate::{admin, github, logging, registry, run, tokens};
+use crate::{admin, github, iam, knative, logging, proxy, registry, run, serviceusage, tokens};
 
 /// Why the local cloud did not start.
 #[derive(Debug, thiserror::Error)]
@@ -98,14 +98,17 @@ impl Drop for Emulator {
 fn router(world: Arc<World>) -> Router {
     let routes = Router::new()
         .merge(run::routes())
+        .merge(knative::routes())
+        .merge(serviceusage::routes())
         .merge(logging::routes())
         .merge(registry::routes())
         .merge(tokens::routes())
         .merge(github::routes())
+        .merge(iam::routes())
         .merge(admin::routes())
         .fallback(not_modelled)
         .with_state(Arc::clone(&world));
-    admin::layer(routes, &world)
+    admin::layer(routes, &world).layer(axum::middleware::from_fn(proxy::stand_in))
 }
 
 async fn not_modelled(method: axum::http::Method, uri: Uri) -> ApiError {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Clock, Faults, Requests};
+use crate::admin::{Clock, Exchanges, Faults, Requests};
 use crate::dataplane::DataPlane;
 use crate::github::GitHub;
+use crate::iam::Iam;
 use crate::logging::Logging;
 use crate::registry::Registry;
 use crate::run::Run;
@@ -57,6 +58,8 @@ pub struct World {
     pub faults: Faults,
     /// What was asked.
     pub requests: Requests,
+    /// What was said, when somebody asked to have it recorded.
+    pub exchanges: Exchanges,
     /// Cloud Run.
     pub run: Run,
     /// The addresses of services and tags.
@@ -65,6 +68,8 @@ pub struct World {
     pub logging: Logging,
     /// The OCI registry.
     pub registry: Registry,
+    /// Who may do what.
+    pub iam: Iam,
     /// The token services.
     pub tokens: Tokens,
     /// GitHub.
@@ -84,12 +89,14 @@ impl World {
         Ok(Self {
             faults: Faults::default(),
             requests: Requests::default(),
+            exchanges: Exchanges::default(),
             run: Run::new(&config),
             data_plane: DataPlane::new(&config),
             logging: Logging::default(),
             registry: Registry::new(&config).map_err(StartError::Storage)?,
             tokens: Tokens::new(&config, clock.clone())?,
             github: GitHub::default(),
+            iam: Iam::default(),
             closing: CancellationToken::new(),
             tasks: Mutex::default(),
             clock,

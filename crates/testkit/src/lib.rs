@@ -2,6 +2,7 @@
 //! jobs of the real program, started as the runner starts them.
 
 mod image;
+pub mod judge;
 mod world;
 
 pub use image::{API_REPOSITORY, api, wrong_model};

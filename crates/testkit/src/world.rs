@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use emulator::admin::Exchange;
 use emulator::runner::{Job, JobEnd, Runner, RunningJob};
 use emulator::runtime::{Behaviour, ScriptedRuntime};
 use emulator::{Config, Emulator};
@@ -13,6 +14,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::image::{API_REPOSITORY, Image};
+use crate::judge;
 
 /// Errors of a scenario are told, not handled.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -89,6 +91,7 @@ impl World {
         config.propagation_ms = propagation_ms;
         config.seed = seed;
         let emulator = Emulator::start(config).await?;
+        emulator.world().exchanges.record(true);
         let folder = temporary_folder()?;
         let runner = Runner {
             program: program.into(),
@@ -352,8 +355,29 @@ impl World {
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 
-    /// Stops everything; a story ends with it, so that nothing is left over.
+    /// What was said so far.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.emulator.world().exchanges.all()
+    }
+
+    /// Writes what was said so far, one JSON object a line, to `NAME.jsonl` of the folder.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_exchanges(&self, folder: &Path, name: &str) -> io::Result<PathBuf> {
+        std::fs::create_dir_all(folder)?;
+        let file = folder.join(name).with_extension("jsonl");
+        self.emulator.world().exchanges.write(&file)?;
+        Ok(file)
+    }
+
+    /// Stops everything, so that nothing is left over, and has a foreign document judge whatever was
+    /// said ([`crate::judge`]): a story ends with it.
+    ///
+    /// # Panics
+    /// When a request or an answer is not as documented.
     pub async fn end(self) {
+        judge::at_the_end(&self.emulator);
         self.emulator.stop().await;
     }
 }

@@ -12,7 +12,8 @@ use delivery::target::Target;
 use super::change::{Pending, WriteError};
 use super::reader::RunReader;
 use super::rollout::{Standing, judge};
-use crate::gcp::error::operation_refusal;
+use crate::gcp::advice::Facts;
+use crate::gcp::error::{explained, operation_refusal};
 
 /// Longest wait. Cloud Run itself gives up earlier: a startup probe has at most 240 s, an import
 /// of an image a few minutes.
@@ -133,15 +134,13 @@ fn failed(pending: &Pending, ended: Option<OperationError>, text: String) -> Wri
         details: Vec::new(),
     });
     let refusal = operation_refusal(&error);
-    let mut diagnostic = Diagnostic::error(
+    let diagnostic = Diagnostic::error(
         Code::CloudFailed,
         "Cloud Run could not bring the change into effect",
     )
     .cause(refusal.message.clone());
-    diagnostic
-        .help
-        .extend(crate::gcp::advice::for_refusal(&refusal));
-    WriteError::Failed(Box::new(diagnostic))
+    let facts = Facts::of_call(pending.operation.as_deref().unwrap_or_default());
+    WriteError::Failed(Box::new(explained(diagnostic, &refusal, &facts)))
 }
 
 /// Follows the operation to its end; `None` when it ended well, or can no longer be followed.

@@ -281,7 +281,7 @@ async fn a_rollout_that_fails_gives_the_clouds_text() {
     let Err(WriteError::Failed(diagnostic)) = failed else {
         panic!("{failed:?}");
     };
-    assert_eq!(diagnostic.cause, [text]);
+    assert_eq!(diagnostic.cause[0], text);
     assert!(!diagnostic.help.is_empty());
 }
 

@@ -85,6 +85,24 @@ impl StatusSpec {
     }
 }
 
+impl StatusSpec {
+    /// The status that a right answer usually has: the first that is named.
+    pub(crate) fn usual(&self) -> u16 {
+        let first = match self {
+            Self::One(item) => Some(item),
+            Self::Any(items) => items.first(),
+        };
+        match first {
+            Some(StatusItem::Code(code)) => *code,
+            Some(StatusItem::Class(class)) => {
+                let digit = class.chars().next().and_then(|c| c.to_digit(10));
+                digit.map_or(200, |digit| digit as u16 * 100)
+            }
+            None => 200,
+        }
+    }
+}
+
 impl StatusItem {
     fn allows(&self, status: u16) -> bool {
         match self {

@@ -31,10 +31,15 @@ async fn stand_before(State(world): State<Arc<World>>, request: Request, next: N
     let caller = world.tokens.known_caller(request.headers());
     let fault = world.faults.take(&format!("{method} {path}"));
     let dropped = fault.as_ref().is_some_and(|fault| fault.drop);
+    let (request, exchange) = match world.exchanges.begin(request).await {
+        Ok(begun) => begun,
+        Err(refusal) => return refusal,
+    };
     let response = match fault {
         Some(fault) => meet(fault, &path, request, next).await,
         None => next.run(request).await,
     };
+    let response = world.exchanges.end(exchange, response, dropped).await;
     world.requests.record(Seen {
         time: world.clock.now(),
         method,

@@ -8,16 +8,23 @@
 //! | `POST clock/advance` | `{"seconds": n}` |
 //! | `GET, POST, DELETE faults` | `{"point": "METHOD path-glob", "count": n, "fault": {…}}`, see [`Rule`] |
 //! | `GET, DELETE requests` | method, path, status, caller |
+//! | `GET, PUT, DELETE exchanges` | `{"recording": bool}`; whole requests and answers, see [`Exchange`] |
 //! | `POST tokens` | `{"email"}`: an access token without proof |
 //! | `POST secrets` | `{"project", "name", "value"}`: a new version; served by [`crate::run`] |
 //! | `POST service-accounts` | see [`crate::tokens::ServiceAccount`] |
 //! | `POST workload-identity-providers` | see [`crate::tokens::Provider`] |
+//! | `GET, PUT, DELETE iam/{resource}` | the policy of `projects/P`, `projects/P/serviceAccounts/EMAIL`, `projects/P/locations/L/repositories/R` or `projects/P/secrets/S`, see [`crate::iam`] |
+//! | `POST iam/{resource}` | `{"action": "grant" or "revoke", "role", "member"}` |
+//! | `PUT projects/{project}/roles/{role}` | `{"includedPermissions": […]}`: a custom role |
+//! | `GET, PUT projects/{project}/services/{api}` | `{"state": "DISABLED"}` |
+//! | `GET, PUT projects/{project}/organization-policy` | see [`crate::iam::OrganizationPolicy`] |
 //! | `PUT registry/repositories/{project}/{repository}` | `{"immutable_tags": bool}` |
 //! | `PUT github/repos/{owner}/{name}/environments/{name}` | see [`crate::github::EnvironmentSettings`] |
 //! | `PUT github/repos/{owner}/{name}/runs/{id}` | see [`crate::github::RunSettings`] |
 //! | `PUT github/repos/{owner}/{name}/refs/{ref}` | `{"sha"}` |
 
 mod clock;
+mod exchanges;
 mod faults;
 mod layer;
 mod requests;
@@ -25,6 +32,7 @@ mod routes;
 mod setup;
 
 pub use clock::Clock;
+pub use exchanges::{Exchange, Exchanges};
 pub use faults::{Fault, Faults, Rule};
 pub use layer::layer;
 pub use requests::{Requests, Seen};

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Rule, Seen, setup};
+use super::{Exchange, Rule, Seen, setup};
 use crate::error::ApiError;
 use crate::world::World;
 
@@ -29,6 +29,10 @@ pub fn routes() -> Router<Arc<World>> {
             get(faults).post(add_fault).delete(clear_faults),
         )
         .route("/_emulator/requests", get(requests).delete(clear_requests))
+        .route(
+            "/_emulator/exchanges",
+            get(exchanges).put(record_exchanges).delete(clear_exchanges),
+        )
         .route("/_emulator/tokens", post(setup::token))
         .route("/_emulator/service-accounts", post(setup::service_account))
         .route(
@@ -90,8 +94,10 @@ async fn reset(State(world): State<Arc<World>>) -> StatusCode {
     world.registry.clear();
     world.tokens.clear();
     world.github.clear();
+    world.iam.clear();
     world.faults.clear();
     world.requests.clear();
+    world.exchanges.clear();
     world.clock.set_offset(TimeDelta::zero());
     StatusCode::NO_CONTENT
 }
@@ -177,5 +183,41 @@ async fn requests(State(world): State<Arc<World>>) -> Json<Requests> {
 
 async fn clear_requests(State(world): State<Arc<World>>) -> StatusCode {
     world.requests.clear();
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Serialize)]
+struct Exchanges {
+    recording: bool,
+    /// How many made room for newer ones.
+    dropped: usize,
+    exchanges: Vec<Exchange>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recording {
+    recording: bool,
+}
+
+async fn exchanges(State(world): State<Arc<World>>) -> Json<Exchanges> {
+    Json(Exchanges {
+        recording: world.exchanges.is_recording(),
+        dropped: world.exchanges.dropped(),
+        exchanges: world.exchanges.all(),
+    })
+}
+
+async fn record_exchanges(
+    State(world): State<Arc<World>>,
+    body: Bytes,
+) -> Result<StatusCode, ApiError> {
+    let Recording { recording } = read(&body)?;
+    world.exchanges.record(recording);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn clear_exchanges(State(world): State<Arc<World>>) -> StatusCode {
+    world.exchanges.clear();
     StatusCode::NO_CONTENT
 }

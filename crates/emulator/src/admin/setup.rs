@@ -7,6 +7,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use chrono::TimeDelta;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -19,16 +20,28 @@ use crate::world::World;
 struct WantedToken {
     /// Service account to stand for.
     email: String,
+    /// How long it is good; absent: an hour.
+    lifetime_seconds: Option<u32>,
 }
+
+/// The longest lifetime that IAM Credentials gives, where an organization allows it: 12 hours.
+const LONGEST_LIFETIME: u32 = 12 * 3600;
 
 /// `POST /_emulator/tokens`: an access token without proof, for tests and shells.
 pub(super) async fn token(
     State(world): State<Arc<World>>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let WantedToken { email } = read(&body)?;
-    check_email(&email)?;
-    let token = world.tokens.issue_local(&email);
+    let wanted: WantedToken = read(&body)?;
+    check_email(&wanted.email)?;
+    let seconds = wanted.lifetime_seconds.unwrap_or(3600);
+    if !(1..=LONGEST_LIFETIME).contains(&seconds) {
+        return Err(invalid(format!(
+            "lifetime_seconds must be 1 to {LONGEST_LIFETIME}, not {seconds}"
+        )));
+    }
+    let lifetime = TimeDelta::seconds(seconds.into());
+    let token = world.tokens.issue_local_for(&wanted.email, lifetime);
     Ok((StatusCode::CREATED, Json(json!({"access_token": token}))))
 }
 

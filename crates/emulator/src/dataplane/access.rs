@@ -4,8 +4,9 @@ use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
-use crate::run::Access;
-use crate::tokens::Tokens;
+use crate::iam::{self, Resource};
+use crate::run::{Access, ServiceKey};
+use crate::world::World;
 
 /// Takes the place of `Authorization` where that belongs to the application.
 const SERVERLESS: HeaderName = HeaderName::from_static("x-serverless-authorization");
@@ -15,7 +16,7 @@ const SIGNATURE_REPLACED: &str = "SIGNATURE_REPLACED_BY_GOOGLE";
 /// Why a request does not get in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// No token.
+    /// No token, or one of a caller who must not invoke the service.
     Forbidden,
     /// A token that is not right.
     Unauthorized,
@@ -26,7 +27,8 @@ pub(super) enum Refusal {
 /// Lets a request in, or says why not. The signature of the token is taken out of the headers, so
 /// that the instance cannot use it elsewhere.
 pub(super) fn admit(
-    tokens: &Tokens,
+    world: &World,
+    key: &ServiceKey,
     access: &Access,
     headers: &mut HeaderMap,
 ) -> Result<(), Refusal> {
@@ -51,8 +53,13 @@ pub(super) fn admit(
         return Err(Refusal::Forbidden);
     };
     let mut audiences = std::iter::once(&access.audience).chain(&access.custom_audiences);
-    if !audiences.any(|audience| tokens.verify_id_token(&token, audience).is_ok()) {
+    let Some(caller) = audiences.find_map(|it| world.tokens.verify_id_token(&token, it).ok())
+    else {
         return Err(Refusal::Unauthorized);
+    };
+    let service = Resource::Service(key.clone());
+    if iam::permit(world, &caller, "run.routes.invoke", &service).is_err() {
+        return Err(Refusal::Forbidden);
     }
     if let Some((claims, _signature)) = token.rsplit_once('.')
         && let Ok(value) = HeaderValue::try_from(format!("Bearer {claims}.{SIGNATURE_REPLACED}"))

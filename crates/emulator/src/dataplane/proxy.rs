@@ -59,7 +59,12 @@ pub(super) async fn serve(
     };
     let started = Instant::now();
     let note = Note::about(&request, peer);
-    let response = match admit(&proxy.world.tokens, &access, request.headers_mut()) {
+    let response = match admit(
+        &proxy.world,
+        proxy.door.key(),
+        &access,
+        request.headers_mut(),
+    ) {
         Ok(()) => proxy.forward(&backend, peer, request).await,
         Err(refusal) => refuse(refusal, &uri),
     };

@@ -118,7 +118,6 @@ impl Render<'_> {
         let mut value = self.environment_short(environment);
         value["protection_rules"] = rules.into();
         value["deployment_branch_policy"] = json!(settings.deployment_branch_policy);
-        value["can_admins_bypass"] = true.into();
         value
     }
 

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::filter::Filter;
 use crate::error::{ApiError, parse_json};
+use crate::iam::{self, Api, Resource};
 use crate::world::World;
 
 /// Entries on a page unless the caller says otherwise, and at most (API limits).
@@ -39,7 +40,7 @@ async fn list(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {
-    world.tokens.caller(&headers)?;
+    let caller = world.tokens.caller(&headers)?;
     let request: ListRequest = parse_json(&body)?;
     let invalid = |message: String| ApiError::new("INVALID_ARGUMENT", message);
     let filter = Filter::parse(&request.filter)
@@ -58,6 +59,11 @@ async fn list(
         .collect();
     if projects.is_empty() {
         return Err(invalid("No resource names were given.".to_owned()));
+    }
+    for project in &projects {
+        iam::check_api(&world, Api::Logging, project)?;
+        let resource = Resource::Project((*project).to_owned());
+        iam::check(&world, &caller, "logging.logEntries.list", &resource)?;
     }
     let mut found: Vec<_> = projects
         .into_iter()

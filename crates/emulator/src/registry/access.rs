@@ -14,7 +14,8 @@ use serde_json::json;
 
 use super::error::RegistryError;
 use super::name::repository_of;
-use crate::tokens::{RegistryHolder, basic, bearer};
+use crate::iam::{self, Api, Resource};
+use crate::tokens::{Caller, RegistryHolder, basic, bearer};
 use crate::world::World;
 
 /// User names under which Artifact Registry takes an access token as the password.
@@ -25,8 +26,10 @@ const TOKEN_USERS: [&str; 2] = ["oauth2accesstoken", "_dcgcloud_token"];
 pub(super) enum Action {
     /// Read.
     Pull,
-    /// Write or delete.
+    /// Write.
     Push,
+    /// Delete.
+    Delete,
 }
 
 impl Action {
@@ -34,6 +37,7 @@ impl Action {
         match self {
             Self::Pull => "pull",
             Self::Push => "pull,push",
+            Self::Delete => "pull,push,delete",
         }
     }
 
@@ -41,6 +45,7 @@ impl Action {
         match self {
             Self::Pull => "artifactregistry.repositories.downloadArtifacts",
             Self::Push => "artifactregistry.repositories.uploadArtifacts",
+            Self::Delete => "artifactregistry.repositories.deleteArtifacts",
         }
     }
 }
@@ -52,8 +57,11 @@ pub(super) fn check(
     name: &str,
     action: Action,
 ) -> Result<(), RegistryError> {
+    check_api(world, name)?;
     match holder(world, headers) {
-        Credential::Of(RegistryHolder::Known(_)) => Ok(()),
+        Credential::Of(RegistryHolder::Known(caller)) => {
+            permit(world, headers, &caller, name, action)
+        }
         Credential::Of(RegistryHolder::Anonymous) | Credential::Absent
             if action == Action::Pull =>
         {
@@ -70,6 +78,53 @@ pub(super) fn check(
         )),
         Credential::Wrong => Err(wrong(world, headers, Some((name, action)))),
     }
+}
+
+fn check_api(world: &World, name: &str) -> Result<(), RegistryError> {
+    let Some((project, _)) = repository_of(name) else {
+        return Ok(());
+    };
+    if world.iam.is_enabled(&project, Api::ArtifactRegistry.name()) {
+        return Ok(());
+    }
+    let text = iam::disabled_text(Api::ArtifactRegistry, &project);
+    Err(denied(text))
+}
+
+fn denied(text: String) -> RegistryError {
+    RegistryError::new(StatusCode::FORBIDDEN, "DENIED", text)
+}
+
+fn permit(
+    world: &World,
+    headers: &HeaderMap,
+    caller: &Caller,
+    name: &str,
+    action: Action,
+) -> Result<(), RegistryError> {
+    let Some((project, repository)) = repository_of(name) else {
+        return Ok(());
+    };
+    let resource = Resource::Repository {
+        project,
+        location: location(headers),
+        repository,
+    };
+    let permission = action.permission();
+    iam::permit(world, caller, permission, &resource).map_err(|_| {
+        let name = resource.name();
+        denied(format!(
+            "Permission \"{permission}\" denied on resource \"{name}\" (or it may not exist)"
+        ))
+    })
+}
+
+/// The region of the host that was called; `local` where the host names none.
+fn location(headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    host.and_then(|host| host.split_once("-docker.pkg.dev"))
+        .map_or("local", |(location, _)| location)
+        .to_owned()
 }
 
 /// `GET /v2/`: tells a client that it needs a token. A client that gets 200 here without a
@@ -152,10 +207,7 @@ fn challenge(world: &World, headers: &HeaderMap, of: Option<(&str, Action)>) -> 
 fn unauthenticated(headers: &HeaderMap, name: &str, action: Action) -> String {
     let permission = action.permission();
     let (project, repository) = repository_of(name).unwrap_or_default();
-    let location = headers
-        .get(HOST)
-        .and_then(|host| host.to_str().ok()?.split_once("-docker.pkg.dev"))
-        .map_or("local", |(location, _)| location);
+    let location = location(headers);
     format!(
         "Unauthenticated request. Unauthenticated requests do not have permission \
          \"{permission}\" on resource \

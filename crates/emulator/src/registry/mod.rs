@@ -35,6 +35,7 @@ use path::Resource;
 use store::Store;
 
 use crate::error::ApiError;
+use crate::iam;
 use crate::world::{Config, World};
 
 /// An image that exists.
@@ -114,6 +115,21 @@ impl Registry {
     }
 }
 
+/// The repository that an image of Artifact Registry's form lies in; `None` for another image.
+pub(crate) fn repository(image: &str) -> Option<iam::Resource> {
+    let (name, _) = name::parse_image(image)?;
+    let (project, repository) = name::repository_of(&name)?;
+    let host = image.split('/').next().unwrap_or_default();
+    Some(iam::Resource::Repository {
+        project,
+        location: host
+            .strip_suffix("-docker.pkg.dev")
+            .unwrap_or("-")
+            .to_owned(),
+        repository,
+    })
+}
+
 /// The routes of this part. Cloud Run has paths under `/v2/` too; its routes are more specific.
 pub fn routes() -> Router<Arc<World>> {
     Router::new()
@@ -157,6 +173,8 @@ async fn act(
 ) -> Result<Response, RegistryError> {
     let action = match method {
         Method::GET | Method::HEAD => Action::Pull,
+        // To cancel an upload takes no more than to begin one.
+        Method::DELETE if !matches!(resource, Resource::Upload(..)) => Action::Delete,
         _ => Action::Push,
     };
     access::check(world, headers, resource.name(), action)?;

@@ -5,9 +5,11 @@ use cloud_api::run::{RevisionTemplate, TrafficTarget};
 use serde_json::{Map, Value};
 
 use super::chance::Chance;
-use super::check::{Request, check_service_id, check_spec};
+use super::check::{Request, check_spec};
 use super::iam::PolicyRecord;
 use super::key::ServiceKey;
+use super::permit::Deployment;
+use super::reserved::Reserved;
 use super::state::{
     OperationRecord, Phase, RevisionRecord, ServiceRecord, State, Subject, Work, reconciling,
 };
@@ -27,6 +29,8 @@ pub(crate) struct Context<'a> {
     /// Looks an image up in the registry.
     pub(crate) resolve: &'a dyn Fn(&str) -> Option<Resolved>,
     pub(crate) address: &'a Addresses<'a>,
+    /// Asks IAM for what a write needs beside the right to write.
+    pub(crate) permit: &'a dyn Fn(&Deployment) -> Result<(), ApiError>,
 }
 
 /// How a PATCH is meant.
@@ -37,6 +41,8 @@ pub(crate) struct PatchOptions {
     pub(crate) allow_missing: bool,
     pub(crate) validate_only: bool,
     pub(crate) force_new_revision: bool,
+    /// What API v1 says beside the body; `None`, in v2, leaves it as it is.
+    pub(crate) reserved: Option<Reserved>,
 }
 
 /// What a write answers with.
@@ -45,17 +51,19 @@ pub(crate) struct Written {
     pub(crate) operation: Value,
     /// `None` for a write that was only validated.
     pub(crate) work: Option<Work>,
+    /// What API v1 says beside the operation's resource.
+    pub(crate) reserved: Reserved,
 }
 
-/// `POST …/services`.
+/// `POST …/services`. Each face checks the name before, because its rule differs.
 pub(crate) fn create(
     state: &mut State,
     context: &Context,
     key: &ServiceKey,
     mut body: Value,
+    reserved: Reserved,
     validate_only: bool,
 ) -> Result<Written, ApiError> {
-    check_service_id(&key.service)?;
     if state.services.contains_key(key) {
         return Err(ApiError::new(
             "ALREADY_EXISTS",
@@ -66,12 +74,20 @@ pub(crate) fn create(
     let mut spec = body.as_object().map(mask::writable).unwrap_or_default();
     defaults::fill(key, &mut spec);
     let (template, traffic) = check_spec(Request::Create, key, &spec)?;
+    (context.permit)(&Deployment {
+        key,
+        old: None,
+        spec: &spec,
+        template: &template,
+        makes_revision: true,
+    })?;
     let now = context.now;
     let mut service = ServiceRecord {
         key: key.clone(),
         uid: context.chance.uuid(),
         order: 0,
         spec,
+        reserved,
         generation: 1,
         observed_generation: 0,
         version: 0,
@@ -79,6 +95,7 @@ pub(crate) fn create(
         update_time: now,
         creator: context.caller.to_owned(),
         last_modifier: context.caller.to_owned(),
+        last_operation: String::new(),
         uri: String::new(),
         tag_uris: std::collections::BTreeMap::new(),
         policy: PolicyRecord::default(),
@@ -115,7 +132,8 @@ pub(crate) fn patch(
     options: &PatchOptions,
 ) -> Result<Written, ApiError> {
     if options.allow_missing && !state.services.contains_key(key) {
-        return create(state, context, key, body, options.validate_only);
+        let reserved = options.reserved.clone().unwrap_or_default();
+        return create(state, context, key, body, reserved, options.validate_only);
     }
     let old = state.service(key)?;
     check_etag(old, body.get("etag").and_then(Value::as_str))?;
@@ -125,13 +143,22 @@ pub(crate) fn patch(
     let mut spec = mask::apply(&old.spec, fields, options.update_mask.as_deref())?;
     defaults::fill(key, &mut spec);
     let (template, traffic) = check_spec(Request::Update, key, &spec)?;
+    let reserved = options.reserved.clone();
     let mut service = ServiceRecord {
         spec,
+        reserved: reserved.unwrap_or_else(|| old.reserved.clone()),
         generation: old.generation + 1,
         last_modifier: context.caller.to_owned(),
         ..old.clone()
     };
     let wanted = wanted_revision(old, &service, &template, options.force_new_revision)?;
+    (context.permit)(&Deployment {
+        key,
+        old: Some(old),
+        spec: &service.spec,
+        template: &template,
+        makes_revision: matches!(wanted, Wanted::New),
+    })?;
     let revision = match wanted {
         Wanted::Unchanged => None,
         Wanted::Existing(name) => {
@@ -190,7 +217,9 @@ fn wanted_revision(
     force: bool,
 ) -> Result<Wanted, ApiError> {
     let configuration = configuration(&new.spec);
-    let unchanged = super::change::configuration(&old.spec) == configuration;
+    let beside = &new.reserved.template;
+    let unchanged = self::configuration(&old.spec) == configuration
+        && old.reserved.template.says_the_same(beside);
     let old_name = old
         .spec
         .get("template")
@@ -208,7 +237,8 @@ fn wanted_revision(
     };
     // The service's own scaling is part of what a named revision stands for.
     let scaling_changed = old.spec.get("scaling") != new.spec.get("scaling");
-    if force || scaling_changed || existing.template != configuration {
+    let differs = existing.template != configuration || !existing.reserved.says_the_same(beside);
+    if force || scaling_changed || differs {
         return Err(ApiError::new(
             "ALREADY_EXISTS",
             format!("Revision named '{name}' with different configuration already exists."),
@@ -247,6 +277,8 @@ fn new_revision(
         uid: context.chance.uuid(),
         order: 0,
         template: configuration(&service.spec),
+        reserved: service.reserved.template.clone(),
+        configuration_generation: service.generation,
         image: image.and_then(|image| (context.resolve)(image)),
         launch_stage: service
             .spec
@@ -325,6 +357,7 @@ fn accept(
         return Ok(Written {
             operation,
             work: None,
+            reserved: service.reserved,
         });
     }
     let work = Work {
@@ -334,12 +367,15 @@ fn accept(
         generation: service.generation,
         new_revision,
     };
+    service.last_operation.clone_from(&operation.name);
+    let reserved = service.reserved.clone();
     state.services.insert(key, service);
     let answer = view::operation(state, &operation);
     state.operations.insert(operation.name.clone(), operation);
     Ok(Written {
         operation: answer,
         work: Some(work),
+        reserved,
     })
 }
 

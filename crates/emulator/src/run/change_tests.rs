@@ -8,6 +8,7 @@ use super::change::{self, Context, PatchOptions, Written};
 use super::delete;
 use super::failure::Failure;
 use super::key::ServiceKey;
+use super::reserved::Reserved;
 use super::settle::{self, Next};
 use super::state::{State, Work};
 use super::view;
@@ -57,12 +58,15 @@ impl Scene {
             caller: "deployer@demo.iam",
             resolve: &resolve,
             address: &address,
+            permit: &|_| Ok(()),
         };
         write(&mut self.state, &context, &self.key.clone())
     }
 
     fn create(&mut self, body: Value) -> Result<Written, ApiError> {
-        self.write(|state, context, key| change::create(state, context, key, body, false))
+        self.write(|state, context, key| {
+            change::create(state, context, key, body, Reserved::default(), false)
+        })
     }
 
     fn patch(&mut self, mask: &str, body: Value) -> Result<Written, ApiError> {
@@ -472,7 +476,9 @@ fn deletes_answer_with_what_was_deleted() {
 fn validate_only_and_unknown_fields() {
     let mut scene = Scene::new();
     let written = scene
-        .write(|state, context, key| change::create(state, context, key, service(""), true))
+        .write(|state, context, key| {
+            change::create(state, context, key, service(""), Reserved::default(), true)
+        })
         .expect("valid");
     assert!(
         written.work.is_none()

@@ -12,7 +12,7 @@ use crate::error::ApiError;
 /// Variables that the platform sets itself.
 const RESERVED_ENV: &[&str] = &["PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"];
 /// Namespaces of labels and annotations that v2 refuses.
-const RESERVED_NAMESPACES: &[&str] = &[
+pub(crate) const RESERVED_NAMESPACES: &[&str] = &[
     "run.googleapis.com",
     "cloud.googleapis.com",
     "serving.knative.dev",
@@ -66,7 +66,8 @@ pub(crate) fn check_service_id(service: &str) -> Result<(), ApiError> {
     ))
 }
 
-fn is_name(name: &str) -> bool {
+/// True for a name as services and revisions have.
+pub(crate) fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_lowercase())
         && !name.ends_with('-')
         && name

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::change::{Context, Written, check_etag, operation_name};
 use super::key::ServiceKey;
+use super::reserved::Reserved;
 use super::state::{OperationRecord, State, Subject, Work, timestamp};
 use super::view;
 use crate::error::ApiError;
@@ -115,6 +116,7 @@ fn deletion(
         return Written {
             operation: answer,
             work: None,
+            reserved: Reserved::default(),
         };
     }
     work.operation.clone_from(&operation.name);
@@ -122,5 +124,6 @@ fn deletion(
     Written {
         operation: answer,
         work: Some(work),
+        reserved: Reserved::default(),
     }
 }

@@ -5,27 +5,29 @@
 //! between, `http` is the projection on HTTP.
 
 mod chance;
-mod change;
-mod check;
+pub(crate) mod change;
+pub(crate) mod check;
 mod check_modelled;
 mod check_resources;
-mod defaults;
-mod delete;
+pub(crate) mod defaults;
+pub(crate) mod delete;
 mod enums;
-mod etag;
+pub(crate) mod etag;
 mod failure;
-mod http;
+pub(crate) mod http;
 mod iam;
 mod instance;
-mod key;
+pub(crate) mod key;
 mod mask;
+pub(crate) mod permit;
 mod quantity;
-mod rollout;
+pub(crate) mod reserved;
+pub(crate) mod rollout;
 mod schema;
 mod secrets;
-mod settle;
-mod state;
-mod view;
+pub(crate) mod settle;
+pub(crate) mod state;
+pub(crate) mod view;
 
 #[cfg(test)]
 mod change_tests;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::instance::plan_instance;
+use super::permit;
 use super::settle::{self, Next, Route};
 use super::state::Work;
 use crate::dataplane::Backend;
@@ -55,7 +56,13 @@ async fn bring_up(
 ) -> Result<Arc<Backend>, Failure> {
     let planned = world.run.read(|state, secrets| {
         let record = state.services.get(&work.key)?.revisions.get(revision)?;
-        Some(plan_instance(&work.key, record, secrets))
+        Some(
+            permit::check_start(world, &work.key, record).and_then(|()| {
+                let readable = permit::readable_secrets(world, &work.key, record, secrets);
+                plan_instance(&work.key, record, &readable)
+                    .map_err(|failure| permit::explain_secrets(world, &work.key, failure))
+            }),
+        )
     });
     let planned = planned.ok_or_else(|| Failure::revision_missing(revision))?;
     let backend = Arc::new(Backend::new(&work.key, revision, planned?));

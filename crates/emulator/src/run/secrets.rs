@@ -1,4 +1,4 @@
-//! The part of Secret Manager that Cloud Run uses: versions of secrets, readable by everyone here.
+//! The part of Secret Manager that Cloud Run uses: versions of secrets.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,17 @@ impl Secrets {
         let versions = self.0.entry(key).or_default();
         versions.push(value.to_vec());
         versions.len()
+    }
+
+    /// Those that `may_read` (project number, name) lets through.
+    pub(crate) fn visible_to(&self, may_read: impl Fn(&str, &str) -> bool) -> Self {
+        let all = self.0.iter();
+        let visible = all.filter(|((project, name), _)| may_read(project, name));
+        Self(
+            visible
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
+        )
     }
 
     /// The value of `latest` or of a numbered version. `secret` is `name` or

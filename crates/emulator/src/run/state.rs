@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::failure::Failure;
 use super::iam::PolicyRecord;
 use super::key::ServiceKey;
+use super::reserved::{Reserved, ReservedPart};
 use crate::error::ApiError;
 use crate::registry::Resolved;
 
@@ -35,6 +36,8 @@ pub(crate) struct ServiceRecord {
     pub(crate) order: u64,
     /// The fields that a caller can write, defaults filled in, unknown ones kept.
     pub(crate) spec: Map<String, Value>,
+    /// What API v1 says beside it.
+    pub(crate) reserved: Reserved,
     pub(crate) generation: u64,
     /// 0: none yet.
     pub(crate) observed_generation: u64,
@@ -44,6 +47,8 @@ pub(crate) struct ServiceRecord {
     pub(crate) update_time: DateTime<Utc>,
     pub(crate) creator: String,
     pub(crate) last_modifier: String,
+    /// Full name of the operation of the last write.
+    pub(crate) last_operation: String,
     pub(crate) uri: String,
     /// Address of each tag that was ever used.
     pub(crate) tag_uris: BTreeMap<String, String>,
@@ -70,6 +75,10 @@ pub(crate) struct RevisionRecord {
     pub(crate) order: u64,
     /// The template it was made from, without the revision's name.
     pub(crate) template: Map<String, Value>,
+    /// What API v1 says beside it.
+    pub(crate) reserved: ReservedPart,
+    /// Generation of the service that it was made with.
+    pub(crate) configuration_generation: u64,
     /// What the image's tag stood for when the revision was made; `None`: no such image.
     pub(crate) image: Option<Resolved>,
     pub(crate) launch_stage: Value,

@@ -20,6 +20,7 @@ use serde_json::json;
 use super::grant::{Caller, unique_id};
 use super::{ACCESS_TOKEN_LIFETIME, Tokens, id_token};
 use crate::error::ApiError;
+use crate::iam::{self, Api, Denied, Resource};
 use crate::world::World;
 
 /// `POST /v1/projects/-/serviceAccounts/EMAIL:METHOD`.
@@ -35,13 +36,29 @@ pub(super) async fn call(
     if project != "-" {
         return Err(invalid("name", "the project must be given as \"-\""));
     }
+    let account = Resource::ServiceAccount(email.to_owned());
+    if let Some(project) = account.project() {
+        iam::check_api(&world, Api::IamCredentials, &project)?;
+    }
     match method {
         "generateAccessToken" => {
+            iam::check(
+                &world,
+                &caller,
+                "iam.serviceAccounts.getAccessToken",
+                &account,
+            )?;
             tokens.admit(&caller, email, "iam.serviceAccounts.getAccessToken")?;
             let answer = tokens.generate_access_token(email, &read(&body)?)?;
             Ok(Json(answer).into_response())
         }
         "generateIdToken" => {
+            iam::check(
+                &world,
+                &caller,
+                "iam.serviceAccounts.getOpenIdToken",
+                &account,
+            )?;
             tokens.admit(&caller, email, "iam.serviceAccounts.getOpenIdToken")?;
             let answer = tokens.generate_id_token(email, &read(&body)?)?;
             Ok(Json(answer).into_response())
@@ -78,13 +95,11 @@ impl Tokens {
         {
             return Ok(());
         }
-        let text = format!("Permission '{permission}' denied on resource (or it may not exist).");
-        Err(ApiError::new("PERMISSION_DENIED", text).with_detail(json!({
-            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-            "reason": "IAM_PERMISSION_DENIED",
-            "domain": "iam.googleapis.com",
-            "metadata": {"permission": permission},
-        })))
+        let denied = Denied {
+            permission: permission.to_owned(),
+            resource: Resource::ServiceAccount(email.to_owned()),
+        };
+        Err(denied.answer())
     }
 
     fn generate_access_token(

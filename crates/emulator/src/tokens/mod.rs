@@ -114,7 +114,12 @@ impl Tokens {
     /// An access token of a service account, for tests and `ml-deploy emulator --env`; no proof is
     /// asked for.
     pub fn issue_local(&self, email: &str) -> String {
-        self.issue(email, self.clock.now() + ACCESS_TOKEN_LIFETIME)
+        self.issue_local_for(email, ACCESS_TOKEN_LIFETIME)
+    }
+
+    /// The same with another lifetime.
+    pub fn issue_local_for(&self, email: &str, lifetime: TimeDelta) -> String {
+        self.issue(email, self.clock.now() + lifetime)
     }
 
     /// Registers a service account, or replaces it.

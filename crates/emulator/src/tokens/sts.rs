@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::{Form, FromRequest, Json, Request, State};
 use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 use cloud_api::token::OAuthToken;
 use serde::Deserialize;
@@ -15,6 +16,8 @@ use super::grant::Caller;
 use super::jwt::Jwt;
 use super::problem::OAuthProblem;
 use super::{Tokens, github_oidc};
+use crate::error::ApiError;
+use crate::iam::{Api, check_api};
 use crate::world::World;
 
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -47,9 +50,13 @@ struct Exchange {
 pub(super) async fn exchange(
     State(world): State<Arc<World>>,
     request: Request,
-) -> Result<Json<OAuthToken>, OAuthProblem> {
+) -> Result<Json<OAuthToken>, Refused> {
     let exchange = read(request).await?;
     check_form(&exchange)?;
+    // The front end of all of Google's APIs looks at this, so it answers in their form.
+    if let Some(project) = project_of(&exchange.audience) {
+        check_api(&world, Api::Sts, project)?;
+    }
     let access_token = world.tokens.exchange(&exchange)?;
     Ok(Json(OAuthToken {
         access_token,
@@ -58,6 +65,39 @@ pub(super) async fn exchange(
         expires_in: Some(LIFETIME.num_seconds().unsigned_abs() - 1),
         issued_token_type: Some(ACCESS_TOKEN.to_owned()),
     }))
+}
+
+/// An error of the service itself, or of the front end before it.
+pub(super) enum Refused {
+    OAuth(OAuthProblem),
+    Api(ApiError),
+}
+
+impl From<OAuthProblem> for Refused {
+    fn from(problem: OAuthProblem) -> Self {
+        Self::OAuth(problem)
+    }
+}
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        match self {
+            Self::OAuth(problem) => problem.into_response(),
+            Self::Api(error) => error.into_response(),
+        }
+    }
+}
+
+/// The number of the project that the pool of an audience lies in.
+fn project_of(audience: &str) -> Option<&str> {
+    let name = audience.strip_prefix("//iam.googleapis.com/projects/")?;
+    name.split('/').next()
 }
 
 async fn read(request: Request) -> Result<Exchange, OAuthProblem> {

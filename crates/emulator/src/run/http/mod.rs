@@ -1,8 +1,8 @@
 //! Cloud Run's Admin API v2 over HTTP.
 
-mod operations;
-mod revisions;
-mod services;
+pub(crate) mod operations;
+pub(crate) mod revisions;
+pub(crate) mod services;
 
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::change::Context;
 use super::key::{ServiceKey, project_number};
+use super::permit::{Deployment, check_deployment};
 use super::state::State;
 use crate::error::{ApiError, parse_json};
 use crate::tokens::Caller;
@@ -52,10 +53,10 @@ pub fn routes() -> Router<Arc<World>> {
         .route("/_emulator/secrets", post(put_secret))
 }
 
-type Answer = Result<Json<Value>, ApiError>;
+pub(crate) type Answer = Result<Json<Value>, ApiError>;
 
 /// The caller, who must hold an access token of this world.
-struct Authenticated(Caller);
+pub(crate) struct Authenticated(pub(crate) Caller);
 
 impl FromRequestParts<Arc<World>> for Authenticated {
     type Rejection = ApiError;
@@ -69,19 +70,21 @@ impl FromRequestParts<Arc<World>> for Authenticated {
 }
 
 /// Changes the state with everything that a change needs.
-fn with_context<T>(
+pub(crate) fn with_context<T>(
     world: &Arc<World>,
     caller: &Caller,
     change: impl FnOnce(&mut State, &Context) -> Result<T, ApiError>,
 ) -> Result<T, ApiError> {
     let address = |key: &ServiceKey, tag: Option<&str>| world.data_plane.address(world, key, tag);
     let resolve = |image: &str| world.registry.resolve(image);
+    let permit = |deployment: &Deployment| check_deployment(world, caller, deployment);
     let context = Context {
         now: world.clock.now(),
         chance: &world.run.chance,
         caller: &caller.email,
         resolve: &resolve,
         address: &address,
+        permit: &permit,
     };
     world.run.write(|state| change(state, &context))
 }
@@ -91,7 +94,7 @@ fn key(world: &World, project: &str, location: &str, service: &str) -> ServiceKe
     ServiceKey::new(&project_of(world, project), location, service)
 }
 
-fn project_of(world: &World, project: &str) -> String {
+pub(crate) fn project_of(world: &World, project: &str) -> String {
     if !project.bytes().all(|byte| byte.is_ascii_digit()) {
         return project.to_owned();
     }
@@ -106,7 +109,7 @@ fn project_of(world: &World, project: &str) -> String {
 /// Which page of a list is asked for.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
-struct Page {
+pub(crate) struct Page {
     page_size: Option<usize>,
     page_token: String,
     filter: String,
@@ -114,7 +117,7 @@ struct Page {
 
 impl Page {
     /// Cuts one page out; the token of the next one is the place where it starts.
-    fn cut<T: Serialize>(&self, field: &str, all: Vec<T>, largest: usize) -> Answer {
+    pub(crate) fn cut<T: Serialize>(&self, field: &str, all: Vec<T>, largest: usize) -> Answer {
         let size = match self.page_size {
             None | Some(0) => largest,
             Some(size) => size.min(largest),
@@ -148,7 +151,7 @@ struct DeleteQuery {
 }
 
 /// A custom method (`name:verb`) that the API does not have, or that is not modelled.
-fn no_such_method(method: &str, name: &str) -> ApiError {
+pub(crate) fn no_such_method(method: &str, name: &str) -> ApiError {
     ApiError::new(
         "UNIMPLEMENTED",
         format!("the local cloud has no method {method} {name}"),

@@ -7,6 +7,11 @@ use axum::extract::{Path, Query, State};
 use serde_json::Value;
 
 use super::{Answer, Authenticated, DeleteQuery, Page, key, project_of, with_context};
+use crate::iam::Resource;
+use crate::run::change::Written;
+use crate::run::key::ServiceKey;
+use crate::run::permit::authorize;
+use crate::run::state::State as Model;
 use crate::run::{delete, settle, view};
 use crate::world::World;
 
@@ -15,11 +20,20 @@ const LARGEST_PAGE: usize = 1000;
 
 pub(super) async fn list(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location, service)): Path<(String, String, String)>,
     Query(page): Query<Page>,
 ) -> Answer {
     let project = project_of(&world, &project);
+    let all = if service == "-" {
+        Resource::Location {
+            project: project.clone(),
+            location: location.clone(),
+        }
+    } else {
+        Resource::Service(ServiceKey::new(&project, &location, &service))
+    };
+    authorize(&world, &caller, "run.revisions.list", &all)?;
     let revisions = world.run.read(|state, _| {
         let mut found: Vec<_> = state
             .services
@@ -44,10 +58,15 @@ pub(super) async fn list(
 
 pub(super) async fn get(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location, service, revision)): Path<(String, String, String, String)>,
 ) -> Answer {
     let key = key(&world, &project, &location, &service);
+    let resource = Resource::Revision {
+        service: key.clone(),
+        revision: revision.clone(),
+    };
+    authorize(&world, &caller, "run.revisions.get", &resource)?;
     world.run.read(|state, _| {
         let service = state.service(&key)?;
         let revision = service.revision(&revision)?;
@@ -62,15 +81,31 @@ pub(super) async fn delete(
     Query(query): Query<DeleteQuery>,
 ) -> Answer {
     let key = key(&world, &project, &location, &service);
+    let resource = Resource::Revision {
+        service: key.clone(),
+        revision: revision.clone(),
+    };
+    authorize(&world, &caller, "run.revisions.delete", &resource)?;
     let etag = query.etag.as_deref();
     let written = with_context(&world, &caller, |state, context| {
         let only = query.validate_only;
         let written = delete::delete_revision(state, context, &key, &revision, etag, only)?;
-        if let Some(work) = &written.work {
-            world.data_plane.forget_revision(&world, &key, &revision);
-            settle::finish_deleted(state, work);
-        }
+        finish_delete(&world, state, &key, &revision, &written);
         Ok(written)
     })?;
     Ok(Json(written.operation))
+}
+
+/// Ends the delete of a revision in the same step.
+pub(crate) fn finish_delete(
+    world: &Arc<World>,
+    state: &mut Model,
+    key: &ServiceKey,
+    revision: &str,
+    written: &Written,
+) {
+    if let Some(work) = &written.work {
+        world.data_plane.forget_revision(world, key, revision);
+        settle::finish_deleted(state, work);
+    }
 }

@@ -13,8 +13,14 @@ use super::{
     Answer, Authenticated, DeleteQuery, Page, key, no_such_method, project_of, with_context,
 };
 use crate::error::{ApiError, parse_json};
+use crate::iam::{self, Resource};
 use crate::run::change::{self, PatchOptions, Written};
-use crate::run::{delete, iam, rollout, settle, view};
+use crate::run::check::check_service_id;
+use crate::run::key::ServiceKey;
+use crate::run::permit::{authorize, enter};
+use crate::run::reserved::Reserved;
+use crate::run::state::{State as Model, Work};
+use crate::run::{delete, iam as policies, rollout, settle, view};
 use crate::world::World;
 
 /// Services on one page at most.
@@ -36,9 +42,15 @@ pub(super) struct PatchQuery {
     force_new_revision: bool,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct AskedPermissions {
+    permissions: Vec<String>,
+}
+
 pub(super) async fn list(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location)): Path<(String, String)>,
     Query(page): Query<Page>,
 ) -> Answer {
@@ -49,6 +61,11 @@ pub(super) async fn list(
         ));
     }
     let project = project_of(&world, &project);
+    let all = Resource::Location {
+        project: project.clone(),
+        location: location.clone(),
+    };
+    authorize(&world, &caller, "run.services.list", &all)?;
     let services = world.run.read(|state, _| {
         let mut found: Vec<_> = state
             .services
@@ -75,19 +92,28 @@ pub(super) async fn create(
         query.service_id
     };
     let key = key(&world, &project, &location, &service_id);
+    let service = Resource::Service(key.clone());
+    authorize(&world, &caller, "run.services.create", &service)?;
+    check_service_id(&key.service)?;
     let written = with_context(&world, &caller, |state, context| {
-        change::create(state, context, &key, body, query.validate_only)
+        let none = Reserved::default();
+        change::create(state, context, &key, body, none, query.validate_only)
     })?;
     Ok(accepted(&world, written))
 }
 
 pub(super) async fn get(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location, name)): Path<(String, String, String)>,
 ) -> Answer {
     let (service, verb) = split(&name);
     let key = key(&world, &project, &location, service);
+    let permission = match verb {
+        Some("getIamPolicy") => "run.services.getIamPolicy",
+        _ => "run.services.get",
+    };
+    authorize(&world, &caller, permission, &Resource::Service(key.clone()))?;
     world.run.read(|state, _| {
         let service = state.service(&key)?;
         match verb {
@@ -107,13 +133,22 @@ pub(super) async fn patch(
 ) -> Answer {
     let body = object(&body)?;
     let key = key(&world, &project, &location, &service);
+    let resource = Resource::Service(key.clone());
+    authorize(&world, &caller, "run.services.update", &resource)?;
+    if query.allow_missing {
+        authorize(&world, &caller, "run.services.create", &resource)?;
+    }
     let options = PatchOptions {
         update_mask: query.update_mask,
         allow_missing: query.allow_missing,
         validate_only: query.validate_only,
         force_new_revision: query.force_new_revision,
+        reserved: None,
     };
     let written = with_context(&world, &caller, |state, context| {
+        if options.allow_missing && !state.services.contains_key(&key) {
+            check_service_id(&key.service)?;
+        }
         change::patch(state, context, &key, body, &options)
     })?;
     Ok(accepted(&world, written))
@@ -126,23 +161,35 @@ pub(super) async fn delete(
     Query(query): Query<DeleteQuery>,
 ) -> Answer {
     let key = key(&world, &project, &location, &service);
+    let resource = Resource::Service(key.clone());
+    authorize(&world, &caller, "run.services.delete", &resource)?;
     let etag = query.etag.as_deref();
     let written = with_context(&world, &caller, |state, context| {
         let written = delete::delete_service(state, context, &key, etag, query.validate_only)?;
-        // In the same step: a service of this name that is made next must not be hit.
-        if let Some(work) = &written.work {
-            world.data_plane.forget_service(&world, &key);
-            settle::finish_deleted(state, work);
-        }
+        finish_delete(&world, state, &key, &written);
         Ok(written)
     })?;
     Ok(Json(written.operation))
 }
 
-/// `:setIamPolicy` and `:testIamPermissions`.
-pub(super) async fn post(
+/// Ends the delete of a service in the same step: a service of this name that is made next must
+/// not be hit.
+pub(crate) fn finish_delete(
+    world: &Arc<World>,
+    state: &mut Model,
+    key: &ServiceKey,
+    written: &Written,
+) {
+    if let Some(work) = &written.work {
+        world.data_plane.forget_service(world, key);
+        settle::finish_deleted(state, work);
+    }
+}
+
+/// `:setIamPolicy` and `:testIamPermissions`, the same in v1.
+pub(crate) async fn post(
     State(world): State<Arc<World>>,
-    _caller: Authenticated,
+    Authenticated(caller): Authenticated,
     Path((project, location, name)): Path<(String, String, String)>,
     body: Bytes,
 ) -> Answer {
@@ -150,31 +197,42 @@ pub(super) async fn post(
     let key = key(&world, &project, &location, service);
     match verb {
         Some("setIamPolicy") => {
+            let resource = Resource::Service(key.clone());
+            authorize(&world, &caller, "run.services.setIamPolicy", &resource)?;
             let SetIamPolicyRequest { policy } = parse_json(&body)?;
+            world.iam.check_members(&key.project, &policy)?;
             let now = world.clock.now();
             let policy = world
                 .run
-                .write(|state| iam::set_policy(state, &key, policy, now))?;
+                .write(|state| policies::set_policy(state, &key, policy, now))?;
             Ok(Json(json!(policy)))
         }
         Some("testIamPermissions") => {
-            let request: Value = parse_json(&body)?;
-            // Roles are not modelled: who has a token of this world may do everything.
-            Ok(Json(json!({ "permissions": request["permissions"] })))
+            let request: AskedPermissions = parse_json(&body)?;
+            enter(&world, &key.project, &key.location)?;
+            let resource = Resource::Service(key);
+            let mut permissions = request.permissions;
+            permissions.retain(|it| iam::permit(&world, &caller, it, &resource).is_ok());
+            Ok(Json(json!({ "permissions": permissions })))
         }
         _ => Err(no_such_method("POST", &name)),
     }
 }
 
 fn accepted(world: &Arc<World>, written: Written) -> Json<Value> {
-    if let Some(work) = written.work {
-        world.spawn(rollout::carry_out(Arc::clone(world), work));
-    }
+    start(world, written.work);
     Json(written.operation)
 }
 
+/// Carries out what a write has left to do.
+pub(crate) fn start(world: &Arc<World>, work: Option<Work>) {
+    if let Some(work) = work {
+        world.spawn(rollout::carry_out(Arc::clone(world), work));
+    }
+}
+
 /// `name` or `name:verb`.
-fn split(name: &str) -> (&str, Option<&str>) {
+pub(crate) fn split(name: &str) -> (&str, Option<&str>) {
     match name.split_once(':') {
         Some((name, verb)) => (name, Some(verb)),
         None => (name, None),

@@ -1,0 +1,23 @@
+//! Contracts that are not ours: what `ml-deploy` asks and what the local cloud answers, held against
+//! Google's discovery documents and GitHub's OpenAPI description, and Google's own Python clients
+//! against the local cloud.
+
+mod bites;
+mod stories;
+
+use testkit::judge::{Judge, skip};
+
+type Told = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_ml-deploy");
+
+/// The judge, or `None` with a line that says why.
+fn judge() -> Option<&'static Judge> {
+    match Judge::shared() {
+        Ok(judge) => Some(judge),
+        Err(missing) => {
+            skip(missing);
+            None
+        }
+    }
+}
