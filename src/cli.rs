@@ -86,7 +86,7 @@ pub enum Task {
     Logs(LogsArgs),
     /// Run the API tests against an address
     #[command(
-        after_help = "Example:\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml"
+        after_help = "Examples:\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml\n  ml-deploy verify --url https://ml-api-x.a.run.app --tests 'tests/*.yaml' --junit report.xml\n  ml-deploy verify http://127.0.0.1:8080 --record golden.jsonl --inputs inputs.csv"
     )]
     Verify(VerifyArgs),
     /// Run a local cloud: Cloud Run, the registry, the token services and GitHub's API on one port
@@ -153,24 +153,57 @@ pub struct LogsArgs {
     pub flags: ReadFlags,
 }
 
-/// What is tested.
+/// What is tested, and as whom.
+///
+/// An ID token for a private address comes from the variable ML_DEPLOY_ID_TOKEN, or is made for
+/// `--audience` with the credentials that are found.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
     /// Address of the API
-    #[arg(value_name = "URL")]
-    pub url: String,
+    #[arg(value_name = "URL", required_unless_present = "url_flag")]
+    pub url: Option<String>,
+    /// The same
+    #[arg(long = "url", value_name = "URL", conflicts_with = "url")]
+    pub url_flag: Option<String>,
+    /// Address of what serves now, for the gates that compare
+    #[arg(long, value_name = "URL")]
+    pub serving: Option<String>,
     /// API test files, or patterns such as `tests/*.yaml`. Unless given, only the health path is asked
     #[arg(long, value_name = "FILE")]
     pub tests: Vec<String>,
     /// A path that answers 200
     #[arg(long, value_name = "PATH", default_value = "/health")]
     pub health_path: String,
+    /// A path that tells version and commit
+    #[arg(long, value_name = "PATH", default_value = "/version")]
+    pub version_path: String,
+    /// The commit that it must tell
+    #[arg(long, value_name = "SHA")]
+    pub commit: Option<String>,
+    /// The version that it must tell
+    #[arg(long, value_name = "VERSION")]
+    pub release: Option<String>,
+    /// The model version that it must tell
+    #[arg(long, value_name = "TEXT")]
+    pub model_version: Option<String>,
+    /// Make an ID token for this audience with the credentials that are found
+    #[arg(long, value_name = "URL")]
+    pub audience: Option<String>,
     /// Write the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
     /// Write the results as JSON
     #[arg(long, value_name = "FILE")]
     pub results: Option<PathBuf>,
+    /// Test nothing: send each row of --inputs and write the answers into this golden file (.jsonl)
+    #[arg(long, value_name = "FILE", requires = "inputs")]
+    pub record: Option<PathBuf>,
+    /// Inputs to record: .jsonl or .csv
+    #[arg(long, value_name = "FILE", requires = "record")]
+    pub inputs: Option<String>,
+    /// Where inputs are sent
+    #[arg(long, value_name = "PATH", default_value = "/predict")]
+    pub predict_path: String,
 }
 
 /// How the local cloud runs.

@@ -15,7 +15,7 @@ use crate::execute::{Identity, UnderTest, Verifier};
 use crate::gcp::auth::TokenSource;
 use crate::secret::Secret;
 use crate::verify::openapi::{ConformanceGate, SemverGate};
-use crate::verify::{self, Caller, Gate, GateContext, Graces, IdentityGate, SuiteGate};
+use crate::verify::{self, Caller, Gate, GateContext, GoldenGate, Graces, IdentityGate, SuiteGate};
 
 /// Tests deployed addresses of one environment.
 pub(super) struct DeployedVerifier {
@@ -42,6 +42,11 @@ pub(super) fn gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
             suites: job.suites.clone(),
         }),
     ];
+    if GoldenGate::is_wanted(&job.suites) {
+        gates.push(Box::new(GoldenGate {
+            suites: job.suites.clone(),
+        }));
+    }
     gates.extend(document_gates(job));
     gates
 }

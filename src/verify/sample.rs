@@ -59,6 +59,7 @@ impl Sample {
             path,
             headers,
             body,
+            most_bytes: _,
         } = call;
         Self {
             name: name.to_owned(),

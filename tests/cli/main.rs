@@ -7,6 +7,7 @@ mod action;
 mod emulator;
 mod generated;
 mod terminal;
+mod verify;
 
 use assert_cmd::Command;
 

@@ -86,6 +86,8 @@ codes! {
     EndpointRefused = "D0507", BadInput, "An endpoint override points outside loopback and private addresses.";
 
     WrongModel = "D0631", VerificationFailed, "The API is healthy, but it is not the release: wrong commit, version or model.";
+    PredictionsDiffer = "D0633", VerificationFailed, "Recorded predictions differ from the candidate's.";
+    NotRecorded = "D0634", VerificationFailed, "A golden file could not be recorded.";
     ResultsUnwritten = "D0632", Cloud, "The file for the results of the tests could not be written.";
 
     ApiBroken = "D0651", VerificationFailed, "The API changed more than the version of the release says.";
@@ -102,7 +104,11 @@ impl Code {
     pub fn is_candidates_fault(self) -> bool {
         matches!(
             self,
-            Self::CandidateNotReady | Self::TestsFailed | Self::WrongModel | Self::NotConfirmed
+            Self::CandidateNotReady
+                | Self::TestsFailed
+                | Self::WrongModel
+                | Self::PredictionsDiffer
+                | Self::NotConfirmed
         )
     }
 }

@@ -22,6 +22,8 @@ pub const ANSWERS: &str = "answers";
 pub const IDENTITY: &str = "identity";
 /// The cases of the suite files.
 pub const API_TESTS: &str = "api-tests";
+/// The recorded predictions of the golden files.
+pub const GOLDEN: &str = "golden";
 
 /// Whether the API changed more than the version says.
 pub const SEMVER: &str = "semver";
@@ -64,6 +66,15 @@ pub const GATES: &[GateWords] = &[
         failed: "failed the API tests",
         help: &[
             "mend the release, or the expectation in the test file, and push again",
+            "predictions that changed without a change of the model often come from a dependency: compare requirements.txt with the last release, rebuild the image",
+        ],
+    },
+    GateWords {
+        gate: GOLDEN,
+        code: Code::PredictionsDiffer,
+        failed: "predicts something else than was recorded",
+        help: &[
+            "if the model changed on purpose, record anew: `ml-deploy verify --url URL --record FILE --inputs FILE`, and review the difference",
             "predictions that changed without a change of the model often come from a dependency: compare requirements.txt with the last release, rebuild the image",
         ],
     },

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::spec::GoldenSpec;
-use crate::verify::compare::{Tolerance, clip};
+use crate::verify::compare::{Tolerance, clip, rounded};
 
 /// How each column is compared.
 #[derive(Debug, Clone)]
@@ -96,13 +96,7 @@ impl Rules {
         result
     }
 
-    fn at(
-        &self,
-        name: &mut String,
-        expected: &Value,
-        got: Option<&Value>,
-        result: &mut RowResult,
-    ) {
+    fn at(&self, name: &mut String, expected: &Value, got: Option<&Value>, result: &mut RowResult) {
         let inner = |name: &mut String, key: &str| {
             let before = name.len();
             if before > 0 {
@@ -186,7 +180,7 @@ fn line(name: &str, expected: &Value, got: Option<&Value>, kind: &Kind) -> Strin
     let got = got.map_or_else(|| "nothing".to_owned(), |got| clip(&got.to_string()));
     match kind {
         Kind::Number { delta, .. } => {
-            let delta = crate::report::text::figure(*delta, "");
+            let delta = rounded(*delta);
             format!("{name}: expected {expected}, got {got}, difference {delta}")
         }
         _ => format!("{name}: expected {expected}, got {got}"),
@@ -224,13 +218,13 @@ mod tests {
             (
                 json!({"p": 0.5}),
                 json!({"p": 0.52}),
-                vec!["p: expected 0.5, got 0.52, difference 0.02"],
+                vec!["p: expected 0.5, got 0.52, difference 0.0200"],
             ),
             (json!({"price": 100}), json!({"price": 109.9}), vec![]),
             (
                 json!({"price": 100}),
                 json!({"price": 111}),
-                vec!["price: expected 100, got 111, difference 11"],
+                vec!["price: expected 100, got 111, difference 11.0000"],
             ),
             (json!({"class": 1}), json!({"class": 1}), vec![]),
             (
@@ -242,24 +236,47 @@ mod tests {
             (
                 json!({"label": "a", "ok": true}),
                 json!({"label": "b", "ok": false}),
-                vec!["label: expected \"a\", got \"b\"", "ok: expected true, got false"],
+                vec![
+                    "label: expected \"a\", got \"b\"",
+                    "ok: expected true, got false",
+                ],
             ),
             (
                 json!({"scores": [0.1, 2.0]}),
                 json!({"scores": [0.2, 2.9]}),
-                vec!["scores.0: expected 0.1, got 0.2, difference 0.1"],
+                vec!["scores.0: expected 0.1, got 0.2, difference 0.1000"],
             ),
             (
                 json!({"scores": [1]}),
                 json!({"scores": [1, 2]}),
                 vec!["scores: expected [1], got [1,2]"],
             ),
-            (json!({"a": 1}), json!({}), vec!["a: expected 1, got nothing"]),
+            (
+                json!({"a": 1}),
+                json!({}),
+                vec!["a: expected 1, got nothing"],
+            ),
             (json!({"a": null}), json!({"a": null}), vec![]),
-            (json!({"a": null}), json!({"a": 1}), vec!["a: expected null, got 1"]),
-            (json!({"a": 1}), json!({"a": "1"}), vec!["a: expected 1, got \"1\""]),
-            (json!(0.5), json!(0.6), vec!["answer: expected 0.5, got 0.6, difference 0.1"]),
-            (json!({"a": {"b": 1}}), json!({"a": {"b": 1, "c": 2}}), vec![]),
+            (
+                json!({"a": null}),
+                json!({"a": 1}),
+                vec!["a: expected null, got 1"],
+            ),
+            (
+                json!({"a": 1}),
+                json!({"a": "1"}),
+                vec!["a: expected 1, got \"1\""],
+            ),
+            (
+                json!(0.5),
+                json!(0.6),
+                vec!["answer: expected 0.5, got 0.6, difference 0.1000"],
+            ),
+            (
+                json!({"a": {"b": 1}}),
+                json!({"a": {"b": 1, "c": 2}}),
+                vec![],
+            ),
         ] {
             let result = rules().compare(&expected, &got);
             assert_eq!(result.lines, wanted, "{expected} against {got}");
@@ -280,7 +297,9 @@ mod tests {
             absolute: 0.0,
             relative: 0.0,
         };
-        assert!(matches!(near_kind(exact, 1.0, 1.0 + 1e-12), Kind::Number { share, .. } if share > 1.0));
+        assert!(
+            matches!(near_kind(exact, 1.0, 1.0 + 1e-12), Kind::Number { share, .. } if share > 1.0)
+        );
     }
 
     fn near_kind(tolerance: Tolerance, expected: f64, got: f64) -> Kind {

@@ -319,10 +319,7 @@ mod tests {
         assert_eq!(rows[0], row(1, json!({"a": 1}), Some(json!(2))));
         assert_eq!(rows[1], row(3, json!({"a": 1}), None));
         assert!(matches!(&rows[2], Err(bad) if bad.line == 4 && bad.message.contains("column 6")));
-        assert_eq!(
-            rows[3],
-            bad(5, "the row is longer than 1048576 bytes")
-        );
+        assert_eq!(rows[3], bad(5, "the row is longer than 1048576 bytes"));
         assert_eq!(rows[4], row(6, json!([1, 2]), None));
     }
 
