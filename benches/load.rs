@@ -292,7 +292,9 @@ async fn serve() {
             let millis = |part| delays.injected.quantile(part).unwrap_or(0) as f64 / 1000.0;
             [millis(0.5), millis(0.95), millis(0.99)]
         });
-        async move { axum::Json(figures.unwrap_or_default()) }
+        // Not across an await: a poisoned lock holds its guard.
+        let figures = figures.unwrap_or_default();
+        async move { axum::Json(figures) }
     };
     let router = Router::new()
         .route("/predict", post(answer))

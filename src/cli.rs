@@ -86,7 +86,7 @@ pub enum Task {
     Logs(LogsArgs),
     /// Run the API tests against an address
     #[command(
-        after_help = "Examples:\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml --slo-p95 200ms --load-rate 50\n  ml-deploy verify https://c-1---ml-api-x.a.run.app --tests golden.yaml --replay --serving https://ml-api-x.a.run.app"
+        after_help = "Examples:\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml\n  ml-deploy verify --url https://ml-api-x.a.run.app --tests 'tests/*.yaml' --junit report.xml\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml --slo-p95 200ms --load-rate 50\n  ml-deploy verify https://c-1---ml-api-x.a.run.app --tests golden.yaml --replay --serving https://ml-api-x.a.run.app\n  ml-deploy verify http://127.0.0.1:8080 --record golden.jsonl --inputs inputs.csv"
     )]
     Verify(VerifyArgs),
     /// Check dependencies, Dockerfile, build context and image against the policies
@@ -158,27 +158,66 @@ pub struct LogsArgs {
     pub flags: ReadFlags,
 }
 
-/// What is tested.
+/// What is tested, and as whom.
+///
+/// An ID token for a private address comes from the variable ML_DEPLOY_ID_TOKEN, or is made for
+/// `--audience` with the credentials that are found.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
     /// Address of the API
-    #[arg(value_name = "URL")]
-    pub url: String,
+    #[arg(value_name = "URL", required_unless_present = "url_flag")]
+    pub url: Option<String>,
+    /// The same
+    #[arg(long = "url", value_name = "URL", conflicts_with = "url")]
+    pub url_flag: Option<String>,
+    /// Address of what serves now, for the gates that compare
+    #[arg(long, value_name = "URL")]
+    pub serving: Option<String>,
     /// API test files, or patterns such as `tests/*.yaml`. Unless given, only the health path is asked
     #[arg(long, value_name = "FILE")]
     pub tests: Vec<String>,
     /// A path that answers 200
     #[arg(long, value_name = "PATH", default_value = "/health")]
     pub health_path: String,
+    /// A path that tells version and commit
+    #[arg(long, value_name = "PATH", default_value = "/version")]
+    pub version_path: String,
+    /// The commit that it must tell
+    #[arg(long, value_name = "SHA")]
+    pub commit: Option<String>,
+    /// The version that it must tell
+    #[arg(long, value_name = "VERSION")]
+    pub release: Option<String>,
+    /// The model version that it must tell
+    #[arg(long, value_name = "TEXT")]
+    pub model_version: Option<String>,
+    /// Make an ID token for this audience with the credentials that are found
+    #[arg(long, value_name = "URL")]
+    pub audience: Option<String>,
     /// Write the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
     /// Write the results as JSON
     #[arg(long, value_name = "FILE")]
     pub results: Option<PathBuf>,
-    /// Address of what serves now, which `--replay` compares with
-    #[arg(long, value_name = "URL")]
-    pub serving: Option<String>,
+    /// Compare the OpenAPI document with that of `--serving`: a breaking change needs a new MAJOR version
+    #[arg(long, requires = "serving")]
+    pub semver_gate: bool,
+    /// Send requests that the OpenAPI document allows and forbids, and hold the answers against it
+    #[arg(long)]
+    pub conformance: bool,
+    /// A path that answers the OpenAPI document
+    #[arg(long, value_name = "PATH", default_value = crate::verify::openapi::DEFAULT_OPENAPI_PATH)]
+    pub openapi_path: String,
+    /// Test nothing: send each row of --inputs and write the answers into this golden file (.jsonl)
+    #[arg(long, value_name = "FILE", requires = "inputs")]
+    pub record: Option<PathBuf>,
+    /// Inputs to record: .jsonl or .csv
+    #[arg(long, value_name = "FILE", requires = "record")]
+    pub inputs: Option<String>,
+    /// Where inputs are sent
+    #[arg(long, value_name = "PATH", default_value = "/predict")]
+    pub predict_path: String,
     /// Inputs.
     #[command(flatten)]
     pub limits: LimitFlags,

@@ -20,7 +20,7 @@ use crate::gcp::auth::TokenSource;
 use crate::gcp::run::RunReader;
 use crate::secret::Secret;
 use crate::verify::openapi::{ConformanceGate, SemverGate};
-use crate::verify::{self, Caller, Gate, GateContext, Graces, IdentityGate, SuiteGate};
+use crate::verify::{self, Caller, Gate, GateContext, GoldenGate, Graces, IdentityGate, SuiteGate};
 
 /// How long a new address may take to answer with its refusal.
 const REFUSAL_GRACE: Duration = Duration::from_secs(20);
@@ -57,6 +57,11 @@ pub(super) fn gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
     gates.push(Box::new(SuiteGate {
         suites: job.suites.clone(),
     }));
+    if GoldenGate::is_wanted(&job.suites) {
+        gates.push(Box::new(GoldenGate {
+            suites: job.suites.clone(),
+        }));
+    }
     gates.extend(document_gates(job));
     gates.extend(limits::under_load(&environment.limits, &job.suites));
     gates

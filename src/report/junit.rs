@@ -25,6 +25,7 @@ fn suite(evidence: &Evidence, counts: &Counts) -> String {
         gate,
         cases,
         measurements,
+        // Pictures are for people.
         plots: _,
     } = evidence;
     let mut part = format!("  <testsuite name=\"{}\" {counts}>\n", escape(gate));

@@ -40,6 +40,8 @@ pub(crate) struct Call {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// Largest answer that is read, in bytes.
+    pub(crate) most_bytes: usize,
 }
 
 impl Call {
@@ -68,6 +70,7 @@ impl Call {
             path: request.path.clone(),
             headers,
             body,
+            most_bytes: MOST_ANSWER_BYTES,
         }
     }
 }
@@ -105,9 +108,9 @@ pub(crate) enum NoAnswer {
     /// The connection broke before the end of the answer.
     #[error("the connection broke before the end of the answer: {0}")]
     Broken(String),
-    /// More than [`MOST_ANSWER_BYTES`].
-    #[error("the answer is larger than {MOST_ANSWER_BYTES} bytes")]
-    TooLarge,
+    /// More than this many bytes.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
 }
 
 impl NoAnswer {
@@ -115,7 +118,7 @@ impl NoAnswer {
     pub(crate) fn blames_the_api(&self) -> bool {
         match self {
             Self::Address(_) | Self::Unreachable(..) | Self::Tls(..) => false,
-            Self::Refused(_) | Self::TimedOut(_) | Self::Broken(_) | Self::TooLarge => true,
+            Self::Refused(_) | Self::TimedOut(_) | Self::Broken(_) | Self::TooLarge(_) => true,
         }
     }
 }
@@ -222,8 +225,8 @@ impl Caller {
             .await
             .map_err(|error| classify(&error, host))?
         {
-            if body.len() + chunk.len() > MOST_ANSWER_BYTES {
-                return Err(NoAnswer::TooLarge);
+            if body.len() + chunk.len() > call.most_bytes {
+                return Err(NoAnswer::TooLarge(call.most_bytes));
             }
             body.extend_from_slice(&chunk);
         }

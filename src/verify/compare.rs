@@ -124,7 +124,7 @@ fn compare_numbers(
 }
 
 /// Four significant digits say how far off it is.
-fn rounded(difference: f64) -> String {
+pub(crate) fn rounded(difference: f64) -> String {
     if (1e-3..1e6).contains(&difference) {
         format!("{difference:.4}")
     } else {

@@ -30,7 +30,9 @@ pub use caller::{Caller, MOST_ANSWER_BYTES};
 pub use cold_start::ColdStartGate;
 pub use compare::{Tolerance, compare_json};
 pub use gate::{Gate, GateContext, case, run_gates};
-pub use golden::{Batch, ColumnSpec, GoldenRequest, GoldenSpec};
+pub use golden::{
+    Batch, ColumnSpec, GoldenGate, GoldenRequest, GoldenSpec, Recorded, Recording, record,
+};
 pub use identity::{Identity, NoIdentity, identity, is_forbidden};
 pub use identity_gate::{Graces, IdentityGate};
 pub use run::run_suites;

@@ -8,8 +8,8 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
 
-use super::caller::{Answer, Call, Caller, NoAnswer};
-use super::run::prepare::prepare;
+use super::caller::{Answer, Call, Caller, MOST_ANSWER_BYTES, NoAnswer};
+use super::run::prepare;
 use super::suite::{Case, LoadedSuite, StatusSpec};
 
 /// One request with its expectation.
@@ -34,6 +34,7 @@ impl Sample {
                 path: path.into(),
                 headers: HeaderMap::new(),
                 body: Bytes::new(),
+                most_bytes: MOST_ANSWER_BYTES,
             },
             status: StatusSpec::default(),
             json: None,

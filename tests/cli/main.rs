@@ -9,6 +9,7 @@ mod emulator;
 mod generated;
 mod limits;
 mod terminal;
+mod verify;
 
 use assert_cmd::Command;
 

@@ -95,6 +95,8 @@ codes! {
     ImageUnreadable = "D0608", Blocked, "The built image cannot be read to its end, so that the policies cannot be checked.";
 
     WrongModel = "D0631", VerificationFailed, "The API is healthy, but it is not the release: wrong commit, version or model.";
+    PredictionsDiffer = "D0633", VerificationFailed, "Recorded predictions differ from the candidate's.";
+    NotRecorded = "D0634", VerificationFailed, "A golden file could not be recorded.";
     ResultsUnwritten = "D0632", Cloud, "The file for the results of the tests could not be written.";
 
     SloMissed = "D0641", VerificationFailed, "The candidate is slower under load, or fails more often, than promised.";
@@ -122,6 +124,7 @@ impl Code {
                 | Self::SloMissed
                 | Self::PredictionsMoved
                 | Self::ColdStartTooSlow
+                | Self::PredictionsDiffer
         )
     }
 }

@@ -28,6 +28,8 @@ pub const SLO: &str = "slo";
 pub const REPLAY: &str = "replay";
 /// The first right answer of a revision that had no instance.
 pub const COLD_START: &str = "cold-start";
+/// The recorded predictions of the golden files.
+pub const GOLDEN: &str = "golden";
 
 /// Whether the API changed more than the version says.
 pub const SEMVER: &str = "semver";
@@ -99,6 +101,15 @@ pub const GATES: &[GateWords] = &[
         help: &[
             "look at the slowest requests in its log; give it more `cpu`, or a lower `concurrency`, or more `max_instances`",
             "if the promise is wrong, change `slo_p95`, `slo_p99` or `max_error_rate`",
+        ],
+    },
+    GateWords {
+        gate: GOLDEN,
+        code: Code::PredictionsDiffer,
+        failed: "predicts something else than was recorded",
+        help: &[
+            "if the model changed on purpose, record anew: `ml-deploy verify --url URL --record FILE --inputs FILE`, and review the difference",
+            "predictions that changed without a change of the model often come from a dependency: compare requirements.txt with the last release, rebuild the image",
         ],
     },
     GateWords {

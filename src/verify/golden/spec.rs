@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::verify::suite::{Method, ToleranceSpec};
 
 /// A file of recorded predictions: each row holds an input and what the API must answer to it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GoldenSpec {
     /// The file, relative to the suite file: `.jsonl` (each line `{"input": …, "expected": …}`) or
@@ -53,7 +53,7 @@ pub struct GoldenSpec {
 }
 
 /// Where rows are sent.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GoldenRequest {
     /// The method; POST if not given.
@@ -64,6 +64,16 @@ pub struct GoldenRequest {
     /// Headers to send.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+}
+
+impl Default for GoldenRequest {
+    fn default() -> Self {
+        Self {
+            method: post(),
+            path: String::new(),
+            headers: BTreeMap::new(),
+        }
+    }
 }
 
 fn post() -> Method {

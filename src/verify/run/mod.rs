@@ -25,6 +25,7 @@ use super::caller::Caller;
 use super::suite::{Case, DEFAULT_CONCURRENCY, LoadedSuite};
 
 pub(crate) use answer::read_json;
+pub(crate) use prepare::prepare;
 
 /// Sends every case and compares the answers. Cases of one suite run at the same time, within its
 /// `concurrency`; suites run one after the other. The evidence keeps their order; events come as

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
-use crate::verify::caller::Call;
+use crate::verify::caller::{Call, MOST_ANSWER_BYTES};
 use crate::verify::suite::template::{Scope, encode, plain};
 use crate::verify::suite::{LoadedSuite, Request};
 
@@ -40,6 +40,7 @@ pub(crate) fn prepare(
         path: path(request, scope, base_url)?,
         headers,
         body,
+        most_bytes: MOST_ANSWER_BYTES,
     })
 }
 

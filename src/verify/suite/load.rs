@@ -12,6 +12,7 @@ use super::template::Scope;
 use super::{Suite, diagnostic};
 use crate::secret::Secret;
 use crate::verify::document::Node;
+use crate::verify::golden::check_file;
 use crate::verify::schema_check::Finding;
 
 /// Largest suite file, body file or schema file, in bytes: they are held in memory.
@@ -143,7 +144,33 @@ fn load(
     };
     loading.secrets(&node);
     loading.files(&node, "");
-    loading.finish(name)
+    loading.finish(name)?.with_golden_checked()
+}
+
+impl LoadedSuite {
+    /// Reads each golden file once, so that a bad row is told before anything is sent.
+    fn with_golden_checked(self) -> Result<Self, Vec<Diagnostic>> {
+        let problems: Vec<Diagnostic> = self
+            .suite
+            .golden
+            .iter()
+            .flat_map(|spec| {
+                let file = self.folder.join(&spec.file);
+                let shown = file.display().to_string();
+                let bad = check_file(&file, spec);
+                bad.into_iter().map(move |bad| {
+                    let title = format!("golden file: {}", bad.message);
+                    Diagnostic::error(Code::TestsUnreadable, title)
+                        .at(format!("{shown}:{}", bad.line))
+                })
+            })
+            .collect();
+        if problems.is_empty() {
+            Ok(self)
+        } else {
+            Err(problems)
+        }
+    }
 }
 
 struct Loading<'a> {

@@ -336,4 +336,7 @@ fn the_samples_recorded_predictions_are_a_suite() {
     let text = include_str!("../../../examples/ml-api/golden.yaml");
     let suite = Suite::parse(text, "golden.yaml").unwrap();
     assert!(suite.cases.len() >= 5);
+    let text = include_str!("../../../examples/ml-api/suite/interface.yaml");
+    let suite = Suite::parse(text, "interface.yaml").unwrap();
+    assert!(suite.cases.len() >= 5);
 }
