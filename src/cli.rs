@@ -86,7 +86,7 @@ pub enum Task {
     Logs(LogsArgs),
     /// Run the API tests against an address
     #[command(
-        after_help = "Example:\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml"
+        after_help = "Examples:\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml --slo-p95 200ms --load-rate 50\n  ml-deploy verify https://c-1---ml-api-x.a.run.app --tests golden.yaml --replay --serving https://ml-api-x.a.run.app"
     )]
     Verify(VerifyArgs),
     /// Check dependencies, Dockerfile, build context and image against the policies
@@ -164,12 +164,24 @@ pub struct VerifyArgs {
     /// Address of the API
     #[arg(value_name = "URL")]
     pub url: String,
-    /// The API test file. Unless given, only the health path is asked
+    /// API test files, or patterns such as `tests/*.yaml`. Unless given, only the health path is asked
     #[arg(long, value_name = "FILE")]
-    pub tests: Option<PathBuf>,
+    pub tests: Vec<String>,
     /// A path that answers 200
     #[arg(long, value_name = "PATH", default_value = "/health")]
     pub health_path: String,
+    /// Write the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write the results as JSON
+    #[arg(long, value_name = "FILE")]
+    pub results: Option<PathBuf>,
+    /// Address of what serves now, which `--replay` compares with
+    #[arg(long, value_name = "URL")]
+    pub serving: Option<String>,
+    /// Inputs.
+    #[command(flatten)]
+    pub limits: LimitFlags,
 }
 
 /// What is checked.
@@ -248,6 +260,15 @@ pub struct RunFlags(pub BTreeMap<&'static str, String>);
 #[derive(Debug, Clone, Default)]
 pub struct ReadFlags(pub BTreeMap<&'static str, String>);
 
+/// Flags of the gates that measure: load, replay, cold start.
+#[derive(Debug, Clone, Default)]
+pub struct LimitFlags(pub BTreeMap<&'static str, String>);
+
+/// Inputs that limit what is measured.
+fn is_limit(spec: &InputSpec) -> bool {
+    has_flag(spec) && spec.section == Section::Limits
+}
+
 /// Flags of the policies, and of what they look at.
 #[derive(Debug, Clone, Default)]
 pub struct CheckFlags(pub BTreeMap<&'static str, String>);
@@ -274,6 +295,9 @@ fn argument(spec: &'static InputSpec) -> Arg {
             Kind::Choice(choices) => choices.join("|"),
             Kind::Switch => "true|false".to_owned(),
             Kind::Number { .. } => "NUMBER".to_owned(),
+            Kind::Duration => "DURATION".to_owned(),
+            Kind::Share => "SHARE".to_owned(),
+            Kind::Decimal => "NUMBER".to_owned(),
             Kind::Pairs => "KEY=VALUE".to_owned(),
             Kind::Secrets => "KEY=NAME:VERSION".to_owned(),
             Kind::List => "ITEM".to_owned(),
@@ -339,6 +363,7 @@ macro_rules! flags {
 
 flags!(RunFlags, has_flag);
 flags!(ReadFlags, is_for_reading);
+flags!(LimitFlags, is_limit);
 flags!(CheckFlags, is_for_checking);
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use delivery::diagnostic::{Code, Diagnostic};
 use delivery::gate::judge_gates;
 use delivery::outcome::Outcome;
 
+use super::limits;
 use super::recorder::Recorder;
 use super::shell::Shell;
 use crate::cli::VerifyArgs;
-use crate::report::RunSummary;
+use crate::report::{ReportFiles, RunSummary};
 use crate::verify::{Caller, Gate, GateContext, Suite, SuiteGate, run_gates};
 
 /// Runs the tests; gives the exit code.
@@ -17,6 +18,10 @@ pub(super) async fn run(shell: &Shell, arguments: &VerifyArgs) -> u8 {
     let run = RunSummary {
         release_label: Some(arguments.url.clone()),
         evidence: recorder.evidence(),
+        reports: ReportFiles {
+            junit: arguments.junit.clone(),
+            results: arguments.results.clone(),
+        },
         ..RunSummary::default()
     };
     shell.finish(&tested.unwrap_or_else(Outcome::Stopped), &run)
@@ -27,29 +32,29 @@ async fn test(
     arguments: &VerifyArgs,
     sink: &Recorder,
 ) -> Result<Outcome, Vec<Diagnostic>> {
-    let suite = match &arguments.tests {
-        None => Suite::standard(&arguments.health_path, None, None),
-        Some(path) => {
-            let name = path.display().to_string();
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                vec![
-                    Diagnostic::error(
-                        Code::TestsUnreadable,
-                        format!("the API test file `{name}` cannot be read"),
-                    )
-                    .at("flag `--tests`")
-                    .cause(error.to_string()),
-                ]
-            })?;
-            Suite::parse(&text, &name)?
-        }
+    let suites = if arguments.tests.is_empty() {
+        vec![Suite::standard(&arguments.health_path, None, None).into()]
+    } else {
+        shell.load_suites(std::path::Path::new(""), &arguments.tests)?
     };
     let caller =
         Caller::new(arguments.url.trim_end_matches('/'), None).map_err(|problem| vec![problem])?;
-    let gates: Vec<Box<dyn Gate>> = vec![Box::new(SuiteGate { suite })];
+    let serving = match &arguments.serving {
+        None => None,
+        Some(url) => {
+            let caller = Caller::new(url.trim_end_matches('/'), None);
+            Some(caller.map_err(|problem| vec![problem])?)
+        }
+    };
+    let limits = limits::from_flags(&arguments.limits.0, &suites)?;
+    let mut gates: Vec<Box<dyn Gate>> = limits::cold_start(&limits, &suites);
+    gates.push(Box::new(SuiteGate {
+        suites: suites.clone(),
+    }));
+    gates.extend(limits::under_load(&limits, &suites));
     let context = GateContext {
         candidate: &caller,
-        serving: None,
+        serving: serving.as_ref(),
         version: None,
         commit: None,
         sink,

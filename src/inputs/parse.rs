@@ -57,6 +57,8 @@ pub fn parse_inputs(raw: &RawInputs) -> (Inputs, Vec<Diagnostic>) {
         branches: layers.list("branches"),
         rollback_to: layers.text("rollback_to").map(|given| given.value),
         build: parse_build(&mut layers),
+        junit: layers.parsed("junit", parse_relative),
+        results: layers.parsed("results", parse_relative),
         policies: parse_policies(&mut layers),
         retry_rejected: layers.switch("retry_rejected"),
         deadline: minutes(&mut layers, "deadline"),

@@ -146,15 +146,20 @@ fn shown(value: &Value) -> String {
 
 /// At most [`MOST_CHARACTERS`] characters, on one line.
 pub(crate) fn clip(text: &str) -> String {
+    clip_to(text, MOST_CHARACTERS)
+}
+
+/// At most `most` characters, on one line.
+pub(crate) fn clip_to(text: &str, most: usize) -> String {
     let flat: String = text
         .chars()
+        .take(most + 1)
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
-    if flat.chars().count() <= MOST_CHARACTERS {
-        return flat;
+    match flat.char_indices().nth(most) {
+        None => flat,
+        Some((end, _)) => format!("{}…", &flat[..end]),
     }
-    let cut: String = flat.chars().take(MOST_CHARACTERS).collect();
-    format!("{cut}…")
 }
 
 #[cfg(test)]

@@ -50,8 +50,7 @@ impl Figure {
         Some(match self.standing {
             Standing::Within => CaseEnd::Passed,
             Standing::Beyond => CaseEnd::Failed(vec![format!(
-                "{}: at most {limit} is allowed; measured {}, and at least {} with 95 % confidence ({})",
-                self.name,
+                "at most {limit} is allowed; measured {}, and at least {} with 95 % confidence ({})",
                 self.shown(estimate),
                 self.shown(low),
                 self.sample
@@ -139,7 +138,7 @@ mod tests {
     #[test]
     fn each_end_tells_limit_value_and_way_out() {
         let failed = figure(Standing::Beyond, 250.0).end();
-        let line = "p95: at most 200 ms is allowed; measured 195 ms, and at least 180.3 ms with 95 % confidence (600 requests)";
+        let line = "at most 200 ms is allowed; measured 195 ms, and at least 180.3 ms with 95 % confidence (600 requests)";
         assert_eq!(
             failed,
             Some(CaseEnd::Failed(vec![line.replace("180.3", "180.2")]))

@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod action;
+mod check;
 mod emulator;
 mod generated;
+mod limits;
 mod terminal;
 
 use assert_cmd::Command;

@@ -8,7 +8,8 @@ mod stories;
 
 use testkit::judge::{Judge, skip};
 
-type Told = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Told = Result<(), Failure>;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ml-deploy");
 

@@ -95,6 +95,7 @@ codes! {
     ImageUnreadable = "D0608", Blocked, "The built image cannot be read to its end, so that the policies cannot be checked.";
 
     WrongModel = "D0631", VerificationFailed, "The API is healthy, but it is not the release: wrong commit, version or model.";
+    ResultsUnwritten = "D0632", Cloud, "The file for the results of the tests could not be written.";
 
     SloMissed = "D0641", VerificationFailed, "The candidate is slower under load, or fails more often, than promised.";
     PredictionsMoved = "D0642", VerificationFailed, "The candidate predicts other things than what serves, for the same inputs.";
@@ -114,7 +115,13 @@ impl Code {
     pub fn is_candidates_fault(self) -> bool {
         matches!(
             self,
-            Self::CandidateNotReady | Self::TestsFailed | Self::WrongModel | Self::NotConfirmed
+            Self::CandidateNotReady
+                | Self::TestsFailed
+                | Self::WrongModel
+                | Self::NotConfirmed
+                | Self::SloMissed
+                | Self::PredictionsMoved
+                | Self::ColdStartTooSlow
         )
     }
 }

@@ -16,7 +16,9 @@ pub struct GateWords {
     pub help: &'static [&'static str],
 }
 
-/// Whether the release answers at all.
+/// Whether anything answers.
+pub const ANSWERS: &str = "answers";
+/// Whether what answers is the release.
 pub const IDENTITY: &str = "identity";
 /// The cases of the suite files.
 pub const API_TESTS: &str = "api-tests";
@@ -45,6 +47,14 @@ pub enum Mode {
 
 /// Every gate that has words of its own.
 pub const GATES: &[GateWords] = &[
+    GateWords {
+        gate: ANSWERS,
+        code: Code::NotConfirmed,
+        failed: "does not answer",
+        help: &[
+            "let the health and the version path answer 200 as soon as the API can predict, or name other paths: `health_path`, `version_path`",
+        ],
+    },
     GateWords {
         gate: IDENTITY,
         code: Code::WrongModel,

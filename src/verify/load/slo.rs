@@ -311,7 +311,7 @@ mod tests {
                 "predict",
                 &Failure::Status {
                     got: 503,
-                    expected: 200,
+                    expected: "200".to_owned(),
                 },
             );
         }
@@ -391,7 +391,7 @@ mod tests {
             panic!("{found:?}")
         };
         assert!(
-            lines[0].starts_with("error rate: at most 1 % is allowed; measured 30 %"),
+            lines[0].starts_with("at most 1 % is allowed; measured 30 %"),
             "{lines:?}"
         );
         assert_eq!(

@@ -13,9 +13,10 @@ use serde_json::Value;
 use super::comparison::{Comparison, Pair};
 use super::judge::{Limits, judge_replay};
 use super::outputs::Ignore;
-use crate::verify::caller::Caller;
+use crate::verify::caller::{Answer, Caller, NoAnswer};
 use crate::verify::gate::{Gate, GateContext, case};
-use crate::verify::sample::{Answered, Sample, Samples};
+use crate::verify::run::read_json;
+use crate::verify::sample::{Sample, Samples};
 
 /// Inputs under way at once; each is asked of both sides one after the other, so that they see the
 /// same load.
@@ -86,9 +87,9 @@ struct Turn {
 
 /// What both answered to one input.
 struct Both {
-    serving: Result<Answered, String>,
-    candidate: Result<Answered, String>,
-    again: Option<Answered>,
+    serving: Result<Answer, NoAnswer>,
+    candidate: Result<Answer, NoAnswer>,
+    again: Option<Answer>,
 }
 
 impl ReplayGate {
@@ -212,14 +213,15 @@ fn take(seen: &mut Comparison, input: &Sample, turn: Turn, both: Both) {
 }
 
 /// The JSON of an answer with the expected status.
-fn read(input: &Sample, answered: Result<Answered, String>) -> Result<(Value, Duration), String> {
-    let Answered { status, body, took } = answered?;
-    if status != input.status {
+fn read(input: &Sample, answered: Result<Answer, NoAnswer>) -> Result<(Value, Duration), String> {
+    let answer = answered.map_err(|error| error.to_string())?;
+    let status = answer.status.as_u16();
+    if !input.status.allows(status) {
         return Err(format!(
             "status {status} where {} was expected",
             input.status
         ));
     }
-    let value = serde_json::from_slice(&body).map_err(|_| "the answer is no JSON".to_owned())?;
-    Ok((value, took))
+    let value = read_json(&answer)?;
+    Ok((value, answer.took))
 }

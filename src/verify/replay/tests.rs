@@ -285,25 +285,8 @@ async fn model(calls: Arc<AtomicUsize>, wrong: fn(u64) -> bool) -> Server {
 }
 
 fn inputs(count: u64) -> Vec<Sample> {
-    let input = |x: u64| Sample {
-        name: format!("row {x}"),
-        method: http::Method::POST,
-        path: "/predict".to_owned(),
-        headers: http::HeaderMap::from_iter([(
-            http::header::CONTENT_TYPE,
-            http::HeaderValue::from_static("application/json"),
-        )]),
-        body: json!({"x": x}).to_string().into(),
-        status: 200,
-        json: None,
-    };
-    let health = Sample {
-        name: "health".to_owned(),
-        path: "/health".to_owned(),
-        method: http::Method::GET,
-        body: bytes::Bytes::new(),
-        ..input(0)
-    };
+    let input = |x| Sample::get(format!("row {x}"), "/predict").post(&json!({ "x": x }));
+    let health = Sample::get("health", "/health");
     std::iter::once(health)
         .chain((0..count).map(input))
         .collect()

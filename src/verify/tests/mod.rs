@@ -1,4 +1,6 @@
 //! Against real servers in the process.
 
+mod expect;
+mod identity;
 mod parse;
 mod server;

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use super::failure::Failure;
 use super::iam::PolicyRecord;
 use super::key::ServiceKey;
+use super::platform::Platform;
 use super::reserved::{Reserved, ReservedPart};
 use crate::error::ApiError;
 use crate::registry::Resolved;
@@ -31,6 +32,8 @@ pub(crate) struct State {
     pub(crate) made: u64,
     /// The last version that a write got (microseconds since 1970); each write gets a later one.
     pub(crate) last_version: i64,
+    /// Quotas, codes, troubles.
+    pub(crate) platform: Platform,
 }
 
 /// One service.
@@ -116,6 +119,8 @@ pub(crate) struct OperationRecord {
     pub(crate) order: u64,
     pub(crate) subject: Subject,
     pub(crate) end: Option<End>,
+    /// True: it never ends, see [`super::platform::Trouble`].
+    pub(crate) endless: bool,
 }
 
 /// What an operation is about.
@@ -162,6 +167,8 @@ impl Keep for State {
             works,
             made: _,
             last_version: _,
+            // As faults, it lasts as long as the process.
+            platform: _,
         } = self;
         services.keep(changes);
         operations.keep(changes);
@@ -192,6 +199,7 @@ impl State {
             works: storage.table("run.works")?,
             made,
             last_version,
+            platform: Platform::default(),
         })
     }
 
@@ -200,6 +208,7 @@ impl State {
         self.services.clear();
         self.operations.clear();
         self.works.clear();
+        self.platform = Platform::default();
     }
 
     /// The next place in lists.
@@ -230,6 +239,19 @@ impl State {
         self.services
             .get_mut(key)
             .ok_or_else(|| service_not_found(key))
+    }
+
+    /// True when another service of the project and region made a revision of this name before: they
+    /// share one namespace.
+    pub(crate) fn has_elsewhere(&self, key: &ServiceKey, revision: &RevisionRecord) -> bool {
+        self.services.values().any(|service| {
+            let same_namespace =
+                service.key.project == key.project && service.key.location == key.location;
+            let other = service.revisions.get(&revision.name);
+            service.key != *key
+                && same_namespace
+                && other.is_some_and(|other| other.order < revision.order)
+        })
     }
 
     /// The service that a piece of work belongs to, unless it is gone.

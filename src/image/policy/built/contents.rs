@@ -7,6 +7,7 @@ use crate::image::policy::archive::saved::Image;
 use crate::image::policy::archive::tar::Kind;
 use crate::image::policy::finding::{Finding, Policy};
 
+use super::packages::Packages;
 use super::{layer_name, megabytes, whole};
 
 /// Paths that a finding names.
@@ -294,13 +295,7 @@ fn app_directories(image: &Image) -> Vec<String> {
 /// Tests of the application. Those of its packages are not its own, and large: numpy's are a third
 /// of it.
 fn tests(image: &Image, flat: &Flat<'_>) -> Option<Finding> {
-    const FOREIGN: [&str; 5] = [
-        "site-packages",
-        "dist-packages",
-        "node_modules",
-        ".venv",
-        "venv",
-    ];
+    let packages = Packages::new(image);
     let directories = app_directories(image);
     let paths: Vec<String> = flat
         .iter()
@@ -311,9 +306,7 @@ fn tests(image: &Image, flat: &Flat<'_>) -> Option<Finding> {
                 .find_map(|directory| path.strip_prefix(directory.as_str())?.strip_prefix('/'))?;
             let parts: Vec<&str> = inside.split('/').collect();
             let (name, folders) = parts.split_last()?;
-            let is_foreign = folders
-                .iter()
-                .any(|folder| FOREIGN.contains(folder) || folder.starts_with("python3."));
+            let is_foreign = packages.hold(path);
             let is_python = name.ends_with(".py");
             let is_named = is_python
                 && (name.starts_with("test_")

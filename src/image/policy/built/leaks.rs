@@ -8,6 +8,7 @@ use crate::image::policy::secret::scan::Scanner;
 use crate::image::policy::secret::{Rule, described, masked, names_secret};
 
 use super::in_layer;
+use super::packages::Packages;
 
 const REVOKE: &str =
     "revoke it: who can pull the image, or reach the machine that built it, can read it";
@@ -28,6 +29,7 @@ fn leak(rule: &'static str, place: Place, title: String) -> Finding {
 }
 
 fn in_files(image: &Image, flat: &Flat<'_>, findings: &mut Vec<Finding>) {
+    let packages = Packages::new(image);
     for (index, layer) in image.layers.iter().enumerate() {
         let fate = |path: &str| match flat.get(path) {
             Some(visible) if visible.layer == index => None,
@@ -43,7 +45,7 @@ fn in_files(image: &Image, flat: &Flat<'_>, findings: &mut Vec<Finding>) {
         };
         for (entry, found) in &layer.secrets {
             let path = &layer.entries[*entry].path;
-            if !is_test_key(path, found.rule) {
+            if !is_published(path, found.rule, &packages) {
                 let title = format!("{} is in the image", described(found.rule, &found.masked));
                 findings.push(tell(found.rule.id(), path, title));
             }
@@ -67,18 +69,20 @@ fn in_files(image: &Image, flat: &Flat<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Libraries publish the keys that they test themselves with: in their tests, and, as GnuTLS does,
-/// compiled in.
-fn is_test_key(path: &str, rule: Rule) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
+/// Libraries publish what they test themselves with: keys and tokens of sandboxes in their tests,
+/// and, as GnuTLS does, keys that are compiled in.
+fn is_published(path: &str, rule: Rule, packages: &Packages) -> bool {
+    let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
     let is_library = name.starts_with("lib") && (name.ends_with(".so") || name.contains(".so."));
-    let is_package = path.contains("site-packages/")
-        || path.contains("dist-packages/")
-        || path.contains("lib/python3");
-    let is_test = path
+    let in_tests = folders
         .split('/')
         .any(|part| matches!(part, "tests" | "test" | "testing"));
-    rule == Rule::PrivateKey && (is_library || (is_package && is_test))
+    let is_test = in_tests || name.starts_with("test_") || name.starts_with("testing");
+    match rule {
+        Rule::PrivateKey => is_library || (is_test && packages.hold(path)),
+        Rule::HuggingFaceToken => is_test && packages.hold(path),
+        _ => false,
+    }
 }
 
 fn in_variables(image: &Image, findings: &mut Vec<Finding>) {

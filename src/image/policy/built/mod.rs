@@ -2,6 +2,7 @@
 
 mod contents;
 mod leaks;
+mod packages;
 mod size;
 mod user;
 

@@ -1,6 +1,7 @@
 //! Cloud Run's Admin API v2 over HTTP.
 
 pub(crate) mod operations;
+mod platform;
 pub(crate) mod revisions;
 pub(crate) mod services;
 
@@ -51,6 +52,18 @@ pub fn routes() -> Router<Arc<World>> {
                 .delete(operations::delete),
         )
         .route("/_emulator/secrets", post(put_secret))
+        .route(
+            "/_emulator/run/quotas/{project}/{region}",
+            get(platform::quota).put(platform::put_quota),
+        )
+        .route(
+            "/_emulator/run/error-codes",
+            axum::routing::put(platform::put_codes),
+        )
+        .route(
+            "/_emulator/run/troubles",
+            post(platform::add_trouble).delete(platform::clear_troubles),
+        )
 }
 
 pub(crate) type Answer = Result<Json<Value>, ApiError>;

@@ -1,0 +1,5 @@
+//! Golden predictions: thousands of recorded rows, sent and compared as a stream.
+
+mod spec;
+
+pub use spec::{Batch, ColumnSpec, GoldenRequest, GoldenSpec};
