@@ -324,7 +324,7 @@ impl Members {
                     .ok_or_else(|| SavedError::Form("`manifest.json` names no image".to_owned()))?;
                 (first.config, first.layers)
             }
-            None => self.from_index()?,
+            None => self.listed_by_index()?,
         };
         let text = self
             .documents
@@ -375,7 +375,7 @@ impl Members {
     }
 
     /// An OCI layout: index → manifest → configuration and layers.
-    fn from_index(&self) -> Result<(String, Vec<String>), SavedError> {
+    fn listed_by_index(&self) -> Result<(String, Vec<String>), SavedError> {
         let missing = |what: &str| {
             SavedError::Form(format!("the archive has no {what}: it is no saved image"))
         };

@@ -82,8 +82,11 @@ pub fn read_line(text: &str) -> Said {
     })
 }
 
+/// Makes what an option with a value says, from the value and its place.
+type Make = fn(String, usize) -> Said;
+
 fn read_option(text: &str) -> Said {
-    const TAKING: [(&str, &str, fn(String, usize) -> Said); 3] = [
+    const TAKING: [(&str, &str, Make); 3] = [
         ("-r", "--requirement", |target, at| Said::Include {
             target,
             at,

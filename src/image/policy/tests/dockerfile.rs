@@ -48,7 +48,7 @@ fn table() -> Vec<(String, Vec<&'static str>)> {
         ),
         row("COPY --from=0 /opt /opt\nUSER appuser\n", &[]),
         row(
-            &format!("COPY \\\n  # a comment inside\n\n  --from=BUILD /opt /opt\nuser appuser\n"),
+            "COPY \\\n  # a comment inside\n\n  --from=BUILD /opt /opt\nuser appuser\n",
             &[],
         ),
         whole(
@@ -74,9 +74,7 @@ fn table() -> Vec<(String, Vec<&'static str>)> {
             &[],
         ),
         whole(
-            &format!(
-                "# syntax=docker/dockerfile:1\n# escape=`\nFROM python:3.13-slim AS build\nFROM scratch\nCOPY `\n --from=build / /\nUSER 65532\n"
-            ),
+            "# syntax=docker/dockerfile:1\n# escape=`\nFROM python:3.13-slim AS build\nFROM scratch\nCOPY `\n --from=build / /\nUSER 65532\n",
             &[],
         ),
         whole(
