@@ -179,11 +179,6 @@ async fn bad_answers_are_rows_that_differ_and_a_dead_api_is_given_up() {
         .nth(2)
         .and_then(|text| text.parse::<u32>().ok());
     assert!(rows.is_some_and(|rows| rows < 200), "given up: {lines}");
-    let evidence = run(folder.path(), "http://no-such-host.invalid", PREDICT).await;
-    assert!(
-        matches!(&evidence.cases[0].end, CaseEnd::Undecided(why) if why.contains("cannot be reached")),
-        "{evidence:?}"
-    );
 }
 
 #[tokio::test]
