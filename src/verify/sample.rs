@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
 
 use super::caller::{Answer, Call, Caller, MOST_ANSWER_BYTES, NoAnswer};
+use super::golden::golden_samples;
 use super::run::prepare;
 use super::suite::{Case, LoadedSuite, StatusSpec};
 
@@ -105,11 +106,11 @@ impl Samples for Vec<Sample> {
     }
 }
 
-/// The cases of test files, or those of them that are named.
+/// The cases and the golden rows of test files, or those of them that are named.
 pub struct SuiteSamples {
     /// The test files.
     pub suites: Vec<LoadedSuite>,
-    /// Names of cases; all of them when it is empty.
+    /// Names of cases and golden files; all of them when it is empty.
     pub only: Vec<String>,
 }
 
@@ -117,8 +118,14 @@ impl SuiteSamples {
     /// The names that nothing is called by.
     pub fn unknown(&self) -> Vec<&str> {
         let known = |name: &str| {
-            let mut cases = self.suites.iter().flat_map(|loaded| &loaded.suite.cases);
-            cases.any(|case| case.name == name && case.request.is_some())
+            self.suites.iter().any(|loaded| {
+                let suite = &loaded.suite;
+                suite
+                    .cases
+                    .iter()
+                    .any(|case| case.name == name && case.request.is_some())
+                    || suite.golden.iter().any(|spec| spec.title() == name)
+            })
         };
         self.only
             .iter()
@@ -130,20 +137,29 @@ impl SuiteSamples {
     fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == name)
     }
+
+    fn of<'a>(
+        &'a self,
+        loaded: &'a LoadedSuite,
+    ) -> impl Iterator<Item = Result<Sample, String>> + Send + 'a {
+        let cases = loaded
+            .suite
+            .cases
+            .iter()
+            .filter(move |case| self.wants(&case.name));
+        let golden = loaded
+            .suite
+            .golden
+            .iter()
+            .filter(move |spec| self.wants(spec.title()));
+        cases
+            .filter_map(move |case| Sample::from_case(loaded, case))
+            .chain(golden.flat_map(move |spec| golden_samples(loaded, spec)))
+    }
 }
 
 impl Samples for SuiteSamples {
     fn read(&self) -> Box<dyn Iterator<Item = Result<Sample, String>> + Send + '_> {
-        let cases = |loaded: &'_ LoadedSuite| {
-            let wanted = loaded
-                .suite
-                .cases
-                .iter()
-                .filter(|case| self.wants(&case.name));
-            wanted
-                .filter_map(|case| Sample::from_case(loaded, case))
-                .collect::<Vec<_>>()
-        };
-        Box::new(self.suites.iter().flat_map(cases))
+        Box::new(self.suites.iter().flat_map(move |loaded| self.of(loaded)))
     }
 }

@@ -52,6 +52,13 @@ pub struct GoldenSpec {
     pub worst: Option<u16>,
 }
 
+impl GoldenSpec {
+    /// Its name in reports.
+    pub(crate) fn title(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.file)
+    }
+}
+
 /// Where rows are sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
