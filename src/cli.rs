@@ -253,6 +253,12 @@ pub struct EmulatorArgs {
     /// Longest time for which a new address answers 404 and an old split lingers, in milliseconds
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1500)]
     pub propagation_ms: u64,
+    /// How long an instance is kept without a request, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..))]
+    pub idle_seconds: u64,
+    /// Instances of one revision at most, whatever its template allows: all run on this machine
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_instances: u16,
     /// Keep the state in this directory: services, images, logs and tokens are there again after a
     /// restart. Unless given, they are gone when the local cloud ends
     #[arg(long, value_name = "DIR", conflicts_with = "env")]

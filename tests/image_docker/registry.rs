@@ -31,6 +31,7 @@ impl Runtime for NoContainers {
         &self,
         _spec: &InstanceSpec,
         _logs: LogSink,
+        _closing: &tokio_util::sync::CancellationToken,
     ) -> Result<Box<dyn Instance>, StartFailure> {
         unreachable!("nothing is deployed")
     }

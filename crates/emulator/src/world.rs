@@ -20,6 +20,11 @@ use crate::server::StartError;
 use crate::storage::Storage;
 use crate::tokens::Tokens;
 
+/// How long Cloud Run keeps an idle instance, at most, unless it is one of the minimum.
+pub const DEFAULT_IDLE: Duration = Duration::from_secs(15 * 60);
+/// What a laptop can carry of one revision.
+pub const DEFAULT_MAX_INSTANCES: usize = 10;
+
 /// How the world is set up. Nothing in it changes afterwards.
 #[derive(Clone)]
 pub struct Config {
@@ -34,6 +39,11 @@ pub struct Config {
     pub propagation_ms: u64,
     /// Where containers run.
     pub runtime: Arc<dyn Runtime>,
+    /// How long an instance is kept without a request, by the world's clock.
+    pub idle: Duration,
+    /// Instances of one revision at most, whatever its template allows: all of them run on one
+    /// machine.
+    pub max_instances: usize,
     /// Directory in which the world survives the process; `None`: it is gone with the process.
     pub data_dir: Option<PathBuf>,
 }
@@ -47,6 +57,8 @@ impl Config {
             seed: 1,
             propagation_ms: 0,
             runtime,
+            idle: DEFAULT_IDLE,
+            max_instances: DEFAULT_MAX_INSTANCES,
             data_dir: None,
         }
     }

@@ -3,6 +3,8 @@
 mod point;
 mod variables;
 
+use std::time::Duration;
+
 use anyhow::Context;
 use emulator::runtime::DockerRuntime;
 use emulator::{Config, Emulator, StartError};
@@ -30,6 +32,8 @@ pub(super) async fn run(shell: &Shell, arguments: &EmulatorArgs) -> anyhow::Resu
         data_plane: arguments.data_plane,
         seed: arguments.seed,
         propagation_ms: arguments.propagation_ms,
+        idle: Duration::from_secs(arguments.idle_seconds),
+        max_instances: arguments.max_instances.into(),
         data_dir: arguments.data_dir.clone(),
         ..Config::loopback(runtime)
     };

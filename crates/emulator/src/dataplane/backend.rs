@@ -1,12 +1,12 @@
-//! The instance of a revision: started when it is needed, ended when nothing needs it.
+//! A revision that can serve: its instances are started for requests, and ended when none comes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Notify, oneshot};
-
+use super::pool::{Entry, Limits, Pool};
+use crate::admin::Clock;
 use crate::logging::{RevisionLabels, Severity};
 use crate::run::{Failure, InstancePlan, ServiceKey};
 use crate::runtime::{Check, Exit, Instance, LogSink, ProbeOutcome, StartFailure, probe};
@@ -14,28 +14,57 @@ use crate::world::World;
 
 /// Longest time of one request where the template says nothing.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a request waits for room when there can be no more instances (Cloud Run: about ten
+/// seconds).
+const QUEUE: Duration = Duration::from_secs(10);
 
-/// A revision that can serve, with at most one instance.
+/// A revision that can serve.
 pub(crate) struct Backend {
     key: ServiceKey,
     labels: RevisionLabels,
     /// Why it cannot be started, if it cannot: after a restart a secret may be gone.
     plan: Result<InstancePlan, Failure>,
-    running: Mutex<Option<Box<dyn Instance>>>,
+    pool: Pool,
     /// True while traffic, a tag or a rollout needs it.
     referred: AtomicBool,
-    in_flight: AtomicUsize,
-    idle: Notify,
 }
 
-/// Holds an instance while a request is in it.
-pub(crate) struct InFlight(Arc<Backend>);
+/// A place in an instance. The instance is not ended before it is given back.
+pub(crate) struct Lease {
+    backend: Arc<Backend>,
+    instance: Arc<dyn Instance>,
+    clock: Clock,
+}
 
-impl Drop for InFlight {
+impl Lease {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.instance.address()
+    }
+}
+
+impl Drop for Lease {
     fn drop(&mut self) {
-        if self.0.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.idle.notify_waiters();
-        }
+        let now = self.clock.now();
+        self.backend.pool.give_back(&self.instance, now);
+    }
+}
+
+/// Why a request gets no instance.
+#[derive(Debug, Clone)]
+pub(crate) enum NoInstance {
+    /// All are full, and there can be no more.
+    Busy,
+    /// None could be started.
+    Failed(Failure),
+}
+
+/// Counts a request among those that wait.
+struct Waiting<'b>(&'b Backend);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.pool.lock().waiting -= 1;
+        self.0.pool.changed.notify_waiters();
     }
 }
 
@@ -62,10 +91,8 @@ impl Backend {
                 revision: revision.to_owned(),
             },
             plan,
-            running: Mutex::new(None),
+            pool: Pool::default(),
             referred: AtomicBool::new(false),
-            in_flight: AtomicUsize::new(0),
-            idle: Notify::new(),
         }
     }
 
@@ -93,62 +120,115 @@ impl Backend {
         self.referred.store(false, Ordering::Release);
     }
 
-    /// Counts a request in; the instance is not ended before the request is.
-    pub(crate) fn enter(self: &Arc<Self>) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::AcqRel);
-        InFlight(Arc::clone(self))
-    }
-
-    /// The address of a running instance; starts one where there is none.
+    /// Makes sure that an instance runs.
     ///
     /// # Errors
-    /// Why no instance became ready.
-    pub(crate) async fn ensure(
-        self: &Arc<Self>,
-        world: &Arc<World>,
-    ) -> Result<SocketAddr, Failure> {
-        if let Some(address) = running(self.running.lock().await.as_deref()) {
-            return Ok(address);
+    /// Why none became ready.
+    pub(crate) async fn ensure(self: &Arc<Self>, world: &Arc<World>) -> Result<(), Failure> {
+        if self.pool.lock().has_running() {
+            return Ok(());
         }
-        // In a task of its own: a caller that goes away must not leave half a start behind. The
-        // task is waited for when the local cloud stops, so that no container comes up after that.
-        let (told, outcome) = oneshot::channel();
-        let (backend, in_world) = (Arc::clone(self), Arc::clone(world));
-        world.spawn_to_end(async move {
-            let _ = told.send(backend.start(&in_world).await);
-        });
-        outcome.await.unwrap_or_else(|_| Err(stopping()))
+        match self.acquire(world).await {
+            Ok(_) | Err(NoInstance::Busy) => Ok(()),
+            Err(NoInstance::Failed(failure)) => Err(failure),
+        }
     }
 
-    async fn start(&self, world: &Arc<World>) -> Result<SocketAddr, Failure> {
-        let mut slot = self.running.lock().await;
-        if let Some(address) = running(slot.as_deref()) {
-            return Ok(address);
+    /// A place in an instance. Starts one where there is no room, and waits for it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn acquire(self: &Arc<Self>, world: &Arc<World>) -> Result<Lease, NoInstance> {
+        let plan = self.plan.as_ref();
+        let limits = plan.map_err(|failure| NoInstance::Failed(failure.clone()))?;
+        let limits = Limits {
+            concurrency: limits.concurrency,
+            instances: limits.max_instances.min(world.config.max_instances).max(1),
+        };
+        let mut waiting = None;
+        let known_failures = self.pool.lock().failures;
+        let queue = world.clock.sleep(QUEUE);
+        tokio::pin!(queue);
+        loop {
+            let changed = self.pool.changed.notified();
+            tokio::pin!(changed);
+            // Registered before the look at the pool, so that no change is missed.
+            changed.as_mut().enable();
+            let is_starting = {
+                let mut state = self.pool.lock();
+                if let Some(instance) = state.take(limits) {
+                    return Ok(Lease {
+                        backend: Arc::clone(self),
+                        instance,
+                        clock: world.clock.clone(),
+                    });
+                }
+                if let (true, Some(failure)) = (state.failures > known_failures, &state.failure) {
+                    return Err(NoInstance::Failed(failure.clone()));
+                }
+                if waiting.is_none() {
+                    state.waiting += 1;
+                    waiting = Some(Waiting(self));
+                }
+                if state.wants_another(limits) {
+                    state.starting += 1;
+                    self.start_in_background(world);
+                }
+                state.starting > 0
+            };
+            tokio::select! {
+                () = changed => {}
+                () = &mut queue, if !is_starting => return Err(NoInstance::Busy),
+                () = world.closing.cancelled() => return Err(NoInstance::Failed(stopping())),
+            }
         }
-        if let Some(ended) = slot.take() {
-            ended.stop().await;
-        }
+    }
+
+    /// In a task of its own: a caller that goes away must not leave half a start behind. The task is
+    /// waited for when the local cloud stops, so that no container comes up after that.
+    fn start_in_background(self: &Arc<Self>, world: &Arc<World>) {
+        let (backend, in_world) = (Arc::clone(self), Arc::clone(world));
+        world.spawn_to_end(async move {
+            let started = backend.start(&in_world).await;
+            let mut state = backend.pool.lock();
+            state.starting -= 1;
+            match started {
+                Ok(instance) => {
+                    state.entries.push(Entry {
+                        instance: Arc::clone(&instance),
+                        in_flight: 0,
+                        idle_since: in_world.clock.now(),
+                    });
+                    let (keeper, its_world) = (Arc::clone(&backend), Arc::clone(&in_world));
+                    in_world.spawn(async move { keeper.keep(&its_world, &instance).await });
+                }
+                Err(failure) => {
+                    state.failures += 1;
+                    state.failure = Some(failure);
+                }
+            }
+            drop(state);
+            backend.pool.changed.notify_waiters();
+        });
+    }
+
+    async fn start(&self, world: &Arc<World>) -> Result<Arc<dyn Instance>, Failure> {
         if world.closing.is_cancelled() {
             return Err(stopping());
         }
         let plan = self.plan.as_ref().map_err(Clone::clone)?;
         let runtime = &world.config.runtime;
         let instance = runtime
-            .start(&plan.spec, self.sink(world))
+            .start(&plan.spec, self.sink(world), &world.closing)
             .await
             .map_err(|failure| self.start_failure(plan, failure))?;
-        let address = instance.address();
         let outcome = tokio::select! {
-            outcome = probe(&plan.probe, address, instance.exit(), &world.clock) => outcome,
+            outcome = probe(&plan.probe, instance.address(), instance.exit(), &world.clock) => outcome,
             () = world.closing.cancelled() => return Err(stopping()),
         };
         self.note_probe(world, plan, outcome);
         match outcome {
-            ProbeOutcome::Passed { .. } => {
-                self.watch(world, instance.as_ref());
-                *slot = Some(instance);
-                Ok(address)
-            }
+            ProbeOutcome::Passed { .. } => Ok(Arc::from(instance)),
             ProbeOutcome::Failed { .. } | ProbeOutcome::Exited(_) => {
                 // Not waited for: a container that does not mind SIGTERM takes ten seconds.
                 world.spawn(async move { instance.stop().await });
@@ -157,27 +237,77 @@ impl Backend {
         }
     }
 
-    /// Waits until no request is left, then ends the instance, unless it is needed again.
-    pub(crate) async fn drain(&self) {
+    /// Waits until an instance has ended, or has had no request for the idle time; removes it.
+    async fn keep(self: Arc<Self>, world: &Arc<World>, instance: &Arc<dyn Instance>) {
+        let idle = world.config.idle;
+        let mut exit = instance.exit();
+        let mut pause = idle;
         loop {
-            let idle = self.idle.notified();
-            tokio::pin!(idle);
-            // Registered before the look at the counter, so that the last exit is not missed.
-            idle.as_mut().enable();
-            if self.in_flight.load(Ordering::Acquire) > 0 {
-                idle.await;
-                continue;
-            }
-            let mut slot = self.running.lock().await;
-            if self.referred.load(Ordering::Acquire) {
-                return;
-            }
-            if self.in_flight.load(Ordering::Acquire) == 0 {
-                if let Some(instance) = slot.take() {
-                    instance.stop().await;
+            tokio::select! {
+                biased;
+                exit = exit.wait_for(Option::is_some) => {
+                    if let Ok(Some(exit)) = exit.map(|exit| *exit) {
+                        let limit = self.plan.as_ref().map_or(0, |plan| plan.spec.memory_bytes);
+                        let (severity, text) = exit_line(exit, limit);
+                        let now = world.clock.now();
+                        world.logging.system(&self.labels, severity, &text, now);
+                    }
+                    self.pool.lock().remove(instance);
+                    break;
                 }
-                return;
+                () = world.clock.sleep(pause) => {}
             }
+            let least = self.least_instances(world);
+            let mut state = self.pool.lock();
+            let is_spare = state.entries.len() > least;
+            let Some(entry) = state.entry(instance) else {
+                // Somebody else has taken it out, and ends it.
+                return;
+            };
+            let idle_for = (world.clock.now() - entry.idle_since).to_std();
+            let idle_for = idle_for.unwrap_or_default();
+            if entry.in_flight == 0 && idle_for >= idle && is_spare {
+                state.remove(instance);
+                break;
+            }
+            pause = match idle.saturating_sub(idle_for) {
+                left if entry.in_flight == 0 && !left.is_zero() => left,
+                _ => idle,
+            };
+        }
+        self.pool.changed.notify_waiters();
+        instance.stop().await;
+    }
+
+    /// How many instances are kept without a request.
+    fn least_instances(&self, world: &World) -> usize {
+        if !self.referred.load(Ordering::Acquire) {
+            return 0;
+        }
+        let of_revision = self.plan.as_ref().map_or(0, |plan| plan.min_instances);
+        of_revision.max(world.run.min_instances(&self.key))
+    }
+
+    /// Waits until no request is left, then ends the instances, unless they are needed again.
+    pub(crate) async fn drain(&self) {
+        let ended: Vec<Entry> = loop {
+            let changed = self.pool.changed.notified();
+            tokio::pin!(changed);
+            // Registered before the look at the pool, so that no change is missed.
+            changed.as_mut().enable();
+            {
+                let mut state = self.pool.lock();
+                if !state.is_in_use() {
+                    if self.referred.load(Ordering::Acquire) {
+                        return;
+                    }
+                    break std::mem::take(&mut state.entries);
+                }
+            }
+            changed.await;
+        };
+        for entry in ended {
+            entry.instance.stop().await;
         }
     }
 
@@ -189,23 +319,6 @@ impl Backend {
                 world.logging.line(&labels, source, line, world.clock.now());
             }
         })
-    }
-
-    /// Notes it in the log when an instance that serves ends by itself.
-    fn watch(&self, world: &Arc<World>, instance: &dyn Instance) {
-        let mut exit = instance.exit();
-        let (weak, labels) = (Arc::downgrade(world), self.labels.clone());
-        let limit = self.plan.as_ref().map_or(0, |plan| plan.spec.memory_bytes);
-        tokio::spawn(async move {
-            let Ok(Some(exit)) = exit.wait_for(Option::is_some).await.map(|exit| *exit) else {
-                return;
-            };
-            if let Some(world) = weak.upgrade() {
-                let (severity, text) = exit_line(exit, limit);
-                let now = world.clock.now();
-                world.logging.system(&labels, severity, &text, now);
-            }
-        });
     }
 
     fn start_failure(&self, plan: &InstancePlan, failure: StartFailure) -> Failure {
@@ -281,11 +394,4 @@ fn exit_line(exit: Exit, limit: u64) -> (Severity, String) {
 
 fn stopping() -> Failure {
     Failure::internal("The local cloud stops.")
-}
-
-/// The address of an instance that has not ended.
-fn running(instance: Option<&dyn Instance>) -> Option<SocketAddr> {
-    let instance = instance?;
-    let ended = instance.exit().borrow().is_some();
-    (!ended).then(|| instance.address())
 }

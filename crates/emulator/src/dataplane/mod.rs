@@ -6,6 +6,7 @@
 mod access;
 mod backend;
 mod door;
+mod pool;
 mod proxy;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -19,8 +19,9 @@ use hyper_util::client::legacy::{Client, Error as ClientError};
 use serde_json::json;
 
 use super::access::{Refusal, admit, refuse};
-use super::backend::{Backend, InFlight};
+use super::backend::{Backend, Lease, NoInstance};
 use super::door::Door;
+use crate::logging::Severity;
 use crate::world::World;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -38,6 +39,9 @@ const HOP_BY_HOP: &[&str] = &[
     "transfer-encoding",
     "upgrade",
 ];
+
+/// What the log says when a request finds no room and there can be no more instances.
+const NO_INSTANCE: &str = "The request was aborted because there was no available instance.";
 
 /// What the handler of one address needs.
 pub(super) struct Proxy {
@@ -79,15 +83,20 @@ impl Proxy {
         peer: SocketAddr,
         request: Request,
     ) -> Response {
-        let in_flight = backend.enter();
-        let address = match backend.ensure(&self.world).await {
-            Ok(address) => address,
-            Err(failure) => {
+        let lease = match backend.acquire(&self.world).await {
+            Ok(lease) => lease,
+            Err(NoInstance::Busy) => {
+                let now = self.world.clock.now();
+                let logging = &self.world.logging;
+                logging.system(backend.labels(), Severity::Error, NO_INSTANCE, now);
+                return plain(StatusCode::TOO_MANY_REQUESTS, "Rate exceeded.");
+            }
+            Err(NoInstance::Failed(failure)) => {
                 tracing::debug!(text = failure.text, "no instance for a request");
                 return plain(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
             }
         };
-        let Some(request) = to_instance(request, address, peer) else {
+        let Some(request) = to_instance(request, lease.address(), peer) else {
             return plain(StatusCode::BAD_REQUEST, "Bad Request");
         };
         let answer = tokio::time::timeout(backend.timeout(), self.send(request));
@@ -102,7 +111,7 @@ impl Proxy {
                 strip_hop_by_hop(&mut parts.headers);
                 let body = HeldBody {
                     body: Body::new(body),
-                    _in_flight: in_flight,
+                    _lease: lease,
                 };
                 Response::from_parts(parts, Body::new(body))
             }
@@ -224,7 +233,7 @@ impl Note {
 /// A body that holds the instance until its end (or until the client has gone away).
 struct HeldBody {
     body: Body,
-    _in_flight: InFlight,
+    _lease: Lease,
 }
 
 impl HttpBody for HeldBody {

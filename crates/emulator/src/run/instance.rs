@@ -24,6 +24,12 @@ pub(crate) struct InstancePlan {
     pub(crate) container: String,
     /// Longest time of one request.
     pub(crate) timeout: Duration,
+    /// Requests in one instance at a time.
+    pub(crate) concurrency: usize,
+    /// Instances that are kept without a request.
+    pub(crate) min_instances: usize,
+    /// Instances at most.
+    pub(crate) max_instances: usize,
 }
 
 /// Works out how to start a revision's instances.
@@ -74,6 +80,8 @@ pub(crate) fn plan_instance(
     }
     let limit = |name: &str| container.resources.as_ref()?.limits.get(name);
     let timeout = template.timeout.as_deref().and_then(duration_millis);
+    let scaling = template.scaling.clone().unwrap_or_default();
+    let count = |number: Option<u32>| number.and_then(|it| usize::try_from(it).ok());
     let directory = container.rest.get("workingDir").and_then(Value::as_str);
     Ok(InstancePlan {
         spec: InstanceSpec {
@@ -101,6 +109,9 @@ pub(crate) fn plan_instance(
         image: container.image.clone(),
         container: container.name.clone(),
         timeout: Duration::from_millis(timeout.unwrap_or(300_000)),
+        concurrency: count(template.max_instance_request_concurrency).unwrap_or(80),
+        min_instances: count(scaling.min_instance_count).unwrap_or(0),
+        max_instances: count(scaling.max_instance_count).unwrap_or(100),
     })
 }
 

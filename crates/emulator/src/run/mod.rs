@@ -131,6 +131,20 @@ impl Run {
         self.changed.subscribe()
     }
 
+    /// How many instances the service itself keeps, whatever its revisions say.
+    pub(crate) fn min_instances(&self, key: &ServiceKey) -> usize {
+        let state = self.lock();
+        let scaling = state
+            .services
+            .get(key)
+            .and_then(|it| it.spec.get("scaling"));
+        let count = scaling.and_then(|it| it.get("minInstanceCount"));
+        count
+            .and_then(Value::as_u64)
+            .and_then(|it| usize::try_from(it).ok())
+            .unwrap_or(0)
+    }
+
     /// Who may use the addresses of a service; `None` when it does not exist.
     pub(crate) fn access(&self, key: &ServiceKey) -> Option<Access> {
         let state = self.lock();

@@ -16,6 +16,7 @@ use bollard::query_parameters::{
 use bytes::Bytes;
 use futures_util::StreamExt;
 use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::docker_container::{Container, archive, body, published_port};
 use super::{Instance, InstanceSpec, LogSink, Runtime, Source, StartFailure};
@@ -134,8 +135,16 @@ impl Runtime for DockerRuntime {
         &self,
         spec: &InstanceSpec,
         logs: LogSink,
+        closing: &CancellationToken,
     ) -> Result<Box<dyn Instance>, StartFailure> {
-        self.ensure_image(&spec.image.pull).await?;
+        // A pull may take minutes, and leaves nothing behind that has to be removed.
+        tokio::select! {
+            biased;
+            () = closing.cancelled() => {
+                return Err(StartFailure::Engine("the local cloud stops".to_owned()));
+            }
+            pulled = self.ensure_image(&spec.image.pull) => pulled?,
+        }
         let id = self.create(spec).await?;
         let started = async {
             self.put_files(&id, &spec.files).await?;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 pub use docker::{ConnectError, DockerRuntime};
 pub use probe::{Check, ProbeOutcome, ProbePlan, probe};
@@ -118,7 +119,8 @@ pub trait Instance: Send + Sync {
 /// Starts and stops instances.
 #[async_trait]
 pub trait Runtime: Send + Sync {
-    /// Starts an instance; it may not listen yet, and may have ended already.
+    /// Starts an instance; it may not listen yet, and may have ended already. Gives up what takes
+    /// long when the local cloud closes.
     ///
     /// # Errors
     /// [`StartFailure`] when nothing was started.
@@ -126,6 +128,7 @@ pub trait Runtime: Send + Sync {
         &self,
         spec: &InstanceSpec,
         logs: LogSink,
+        closing: &CancellationToken,
     ) -> Result<Box<dyn Instance>, StartFailure>;
 
     /// Removes what an earlier process with the same directory has left running.

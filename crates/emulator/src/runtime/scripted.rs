@@ -211,6 +211,7 @@ impl App {
 pub struct ScriptedRuntime {
     images: Mutex<BTreeMap<String, Behaviour>>,
     started: Mutex<Vec<InstanceSpec>>,
+    stops: Mutex<Vec<CancellationToken>>,
     all: CancellationToken,
 }
 
@@ -231,6 +232,12 @@ impl ScriptedRuntime {
         let started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
         started.clone()
     }
+
+    /// How many instances were started and not asked to end.
+    pub fn running(&self) -> usize {
+        let stops = self.stops.lock().unwrap_or_else(PoisonError::into_inner);
+        stops.iter().filter(|stop| !stop.is_cancelled()).count()
+    }
 }
 
 #[async_trait]
@@ -239,6 +246,7 @@ impl Runtime for ScriptedRuntime {
         &self,
         spec: &InstanceSpec,
         logs: LogSink,
+        _closing: &CancellationToken,
     ) -> Result<Box<dyn Instance>, StartFailure> {
         let behaviour = {
             let images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
@@ -257,6 +265,10 @@ impl Runtime for ScriptedRuntime {
         let address = listener.local_addr().map_err(engine)?;
         let (exit, exited) = watch::channel(None);
         let stop = self.all.child_token();
+        self.stops
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(stop.clone());
         match behaviour {
             Behaviour::Serve(app) => {
                 for line in &app.lines {
