@@ -44,6 +44,7 @@ async fn test(
             Suite::parse(&text, &name)?
         }
     };
+    check_address(&arguments.url).map_err(|problem| vec![problem])?;
     let caller =
         Caller::new(arguments.url.trim_end_matches('/'), None).map_err(|problem| vec![problem])?;
     let gates: Vec<Box<dyn Gate>> = vec![Box::new(SuiteGate { suite })];
@@ -65,4 +66,20 @@ async fn test(
         Ok(()) => Ok(Outcome::Verified),
         Err(problem) => Err(vec![problem.at(arguments.url.clone())]),
     }
+}
+
+/// An address that is none is a mistake of whoever wrote it, not of the service.
+fn check_address(address: &str) -> Result<(), Diagnostic> {
+    let problem = match reqwest::Url::parse(address) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => return Ok(()),
+        Ok(url) => format!("its scheme is `{}`", url.scheme()),
+        Err(error) => error.to_string(),
+    };
+    Err(Diagnostic::error(
+        Code::InputInvalid,
+        format!("`{address}` is no address of a service"),
+    )
+    .at("argument URL")
+    .cause(problem)
+    .help("write `https://HOST`, as `ml-deploy status` shows it"))
 }
