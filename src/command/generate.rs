@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::gcp::advice::{self, Facts, Lasts};
 use crate::inputs::pages::{action, reference, schema};
-use crate::report::{OUTPUTS, errors_page};
+use crate::report::OUTPUTS;
+use crate::report::errors_page::{self, Chapter, KnownFailure};
 use crate::verify;
 
 /// Every generated file and its text.
@@ -16,9 +18,40 @@ pub fn files() -> Vec<(&'static str, String)> {
             action::render(action::PUBLISHED_IMAGE, OUTPUTS),
         ),
         ("docs/inputs.md", reference::render(OUTPUTS)),
-        ("docs/errors.md", errors_page::render()),
+        ("docs/errors.md", errors_page::render(&known_failures())),
         ("docs/schema/config.schema.json", pretty(&schema::schema())),
         ("docs/schema/tests.schema.json", pretty(&verify::schema())),
+    ]
+}
+
+/// The tables by which failures are recognised, as chapters of the page.
+fn known_failures() -> Vec<Chapter> {
+    let failure = |known: &advice::Known| KnownFailure {
+        id: known.id,
+        title: known.title,
+        says: known.says,
+        cause: Facts::default().fill(known.cause),
+        help: known
+            .help
+            .iter()
+            .map(|line| Facts::default().fill(line))
+            .collect(),
+        passes: known.lasts == Lasts::AWhile,
+    };
+    vec![
+        Chapter {
+            title: "What Google Cloud answers",
+            text: "A failure is recognised by its text first and by its code second: the codes have changed over the \
+                   years, the texts hardly. `…` stands for what varies; what is written in capitals below, a run fills in.",
+            failures: advice::by_text().map(failure).collect(),
+        },
+        Chapter {
+            title: "What the container's log tells",
+            text: "Cloud Run reports a container that crashed, one that listens on another port and one that was built \
+                   for another CPU in the same words. The last lines of its log tell them apart; when the API tests \
+                   fail, they tell why as well.",
+            failures: advice::by_log().map(failure).collect(),
+        },
     ]
 }
 

@@ -98,6 +98,9 @@ pub(super) async fn logs(
         let (session, snapshot) = look(shell, &inputs, &environment, &target)
             .await
             .map_err(one)?;
+        if snapshot.service.is_none() {
+            return Err(vec![not_deployed(&target)]);
+        }
         let revision = named.or_else(|| serving(&snapshot));
         let lines = logging::last_lines(&session.api(), &target, revision.as_ref(), count)
             .await
@@ -112,6 +115,23 @@ pub(super) async fn logs(
         Ok(())
     };
     finish(shell, looked).await
+}
+
+/// A log is asked of a service that does not exist.
+fn not_deployed(target: &Target) -> Diagnostic {
+    let Target {
+        environment,
+        project,
+        region,
+        service,
+    } = target;
+    Diagnostic::error(
+        Code::CloudFailed,
+        format!("`{service}` is not deployed yet: it has no log"),
+    )
+    .at(format!("environment {}", environment.name))
+    .cause(format!("project {project} has no service `{service}` in {region}"))
+    .help("deploy it first: `ml-deploy promote`; or check inputs `project_id`, `region` and `service`")
 }
 
 /// Looks, but not beyond a signal. On a terminal a look that went well needs no closing word.

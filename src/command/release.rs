@@ -10,6 +10,7 @@ use semver::Version;
 use super::build::{self, commit_tag};
 use super::job::Job;
 use super::session::Session;
+use crate::gcp::artifacts;
 use crate::gcp::registry::TagPut;
 
 /// Finds the digest, waiting for a build under way; the version's tag must be free, or on it.
@@ -34,6 +35,9 @@ pub(super) async fn resolve(
     let digest = if builds_itself {
         build::build_and_push(job, session).await?
     } else {
+        if registry.resolve(&tag).await.map_err(one)?.is_none() {
+            elsewhere(session, repository, &tag).await.map_err(one)?;
+        }
         let wait = registry.wait_for_tag(&tag, job.inputs.build.wait_for_build, job.sink.as_ref());
         let found = job
             .guarded("find the image of the commit", wait)
@@ -92,7 +96,32 @@ pub(super) async fn find(job: &Job<'_>, session: &Session) -> Result<ImageDigest
     let tag = commit_tag(job.commit().map_err(one)?);
     let (registry, _) = session.registry(repository).await.map_err(one)?;
     let found = registry.resolve(&tag).await.map_err(one)?;
+    if found.is_none() {
+        elsewhere(session, repository, &tag).await.map_err(one)?;
+    }
     found.ok_or_else(|| vec![no_image(job, repository, &tag, Duration::ZERO)])
+}
+
+/// Looks for the tag under another name in the same repository: then the path is wrong, and no wait
+/// brings the image. What the registry does not tell is passed over, for the question is a courtesy.
+///
+/// # Errors
+/// [`Code::NoImageForCommit`] with the path that was pushed to.
+async fn elsewhere(session: &Session, repository: &str, tag: &str) -> Result<(), Diagnostic> {
+    let found = artifacts::images_with_tag(&session.api(), repository, tag).await;
+    let others = found.unwrap_or_default();
+    let Some(other) = others.iter().find(|other| *other != repository) else {
+        return Ok(());
+    };
+    Err(Diagnostic::error(
+        Code::NoImageForCommit,
+        format!("there is no image `{repository}:{tag}` of this commit"),
+    )
+    .at("input `image`")
+    .cause(format!(
+        "incorrect image path: the image of this commit was pushed to `{other}`"
+    ))
+    .help(format!("set input `image` to `{other}`")))
 }
 
 /// The version as an image's tag, without `v`, as docker/metadata-action writes it; a `+` is not

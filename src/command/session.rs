@@ -83,6 +83,6 @@ impl Session {
         address.member = self.tokens.member();
         let http = self.transport.client_for(&address.base_url).clone();
         let client = registry::Client::with_http(address.clone(), Some(token), http)?;
-        Ok((client, address))
+        Ok((client.telling(self.transport.sink()), address))
     }
 }

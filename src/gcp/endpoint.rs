@@ -110,6 +110,11 @@ impl Endpoints {
         self.base("https://logging.googleapis.com")
     }
 
+    /// Artifact Registry's own API; `/v1/projects/…` follows.
+    pub fn artifact_registry(&self) -> &str {
+        self.base("https://artifactregistry.googleapis.com")
+    }
+
     /// Security Token Service; `/v1/token` follows.
     pub fn sts(&self) -> &str {
         self.base("https://sts.googleapis.com")

@@ -1,6 +1,7 @@
 //! What an API answered instead of a result.
 
 use std::fmt;
+use std::time::Duration;
 
 use cloud_api::rpc::{ErrorBody, ErrorStatus, OperationError};
 use cloud_api::token::OAuthError;
@@ -30,6 +31,8 @@ pub enum GcpError {
         call: String,
         /// What went wrong on the way.
         failure: Failure,
+        /// How often it was asked.
+        tries: Tries,
         /// The client's error, without the URL.
         #[source]
         source: reqwest::Error,
@@ -51,6 +54,9 @@ pub enum GcpError {
 /// What went wrong on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
+    /// A host on this machine or in its network refused the connection: nothing listens there, and
+    /// nothing will unless somebody starts it.
+    NobodyListens,
     /// The request was surely not received.
     NotConnected,
     /// No answer within the time given; the request may have been received.
@@ -62,10 +68,34 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::NobodyListens => "nothing listens there",
             Self::NotConnected => "no connection could be made",
             Self::TimedOut => "no answer came in time",
             Self::Lost => "the connection was lost",
         })
+    }
+}
+
+/// How often something was asked, and for how long.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tries {
+    /// Times that it was asked; 0 and 1 mean once.
+    pub count: u32,
+    /// From the first time to the last failure.
+    pub elapsed: Duration,
+}
+
+impl Tries {
+    /// ` (asked 5 times within 6.2 s)`, or nothing for a single time.
+    pub(crate) fn in_words(self) -> String {
+        let Self { count, elapsed } = self;
+        match count {
+            0 | 1 => String::new(),
+            _ => format!(
+                " (asked {count} times within {:.1} s)",
+                elapsed.as_secs_f64()
+            ),
+        }
     }
 }
 
@@ -88,6 +118,8 @@ pub struct Refusal {
     pub project: Option<String>,
     /// `BadRequest` violations as `field: description`.
     pub violations: Vec<String>,
+    /// How often it was asked.
+    pub tries: Tries,
 }
 
 impl fmt::Display for Refusal {
@@ -205,6 +237,17 @@ impl GcpError {
         self
     }
 
+    /// Says how often it was asked before it was given up.
+    #[must_use]
+    pub(crate) fn after(mut self, told: Tries) -> Self {
+        match &mut self {
+            Self::Refused { refusal, .. } => refusal.tries = told,
+            Self::Unanswered { tries, .. } => *tries = told,
+            Self::Unreadable { .. } | Self::Credentials(_) => {}
+        }
+        self
+    }
+
     /// The refusal, if the API answered one.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
@@ -222,7 +265,9 @@ impl GcpError {
     pub fn outcome_is_unknown(&self) -> bool {
         match self {
             Self::Refused { refusal, .. } => refusal.http >= 500 && refusal.http != 501,
-            Self::Unanswered { failure, .. } => *failure != Failure::NotConnected,
+            Self::Unanswered { failure, .. } => {
+                !matches!(failure, Failure::NotConnected | Failure::NobodyListens)
+            }
             Self::Unreadable { .. } => true,
             Self::Credentials(_) => false,
         }
@@ -237,15 +282,9 @@ impl GcpError {
             Self::Unanswered {
                 call,
                 failure,
+                tries,
                 source,
-            } => {
-                let mut diagnostic =
-                    Diagnostic::error(Code::CloudFailed, title).cause(format!("{call}: {failure}"));
-                diagnostic.cause.extend(chain(&source));
-                diagnostic.help(
-                    "check the network, the proxy variables and the API's status, then run again",
-                )
-            }
+            } => unanswered_diagnostic(&title, &call, failure, tries, &source),
             Self::Unreadable { call, source } => Diagnostic::error(Code::CloudFailed, title)
                 .cause(format!("{call}: the answer cannot be read"))
                 .cause(without_quote(&source.to_string()))
@@ -264,14 +303,36 @@ fn without_quote(text: &str) -> String {
     }
 }
 
+/// What to do when nothing listens where the local cloud should be.
+pub(crate) const START_LOCAL_CLOUD: &str = "start the local cloud: `ml-deploy emulator`; or take input `cloud_url` (variable ML_DEPLOY_CLOUD_URL) away to reach Google";
+
+fn unanswered_diagnostic(
+    title: &str,
+    call: &str,
+    failure: Failure,
+    tries: Tries,
+    source: &reqwest::Error,
+) -> Diagnostic {
+    let mut diagnostic = Diagnostic::error(Code::CloudFailed, title)
+        .cause(format!("{call}: {failure}{}", tries.in_words()));
+    diagnostic.cause.extend(chain(source));
+    diagnostic.help(match failure {
+        Failure::NobodyListens => START_LOCAL_CLOUD,
+        Failure::NotConnected | Failure::TimedOut | Failure::Lost => {
+            "check the network, the proxy variables and the API's status, then run again"
+        }
+    })
+}
+
 fn refusal_diagnostic(title: &str, call: &str, refusal: &Refusal) -> Diagnostic {
     let code = match (refusal.http, refusal.status.as_str()) {
         (401, _) | (_, "UNAUTHENTICATED") => Code::CredentialsRefused,
         (403, _) | (_, "PERMISSION_DENIED") => Code::PermissionDenied,
         _ => Code::CloudFailed,
     };
+    let tries = refusal.tries.in_words();
     let mut diagnostic =
-        Diagnostic::error(code, title).cause(format!("{call} was answered {refusal}"));
+        Diagnostic::error(code, title).cause(format!("{call} was answered {refusal}{tries}"));
     diagnostic.cause.extend(refusal.violations.iter().cloned());
     explained(diagnostic, refusal, &Facts::of_call(call))
 }

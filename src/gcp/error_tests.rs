@@ -52,7 +52,7 @@ fn each_refusal_has_its_code_and_its_way_out() {
             "NOT_FOUND",
             "Resource 's' of kind 'SERVICE' in region 'r' in project 'p' does not exist.",
             Code::CloudFailed,
-            "check project, region and names",
+            "check inputs `project_id`, `region` and `service`",
         ),
         (
             409,
@@ -175,7 +175,7 @@ fn every_text_of_the_catalogue_has_a_way_out() {
         ),
         (
             "Revision 'r' is not ready and cannot serve traffic. Image 'us-docker.pkg.dev/p/r/i:latest' not found.",
-            "push the image",
+            "input `image`",
         ),
         (
             "spec.template.spec.containers[0].env[12].value_from.secret_key_ref.name: Permission denied on secret: projects/1/secrets/n/versions/latest for Revision service account sa.",

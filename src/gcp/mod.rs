@@ -8,12 +8,14 @@
 //! | [`advice`] | text of Google → the way out |
 //! | [`auth`] | credentials → access tokens and ID tokens |
 //! | [`api`] | transport + tokens: one authenticated call |
+//! | [`artifacts`] | which image of a repository has a tag |
 //! | [`run`] | Cloud Run Admin API v2: reader, writer, rollout |
 //! | [`logging`] | the last lines that a revision wrote |
 //! | [`registry`] | the OCI registry |
 
 pub mod advice;
 pub mod api;
+pub mod artifacts;
 pub mod auth;
 pub mod endpoint;
 pub mod error;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::endpoint::is_near;
-use super::error::{Failure, GcpError, Refusal, chain};
+use super::error::{Failure, GcpError, Refusal, Tries, chain};
 use crate::secret::Secret;
 
 mod retry;
@@ -211,6 +211,11 @@ impl Transport {
         if near { &self.near } else { &self.client }
     }
 
+    /// Who is told of each repetition.
+    pub fn sink(&self) -> Arc<dyn EventSink> {
+        Arc::clone(&self.sink)
+    }
+
     /// Makes the call and reads the answer as JSON; an empty answer reads as `{}`.
     ///
     /// # Errors
@@ -239,7 +244,10 @@ impl Transport {
             let allowed = retry::may_repeat(&error, call.repeatable);
             let pause = self.policy.pause(attempt, retry_after, started.elapsed());
             let (true, Some(pause)) = (allowed, pause) else {
-                return Err(error);
+                return Err(error.after(Tries {
+                    count: attempt,
+                    elapsed: started.elapsed(),
+                }));
             };
             self.sink.emit(Event::Note(format!(
                 "{}: {}; try {} of {} in {:.1} s",
@@ -296,7 +304,9 @@ impl Transport {
 }
 
 fn unanswered(call: &Call, error: reqwest::Error) -> GcpError {
-    let failure = if error.is_connect() || error.is_builder() {
+    let failure = if nobody_listens(&call.url, &error) {
+        Failure::NobodyListens
+    } else if error.is_connect() || error.is_builder() {
         Failure::NotConnected
     } else if error.is_timeout() {
         Failure::TimedOut
@@ -306,8 +316,24 @@ fn unanswered(call: &Call, error: reqwest::Error) -> GcpError {
     GcpError::Unanswered {
         call: call.name(),
         failure,
+        tries: Tries::default(),
         source: error.without_url(),
     }
+}
+
+/// A refused connection on this machine or in its network: trying again does not help, as no load
+/// balancer stands there. Elsewhere it may.
+pub(crate) fn nobody_listens(url: &str, error: &reqwest::Error) -> bool {
+    let near = Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(is_near));
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        let io = inner.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return near;
+        }
+        source = inner.source();
+    }
+    false
 }
 
 /// `Retry-After` in seconds; the date form is not used by the APIs in question.

@@ -283,10 +283,7 @@ fn a_target_says_what_is_missing_and_where_it_can_be_said() {
         .iter()
         .map(|problem| problem.title.as_str())
         .collect();
-    assert_eq!(
-        titles,
-        ["`project_id` is not said", "`service` is not said"]
-    );
+    assert_eq!(titles, ["`project_id` is missing", "`service` is missing"]);
     assert!(
         problems[0]
             .help

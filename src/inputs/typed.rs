@@ -216,7 +216,7 @@ impl Inputs {
 
 /// A required input that nobody said, and every place where it can be said.
 pub fn missing(name: &str) -> Diagnostic {
-    let diagnostic = Diagnostic::error(Code::InputMissing, format!("`{name}` is not said"));
+    let diagnostic = Diagnostic::error(Code::InputMissing, format!("`{name}` is missing"));
     let Some(spec) = catalogue::find(name) else {
         return diagnostic;
     };

@@ -35,10 +35,66 @@ const EXIT_CODES: [(ExitCode, &str); 7] = [
     ),
 ];
 
-/// Renders the page.
-pub fn render() -> String {
+/// A failure that is recognised by its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownFailure {
+    /// Stable name; the section's anchor.
+    pub id: &'static str,
+    /// What happened.
+    pub title: &'static str,
+    /// The text by which it is recognised.
+    pub says: &'static str,
+    /// Why it happens.
+    pub cause: String,
+    /// The way out; one line a possibility.
+    pub help: Vec<String>,
+    /// Whether running again is enough.
+    pub passes: bool,
+}
+
+/// Known failures under one heading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chapter {
+    /// The heading.
+    pub title: &'static str,
+    /// What stands below it first.
+    pub text: &'static str,
+    /// The failures.
+    pub failures: Vec<KnownFailure>,
+}
+
+fn push_chapter(page: &mut String, chapter: &Chapter) {
+    let Chapter {
+        title,
+        text,
+        failures,
+    } = chapter;
+    page.push_str(&format!("\n## {title}\n\n{text}\n"));
+    for failure in failures {
+        let KnownFailure {
+            id,
+            title,
+            says,
+            cause,
+            help,
+            passes,
+        } = failure;
+        page.push_str(&format!(
+            "\n<a id=\"{id}\"></a>\n\n### {title}\n\nText: `{says}`\n\nCause: {cause}.\n\nWay out:\n\n"
+        ));
+        for line in help {
+            page.push_str(&format!("- {line}\n"));
+        }
+        if *passes {
+            page.push_str("\nIt passes by itself.\n");
+        }
+    }
+}
+
+/// Renders the page; `chapters` are the known failures.
+pub fn render(chapters: &[Chapter]) -> String {
     let mut page = String::from(
-        "<!-- Written by `ml-deploy generate` from crates/delivery/src/diagnostic.rs; do not edit. -->\n\n\
+        "<!-- Written by `ml-deploy generate` from crates/delivery/src/diagnostic.rs and src/gcp/advice/; do not edit. -->\n\n\
          # Errors and exit codes\n\n\
          Every error has a code, says where it happened and why, what serves now (`state:`) and the way out (`help:`).\n\n\
          ## Exit codes\n\n| code | meaning |\n|---|---|\n",
@@ -54,6 +110,9 @@ pub fn render() -> String {
             code.meaning(),
             code.exit_code() as u8
         ));
+    }
+    for chapter in chapters {
+        push_chapter(&mut page, chapter);
     }
     page
 }
@@ -73,6 +132,24 @@ mod tests {
                 .iter()
                 .all(|code| described.contains(&(code.exit_code() as u8)))
         );
-        assert!(render().contains("| `D0302` | TestsFailed |"));
+        assert!(render(&[]).contains("| `D0302` | TestsFailed |"));
+    }
+
+    #[test]
+    fn a_known_failure_has_its_section() {
+        let chapter = Chapter {
+            title: "What is answered",
+            text: "In capitals stands what the run fills in.",
+            failures: vec![KnownFailure {
+                id: "image-not-found",
+                title: "The image is not there",
+                says: "Image '…' not found.",
+                cause: "the registry holds no IMAGE".to_owned(),
+                help: vec!["push it".to_owned()],
+                passes: true,
+            }],
+        };
+        let page = render(&[chapter]);
+        assert!(page.ends_with("\n## What is answered\n\nIn capitals stands what the run fills in.\n\n<a id=\"image-not-found\"></a>\n\n### The image is not there\n\nText: `Image '…' not found.`\n\nCause: the registry holds no IMAGE.\n\nWay out:\n\n- push it\n\nIt passes by itself.\n"), "{page}");
     }
 }

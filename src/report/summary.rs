@@ -37,9 +37,13 @@ pub fn headline(outcome: &Outcome, run: &RunSummary) -> String {
     let release = run.release_label.as_deref().unwrap_or("the release");
     match outcome {
         Outcome::Promoted { .. } => format!("✅ {release} serves in {environment}"),
+        // A rollback has no release to name.
+        Outcome::UpToDate { revision, .. } if run.digest.is_none() => {
+            format!("✅ {revision} serves in {environment} already")
+        }
         Outcome::UpToDate { .. } => format!("✅ {release} serves in {environment} already"),
         Outcome::RolledBack { revision, .. } => format!("↩️ {environment} is back at {revision}"),
-        Outcome::Verified => "✅ Nothing is wrong; nothing was deployed".to_owned(),
+        Outcome::Verified => "✅ No problem was found; nothing was deployed".to_owned(),
         // Wrong inputs end a run before its environment is known.
         Outcome::Stopped(_) if run.environment.is_none() => {
             "❌ Stopped: nothing was changed".to_owned()

@@ -115,7 +115,7 @@ fn a_release_without_an_environment_names_them() {
     job(folder.path(), "refs/tags/v1.0.0")
         .assert()
         .code(2)
-        .stdout(predicate::str::contains("`environment` is not said"))
+        .stdout(predicate::str::contains("`environment` is missing"))
         .stdout(predicate::str::contains(
             "the environments are dev, test, staging, production",
         ));

@@ -67,14 +67,12 @@ fn everything_that_is_missing_is_said_at_once_with_every_place_where_it_can_be_s
         .assert()
         .code(2)
         .stdout("")
+        .stderr(predicate::str::contains("error[D0101]: `image` is missing"))
         .stderr(predicate::str::contains(
-            "error[D0101]: `image` is not said",
+            "error[D0101]: `project_id` is missing",
         ))
         .stderr(predicate::str::contains(
-            "error[D0101]: `project_id` is not said",
-        ))
-        .stderr(predicate::str::contains(
-            "error[D0101]: `service` is not said",
+            "error[D0101]: `service` is missing",
         ))
         .stderr(predicate::str::contains("--project-id my-project"))
         .stderr(predicate::str::contains("\u{1b}[").not());
@@ -143,4 +141,17 @@ fn verify_tells_a_refused_connection_from_a_pass() {
         .assert()
         .code(4)
         .stderr(predicate::str::contains("D0302"));
+}
+
+#[test]
+fn verify_tells_a_malformed_address_from_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    for address in ["ml-api.example", "ftp://ml-api.example", "http://"] {
+        program(folder.path())
+            .args(["verify", address])
+            .assert()
+            .code(2)
+            .stderr(predicate::str::contains("error[D0102]"))
+            .stderr(predicate::str::contains("is no address of a service"));
+    }
 }

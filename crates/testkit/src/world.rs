@@ -222,6 +222,31 @@ impl World {
         self.runtime.image(digest, behaviour);
     }
 
+    /// How many containers were started so far.
+    pub fn started(&self) -> usize {
+        self.runtime.started().len()
+    }
+
+    /// The names of a service's revisions, in the order of the API.
+    ///
+    /// # Errors
+    /// When the API refuses.
+    pub async fn revisions(&self, service: &str) -> Result<Vec<String>, Failure> {
+        let url = format!(
+            "{}/v2/projects/demo-project/locations/us-central1/services/{service}/revisions",
+            self.url()
+        );
+        let tokens = &self.emulator.world().tokens;
+        let token = tokens.issue_local("tester@demo-project.iam.gserviceaccount.com");
+        let answer = self.client.get(url).bearer_auth(token).send().await?;
+        let list = expect(StatusCode::OK, answer).await?;
+        let revisions = list["revisions"].as_array().into_iter().flatten();
+        Ok(revisions
+            .filter_map(|revision| revision["name"].as_str()?.rsplit('/').next())
+            .map(str::to_owned)
+            .collect())
+    }
+
     /// A job of a version tag for one environment, with the inputs that the example workflow gives.
     pub fn release_job(&self, tag: &str, commit: &str, environment: &str) -> Job {
         Self::with_identity(

@@ -27,9 +27,10 @@ pub(super) const KNOWN: &[Known] = &[
         says: "The user-provided container failed the configured startup probe checks.",
         needles: &["startup probe"],
         finds: &[],
-        cause: "the container listens, but did not answer the startup probe as it should in time",
+        cause: "the container runs, but did not answer the startup probe as it should in time",
         help: &[
-            "check path, port, timeout and failure threshold of `startup_probe` against what the container answers",
+            "set input `startup_probe` to `tcp`, which waits for the port alone, or to a path that the container answers with 200 to 399",
+            "a model that loads for long needs a larger `failure_threshold=` or `period=` there",
         ],
         lasts: Lasts::UntilMended,
     },
@@ -43,18 +44,35 @@ pub(super) const KNOWN: &[Known] = &[
             after: "Image '",
             until: "'",
         }],
-        cause: "the registry holds no {image}: its path is not the one that was pushed, or it was deleted",
-        help: &["push the image to the repository that is named in the cause, and check its name"],
+        cause: "the registry holds no {image}: the path is not the one that was pushed to, or the image was deleted",
+        help: &[
+            "verify that input `image` is the path that was pushed; what is there: `gcloud artifacts docker images list {image_location}-docker.pkg.dev/{image_project}/{image_repository} --include-tags`",
+            "if it was deleted: build the commit again on its branch",
+        ],
         lasts: Lasts::UntilMended,
     },
     Known {
         id: "secret-missing",
         title: "A secret or its version is not there",
         says: "…secret_key_ref.name: Secret projects/…/secrets/…/versions/… was not found",
-        needles: &["ecret", "not found"],
-        finds: &[],
-        cause: "the revision names a secret, or a version of one, that does not exist",
-        help: &["create the secret and a version of it, or mend its name in input `secrets`"],
+        needles: &["Secret projects/", "was not found"],
+        finds: &[
+            Find {
+                name: "secret",
+                after: "/secrets/",
+                until: "/versions/",
+            },
+            Find {
+                name: "version",
+                after: "/versions/",
+                until: " was not found",
+            },
+        ],
+        cause: "project {project} has no version {version} of the secret `{secret}`, or no such secret",
+        help: &[
+            "create it: `gcloud secrets create {secret} --project={project} --data-file=FILE`; if it exists, add a version: `gcloud secrets versions add {secret} --project={project} --data-file=FILE`",
+            "or mend its name and version in input `secrets`: `KEY={secret}:latest`",
+        ],
         lasts: Lasts::UntilMended,
     },
     Known {
@@ -64,7 +82,10 @@ pub(super) const KNOWN: &[Known] = &[
         needles: &["readiness deadline exceeded"],
         finds: &[],
         cause: "Cloud Run itself did not get the revision ready in its own time",
-        help: &["Cloud Run itself was too slow: run again"],
+        help: &[
+            "run again: Cloud Run itself was too slow",
+            "if it stays: look at https://status.cloud.google.com, and let the image be smaller",
+        ],
         lasts: Lasts::AWhile,
     },
 ];

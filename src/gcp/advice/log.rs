@@ -15,6 +15,7 @@ pub enum Moment {
 
 /// What the last lines of a container tell; `None` when none of them is known.
 pub fn for_log(lines: &[String], moment: Moment, facts: &Facts) -> Option<Advice> {
+    let facts = &with_more_memory(lines, facts);
     let at_start = match moment {
         Moment::Start => STARTING,
         Moment::Serving => &[],
@@ -26,6 +27,24 @@ pub fn for_log(lines: &[String], moment: Moment, facts: &Facts) -> Option<Advice
         }
     }
     None
+}
+
+/// Adds what to set input `memory` to, where the log says how much was used: the next power of two
+/// in MiB that leaves a fifth free.
+fn with_more_memory(lines: &[String], facts: &Facts) -> Facts {
+    let used = lines.iter().rev().find_map(|line| {
+        let (_, rest) = line.split_once(" exceeded with ")?;
+        rest.split_once(" MiB used")?.0.parse::<u64>().ok()
+    });
+    let Some(used) = used.filter(|used| *used < 1 << 20) else {
+        return facts.clone();
+    };
+    let wanted = (used + used / 4).next_power_of_two();
+    let text = match wanted {
+        0..1024 => format!("{wanted}Mi"),
+        _ => format!("{}Gi", wanted / 1024),
+    };
+    facts.clone().with("memory", text)
 }
 
 /// Lines that tell what is wrong, whenever they are written. The specific ones come first.
@@ -224,6 +243,11 @@ mod tests {
                 "InconsistentVersionWarning: Trying to unpickle estimator SVC from version 1.3.2 when using version 1.9.1. This might lead to breaking code.",
                 "model-of-other-scikit-learn",
                 "scikit-learn==1.3.2",
+            ),
+            (
+                "Memory limit of 512 MiB exceeded with 516 MiB used. Consider increasing",
+                "memory-exceeded",
+                "set input `memory` to `1Gi`",
             ),
             (
                 "ModuleNotFoundError: No module named 'uvicorn'",

@@ -11,6 +11,7 @@ mod derived;
 mod facts;
 mod limits;
 mod log;
+pub(crate) mod registry;
 mod state;
 
 pub use facts::{Facts, Find};
@@ -64,16 +65,27 @@ pub struct Advice {
 }
 
 /// The tables, in the order in which they are tried; in each the specific rows come first.
-const TABLES: &[&[Known]] = &[access::KNOWN, container::KNOWN, limits::KNOWN, state::KNOWN];
+const TABLES: &[&[Known]] = &[
+    access::KNOWN,
+    container::KNOWN,
+    limits::KNOWN,
+    state::KNOWN,
+    registry::KNOWN,
+];
 
 /// Every known failure, in the order in which they are tried; those that only a container's log
 /// tells come last.
 pub fn known() -> impl Iterator<Item = &'static Known> {
-    by_text().chain(log::KNOWN).chain(log::STARTING)
+    by_text().chain(by_log())
+}
+
+/// The failures that only a container's log tells.
+pub fn by_log() -> impl Iterator<Item = &'static Known> {
+    log::KNOWN.iter().chain(log::STARTING)
 }
 
 /// The failures that the service's text tells.
-fn by_text() -> impl Iterator<Item = &'static Known> {
+pub fn by_text() -> impl Iterator<Item = &'static Known> {
     TABLES.iter().copied().flatten()
 }
 
@@ -140,7 +152,8 @@ pub fn for_refusal(refusal: &Refusal, facts: &Facts) -> Advice {
     }
 }
 
-fn fill(known: &Known, text: &str, facts: &Facts) -> Advice {
+/// The advice of one row, its names filled in.
+pub(crate) fn fill(known: &Known, text: &str, facts: &Facts) -> Advice {
     let mut facts = facts.clone();
     for find in known.finds {
         if let Some(value) = find.in_text(text) {

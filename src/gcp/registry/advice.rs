@@ -3,7 +3,10 @@
 use delivery::diagnostic::{Code, Diagnostic};
 
 use super::RegistryAddress;
-use crate::gcp::advice::{Facts, for_text};
+use crate::gcp::advice::registry::{
+    BLOB_UNKNOWN, RATE_LIMITED, REPOSITORY_MISSING, TAG_IMMUTABLE, UNAVAILABLE,
+};
+use crate::gcp::advice::{Advice, Facts, Known, fill, for_text};
 
 /// Whether a text says that the tag cannot be moved, in Artifact Registry's words.
 pub(crate) fn names_immutability(text: &str) -> bool {
@@ -24,8 +27,10 @@ pub(crate) fn explain_refusal(
         return Diagnostic::error(Code::DiskFull, title).help(FREE_SPACE);
     }
     if names_immutability(text) {
-        return Diagnostic::error(fallback, title)
-            .help("the tag exists and its repository does not let tags move: deploy what the tag stands for");
+        return told(fallback, title, &TAG_IMMUTABLE, text, address);
+    }
+    if says(&["unknown blob", "manifest_blob_unknown"]) {
+        return told(fallback, title, &BLOB_UNKNOWN, text, address);
     }
     if says(&[
         "\" not found",
@@ -33,7 +38,7 @@ pub(crate) fn explain_refusal(
         "repository does not exist",
         "404 not found",
     ]) {
-        return Diagnostic::error(fallback, title).help(create_repository(address));
+        return told(fallback, title, &REPOSITORY_MISSING, text, address);
     }
     if says(&["has not been used in project"]) {
         return api_disabled(title, text, address);
@@ -52,11 +57,30 @@ pub(crate) fn explain_refusal(
             .help("the access token is not valid here, or expired: see that the job's credentials are for this project");
     }
     if says(&["429", "toomanyrequests", "quota exceeded"]) {
-        return Diagnostic::error(fallback, title)
-            .help("the registry's quota is used up: wait a minute, then run again");
+        return told(fallback, title, &RATE_LIMITED, text, address);
+    }
+    if ["500 ", "502 ", "503 ", "504 "]
+        .iter()
+        .any(|code| text.starts_with(code))
+    {
+        return told(fallback, title, &UNAVAILABLE, text, address);
     }
     Diagnostic::error(fallback, title)
         .help("run again; if it stays, look at the status of Artifact Registry")
+}
+
+/// A diagnostic with what a known row tells.
+fn told(
+    code: Code,
+    title: &str,
+    known: &Known,
+    text: &str,
+    address: &RegistryAddress,
+) -> Diagnostic {
+    let Advice { id: _, cause, help } = fill(known, text, &facts(address));
+    let mut diagnostic = Diagnostic::error(code, title).cause(cause);
+    diagnostic.help.extend(help);
+    diagnostic
 }
 
 /// What to do when the engine's disk is full. ML images are large, runners have about 14 GB.

@@ -102,6 +102,15 @@ impl Client {
         })
     }
 
+    /// The same, telling each repetition of a request.
+    #[must_use]
+    pub fn telling(self, sink: std::sync::Arc<dyn EventSink>) -> Self {
+        Self {
+            http: self.http.telling(sink),
+            ..self
+        }
+    }
+
     /// The digest that a tag stands for; `None` when there is no such tag (or repository: a
     /// registry does not tell them apart).
     ///

@@ -5,13 +5,16 @@ use delivery::release::ImageDigest;
 
 use super::RegistryAddress;
 use super::advice::explain_refusal;
+use crate::gcp::error::{START_LOCAL_CLOUD, Tries};
 
 /// Why a registry did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// It answered with an error.
-    #[error("the registry answered {status} {code}: {message}")]
+    #[error("the registry answered {status} {code}: {message}{}", tries.in_words())]
     Refused {
+        /// How often it was asked.
+        tries: Tries,
         /// HTTP status.
         status: u16,
         /// Code of the distribution specification, such as `DENIED`; may be empty.
@@ -20,13 +23,16 @@ pub enum RegistryError {
         message: String,
     },
     /// It did not answer, also not when asked again.
-    #[error("the registry did not answer in {tries} tries")]
+    #[error("the registry did not answer{}", tries.in_words())]
     Unanswered {
         /// How often it was asked.
-        tries: u32,
+        tries: Tries,
         /// The causes, outermost first.
         causes: Vec<String>,
     },
+    /// A registry on this machine, or in its network, that is not there.
+    #[error("nothing listens there")]
+    NobodyListens,
     /// It answered something else than the specification says.
     #[error("the registry's answer is not understood: {0}")]
     Unexpected(String),
@@ -56,6 +62,14 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
+    /// Says how often it was asked before it was given up.
+    pub(super) fn after(mut self, told: Tries) -> Self {
+        if let Self::Refused { tries, .. } = &mut self {
+            *tries = told;
+        }
+        self
+    }
+
     /// Whether a tag could not be moved because its repository forbids it. The substring is the
     /// one that Artifact Registry answers.
     pub(crate) fn is_immutable_tag(&self) -> bool {
@@ -67,7 +81,7 @@ impl RegistryError {
         let title = format!("cannot {doing}");
         let place = format!("{}/{}", address.host, address.path);
         match self {
-            Self::Refused { status, ref code, ref message } => {
+            Self::Refused { status, ref code, ref message, tries: _ } => {
                 let text = format!("{status} {code} {message}");
                 let mut diagnostic = explain_refusal(Code::RegistryFailed, &title, &text, address);
                 diagnostic.cause.insert(0, self.to_string());
@@ -81,6 +95,10 @@ impl RegistryError {
                 diagnostic.cause.extend(causes.iter().cloned());
                 diagnostic
             }
+            Self::NobodyListens => Diagnostic::error(Code::RegistryFailed, title)
+                .at(place)
+                .cause(self.to_string())
+                .help(START_LOCAL_CLOUD),
             Self::TagTaken { ref tag, .. } => Diagnostic::error(Code::RegistryFailed, title)
                 .at(place)
                 .help(format!(

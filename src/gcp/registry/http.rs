@@ -1,8 +1,9 @@
 //! Requests to a registry: credentials, the token flow, retries.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use delivery::event::{Event, EventSink};
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -10,6 +11,8 @@ use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 
 use super::error::RegistryError;
+use crate::gcp::error::Tries;
+use crate::gcp::transport::nobody_listens;
 use crate::secret::Secret;
 
 /// User name under which Artifact Registry takes an access token as the password.
@@ -70,11 +73,13 @@ impl Answer {
         match first.and_then(|errors| errors.errors.into_iter().next()) {
             Some(One { code, message }) => RegistryError::Refused {
                 status,
+                tries: Tries::default(),
                 code,
                 message,
             },
             None => RegistryError::Refused {
                 status,
+                tries: Tries::default(),
                 code: String::new(),
                 message: String::from_utf8_lossy(&self.body)
                     .chars()
@@ -92,6 +97,8 @@ pub(super) struct Http {
     credential: Option<Secret>,
     /// What the token endpoint gave for the credential.
     token: Mutex<Option<Secret>>,
+    /// Is told of each repetition.
+    sink: Option<Arc<dyn EventSink>>,
 }
 
 impl Http {
@@ -101,33 +108,61 @@ impl Http {
             base_url,
             credential,
             token: Mutex::new(None),
+            sink: None,
+        }
+    }
+
+    /// Tells each repetition.
+    pub(super) fn telling(self, sink: Arc<dyn EventSink>) -> Self {
+        Self {
+            sink: Some(sink),
+            ..self
         }
     }
 
     /// Sends until there is an answer other than 429 and 5xx; gets a token when the registry wants
     /// one. Every request that is sent here can be repeated.
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Answer, RegistryError> {
+        let started = Instant::now();
         let mut pause = FIRST_PAUSE;
-        let mut causes = Vec::new();
-        for attempt in 1..=TRIES {
-            let mut wanted_pause = None;
-            match self.with_token(ask).await {
+        let mut attempt = 1;
+        loop {
+            let tries = |count| Tries {
+                count,
+                elapsed: started.elapsed(),
+            };
+            let (why, wanted_pause) = match self.with_token(ask).await {
                 Ok(answer) if !is_transient(answer.status) => return Ok(answer),
-                Ok(answer) if attempt == TRIES => return Err(answer.refusal()),
-                Ok(answer) => wanted_pause = retry_after(&answer.headers),
+                Ok(answer) if attempt == TRIES => {
+                    return Err(answer.refusal().after(tries(attempt)));
+                }
+                Ok(answer) => {
+                    let why = format!("answered {}", answer.status.as_u16());
+                    (why, retry_after(&answer.headers))
+                }
                 Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Transient(error)) => causes = error,
+                Err(Failure::Transient(causes)) if attempt == TRIES => {
+                    return Err(RegistryError::Unanswered {
+                        tries: tries(attempt),
+                        causes,
+                    });
+                }
+                Err(Failure::Transient(_)) => ("no answer came".to_owned(), None),
+            };
+            let wait = wanted_pause.unwrap_or(pause).min(LONGEST_PAUSE);
+            attempt += 1;
+            if let Some(sink) = &self.sink {
+                sink.emit(Event::Note(format!(
+                    "{} {}{}: {why}; try {attempt} of {TRIES} in {:.1} s",
+                    ask.method,
+                    self.base_url.host_str().unwrap_or_default(),
+                    ask.path.split('?').next().unwrap_or_default(),
+                    wait.as_secs_f64()
+                )));
             }
-            if attempt < TRIES {
-                tracing::debug!(attempt, path = ask.path, "the registry is asked again");
-                tokio::time::sleep(wanted_pause.unwrap_or(pause).min(LONGEST_PAUSE)).await;
-                pause *= 2;
-            }
+            tokio::time::sleep(wait).await;
+            pause *= 2;
         }
-        Err(RegistryError::Unanswered {
-            tries: TRIES,
-            causes,
-        })
     }
 
     async fn with_token(&self, ask: &Ask<'_>) -> Result<Answer, Failure> {
@@ -239,6 +274,10 @@ enum Failure {
 
 async fn read(request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
     let broken = |error: reqwest::Error| {
+        let url = error.url().map(ToString::to_string).unwrap_or_default();
+        if nobody_listens(&url, &error) {
+            return Failure::Final(RegistryError::NobodyListens);
+        }
         let error = error.without_url();
         let mut causes = vec![error.to_string()];
         let mut source = std::error::Error::source(&error);

@@ -8,6 +8,7 @@ use cloud_api::run::Service;
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::snapshot::Readiness;
 use delivery::target::Target;
+use delivery::traffic::Destination;
 
 use super::change::{Pending, WriteError};
 use super::reader::RunReader;
@@ -20,6 +21,9 @@ use crate::gcp::error::{GcpError, explained, operation_refusal};
 const LONGEST_WAIT: Duration = Duration::from_secs(1_200);
 /// First and longest pause between two readings.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(150), Duration::from_secs(2));
+
+/// How long an operation alone is asked before the service is looked at as well.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the traffic that is seen may lag behind a change of traffic alone. Until then a failure
 /// that is reported may be that of an older revision, which such an operation ends with as well.
@@ -56,7 +60,7 @@ pub(super) async fn settle(
     let started = Instant::now();
     let ended = match &pending.ended {
         Some(end) => end.clone().err(),
-        None => follow(reader, pending, started).await,
+        None => follow(reader, target, pending, started).await,
     };
     if let Some(error) = &ended
         && operation_refusal(error).is_conflict()
@@ -84,7 +88,7 @@ pub(super) async fn settle(
             Standing::Failed(text) => {
                 let since: &mut Instant = failing_since.get_or_insert_with(Instant::now);
                 if !brings_nothing || since.elapsed() >= TRAFFIC_LAG {
-                    return Err(failed(pending, ended, text));
+                    return Err(failed(target, pending, ended, text));
                 }
             }
             Standing::Waiting => {}
@@ -124,8 +128,15 @@ async fn expected(
     ))
 }
 
-fn failed(pending: &Pending, ended: Option<OperationError>, text: String) -> WriteError {
-    if pending.revision.is_some() || pending.expects.is_some() {
+fn failed(
+    target: &Target,
+    pending: &Pending,
+    ended: Option<OperationError>,
+    text: String,
+) -> WriteError {
+    // A tag that leads to a revision that is gone is not the candidate's fault.
+    let of_candidate = !text.contains(GONE);
+    if of_candidate && (pending.revision.is_some() || pending.expects.is_some()) {
         return WriteError::NotReady(text);
     }
     let error = ended.unwrap_or(OperationError {
@@ -139,7 +150,9 @@ fn failed(pending: &Pending, ended: Option<OperationError>, text: String) -> Wri
         "Cloud Run could not bring the change into effect",
     )
     .cause(refusal.message.clone());
-    let facts = Facts::of_call(pending.operation.as_deref().unwrap_or_default());
+    let facts = Facts::of_call(pending.operation.as_deref().unwrap_or_default())
+        .with("service", target.service.to_string())
+        .with("tag", tag_to_missing(pending, &refusal.message));
     WriteError::Failed(Box::new(explained(diagnostic, &refusal, &facts)))
 }
 
@@ -161,8 +174,29 @@ fn tell_denied(reader: &RunReader, error: &GcpError) {
     reader.api().note(lines.join("; "));
 }
 
+/// In Cloud Run's text about traffic to a revision that was deleted.
+const GONE: &str = "does not exist or is deleted";
+
+/// The tag of the written traffic that leads to the revision which a text says is gone.
+fn tag_to_missing(pending: &Pending, text: &str) -> String {
+    let tags = pending.traffic.iter().flat_map(|split| split.tags());
+    let mut to_missing = tags.filter(|tag| match &tag.to {
+        Destination::Revision(revision) => text.contains(&format!("Revision '{revision}'")),
+        Destination::Latest => false,
+    });
+    to_missing
+        .next()
+        .map(|tag| tag.name.to_string())
+        .unwrap_or_default()
+}
+
 /// Follows the operation to its end; `None` when it ended well, or can no longer be followed.
-async fn follow(reader: &RunReader, pending: &Pending, started: Instant) -> Option<OperationError> {
+async fn follow(
+    reader: &RunReader,
+    target: &Target,
+    pending: &Pending,
+    started: Instant,
+) -> Option<OperationError> {
     let name = pending.operation.as_deref()?;
     let mut by = By::Wait;
     let mut pause = Pause::new();
@@ -177,6 +211,12 @@ async fn follow(reader: &RunReader, pending: &Pending, started: Instant) -> Opti
             Ok(Operation {
                 done: true, error, ..
             }) => return error,
+            // The operation may never say what the service says already.
+            Ok(_)
+                if started.elapsed() >= PATIENCE && has_settled(reader, target, pending).await =>
+            {
+                return None;
+            }
             // A server that does not hold the call must not be asked without a pause.
             Ok(_) if by == By::Get || asked.elapsed() < PAUSES.1 => pause.rest().await,
             Ok(_) => {}
@@ -189,4 +229,12 @@ async fn follow(reader: &RunReader, pending: &Pending, started: Instant) -> Opti
         }
     }
     None
+}
+
+/// True when the service itself says that the change has come to its end.
+async fn has_settled(reader: &RunReader, target: &Target, pending: &Pending) -> bool {
+    let read = reader.service(target).await;
+    read.is_ok_and(|service| {
+        service.is_some_and(|service| judge(&service, pending, None) != Standing::Waiting)
+    })
 }

@@ -67,6 +67,10 @@ pub(super) fn may_repeat(error: &GcpError, repeatable: bool) -> bool {
             _ => false,
         },
         GcpError::Unanswered {
+            failure: Failure::NobodyListens,
+            ..
+        } => false,
+        GcpError::Unanswered {
             failure: Failure::NotConnected,
             source,
             ..

@@ -43,6 +43,8 @@ async fn a_read_is_not_repeated_for_ever() {
     let failed = transport.json::<Value>(call).await.unwrap_err();
     assert_eq!(failed.http(), Some(500));
     assert_eq!(server.seen().len(), 3);
+    let cause = &failed.into_diagnostic("try").cause[0];
+    assert!(cause.contains(" (asked 3 times within "), "{cause}");
 }
 
 #[tokio::test]
@@ -65,18 +67,37 @@ async fn a_refusal_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn no_connection_is_repeated_and_told_without_the_url() {
+async fn a_port_of_this_machine_where_nothing_listens_is_asked_once() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
     let (transport, events) = quick_transport();
-    let call = Call::new(Method::POST, format!("http://{address}/x?token=hidden"));
+    let call = Call::new(Method::GET, format!("http://{address}/x?token=hidden"));
+    let failed = transport.json::<Value>(call).await.unwrap_err();
+    assert!(!failed.outcome_is_unknown());
+    assert!(events.0.lock().unwrap().is_empty());
+    let diagnostic = failed.into_diagnostic("try");
+    assert!(diagnostic.cause[0].ends_with("nothing listens there"));
+    assert!(diagnostic.help[0].contains("`ml-deploy emulator`"));
+    assert!(!format!("{diagnostic:?}").contains("hidden"));
+}
+
+#[tokio::test]
+async fn no_connection_is_repeated_and_told_without_the_url() {
+    // Plain HTTP where TLS is wanted: there is somebody, but no connection.
+    let server = TestServer::start(|_, _| error(200)).await;
+    let (transport, events) = quick_transport();
+    let base = server.base.replace("http://", "https://");
+    let call = Call::new(Method::POST, format!("{base}/x?token=hidden"));
     let failed = transport.json::<Value>(call).await.unwrap_err();
     assert!(!failed.outcome_is_unknown());
     assert_eq!(events.0.lock().unwrap().len(), 2);
     let diagnostic = failed.into_diagnostic("try");
     let text = format!("{diagnostic:?}");
-    assert!(text.contains("no connection could be made"), "{text}");
+    assert!(
+        text.contains("no connection could be made (asked 3 times within"),
+        "{text}"
+    );
     assert!(!text.contains("hidden"), "{text}");
 }
 

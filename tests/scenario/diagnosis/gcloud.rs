@@ -70,6 +70,23 @@ pub(super) async fn carry_out(line: &str, world: &World) -> Told {
             );
             call(world, "DELETE", &path, None).await?;
         }
+        ["secrets", "create", name] => {
+            let project = command.take("project")?;
+            // The value itself is the person's.
+            command.flags.remove("data-file");
+            let body = json!({"project": project, "name": name, "value": "a value"});
+            admin(world, "POST", "secrets", &body).await?;
+        }
+        ["run", "services", "update-traffic", service] => {
+            let (region, project) = (command.take("region")?, command.take("project")?);
+            let tag = command.take("remove-tags")?;
+            let path = format!("/v2/projects/{project}/locations/{region}/services/{service}");
+            let mut found = call(world, "GET", &path, None).await?;
+            let targets = found["traffic"].as_array_mut().ok_or("no traffic")?;
+            targets.retain(|target| target["tag"] != tag);
+            let traffic = json!({"traffic": targets});
+            world.patch_service(service, "traffic", &traffic).await?;
+        }
         _ => super::grants::carry_out(&mut command, world).await?,
     }
     match command.flags.is_empty() {

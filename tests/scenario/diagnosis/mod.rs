@@ -16,6 +16,7 @@ mod failures;
 mod gcloud;
 mod grants;
 mod printed;
+mod settings;
 
 use testkit::{Job, JobEnd, World};
 

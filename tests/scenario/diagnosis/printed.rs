@@ -102,7 +102,7 @@ impl Printed {
         assert_eq!(self.code, *code, "code; printed:\n{whole}");
         assert!(!self.title.is_empty(), "no title; printed:\n{whole}");
         assert!(
-            !self.state.is_empty() && self.state.contains(state),
+            self.state.contains(state) && (self.state.is_empty() == state.is_empty()),
             "state {:?}, not {state:?}; printed:\n{whole}",
             self.state
         );
