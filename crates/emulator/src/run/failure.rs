@@ -156,7 +156,7 @@ impl Failure {
     }
 
     /// The same as it was told until about 2024: every failure of a rollout was INTERNAL.
-    pub(crate) fn as_told_before_2024(self) -> Self {
+    pub(crate) fn told_before_2024(self) -> Self {
         Self {
             code: INTERNAL,
             text: self.older.map_or(self.text, str::to_owned),

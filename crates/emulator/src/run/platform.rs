@@ -108,7 +108,7 @@ impl Platform {
     pub(crate) fn tell(&self, failure: Failure) -> Failure {
         match self.error_codes {
             ErrorCodes::Newer => failure,
-            ErrorCodes::Older => failure.as_told_before_2024(),
+            ErrorCodes::Older => failure.told_before_2024(),
         }
     }
 }
