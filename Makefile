@@ -26,6 +26,7 @@ lint: ## every lint: Rust, docs, generated files, workflows, Dockerfiles, script
 	@scripts/lint
 
 bench: ## measure the figures that the README states
+	@scripts/setup load-tools
 	cargo bench --workspace
 
 docs: ## write action.yml, docs/inputs.md, docs/errors.md and the JSON schemas anew from the code

@@ -86,9 +86,14 @@ pub enum Task {
     Logs(LogsArgs),
     /// Run the API tests against an address
     #[command(
-        after_help = "Example:\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml"
+        after_help = "Examples:\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml\n  ml-deploy verify --url https://ml-api-x.a.run.app --tests 'tests/*.yaml' --junit report.xml\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml --slo-p95 200ms --load-rate 50\n  ml-deploy verify https://c-1---ml-api-x.a.run.app --tests golden.yaml --replay --serving https://ml-api-x.a.run.app\n  ml-deploy verify http://127.0.0.1:8080 --record golden.jsonl --inputs inputs.csv"
     )]
     Verify(VerifyArgs),
+    /// Check dependencies, Dockerfile, build context and image against the policies
+    #[command(
+        after_help = "Examples:\n  ml-deploy check                       what a build of this folder would be refused for\n  ml-deploy check api --image ml-api    and the image that was built from it\n\nExit codes: 0 nothing found, or warnings only · 3 a policy is broken."
+    )]
+    Check(CheckArgs),
     /// Run a local cloud: Cloud Run, the registry, the token services and GitHub's API on one port
     #[cfg(feature = "local-cloud")]
     #[command(
@@ -153,18 +158,83 @@ pub struct LogsArgs {
     pub flags: ReadFlags,
 }
 
-/// What is tested.
+/// What is tested, and as whom.
+///
+/// An ID token for a private address comes from the variable ML_DEPLOY_ID_TOKEN, or is made for
+/// `--audience` with the credentials that are found.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
     /// Address of the API
-    #[arg(value_name = "URL")]
-    pub url: String,
-    /// The API test file. Unless given, only the health path is asked
+    #[arg(value_name = "URL", required_unless_present = "url_flag")]
+    pub url: Option<String>,
+    /// The same
+    #[arg(long = "url", value_name = "URL", conflicts_with = "url")]
+    pub url_flag: Option<String>,
+    /// Address of what serves now, for the gates that compare
+    #[arg(long, value_name = "URL")]
+    pub serving: Option<String>,
+    /// API test files, or patterns such as `tests/*.yaml`. Unless given, only the health path is asked
     #[arg(long, value_name = "FILE")]
-    pub tests: Option<PathBuf>,
+    pub tests: Vec<String>,
     /// A path that answers 200
     #[arg(long, value_name = "PATH", default_value = "/health")]
     pub health_path: String,
+    /// A path that tells version and commit
+    #[arg(long, value_name = "PATH", default_value = "/version")]
+    pub version_path: String,
+    /// The commit that it must tell
+    #[arg(long, value_name = "SHA")]
+    pub commit: Option<String>,
+    /// The version that it must tell
+    #[arg(long, value_name = "VERSION")]
+    pub release: Option<String>,
+    /// The model version that it must tell
+    #[arg(long, value_name = "TEXT")]
+    pub model_version: Option<String>,
+    /// Make an ID token for this audience with the credentials that are found
+    #[arg(long, value_name = "URL")]
+    pub audience: Option<String>,
+    /// Write the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write the results as JSON
+    #[arg(long, value_name = "FILE")]
+    pub results: Option<PathBuf>,
+    /// Compare the OpenAPI document with that of `--serving`: a breaking change needs a new MAJOR version
+    #[arg(long, requires = "serving")]
+    pub semver_gate: bool,
+    /// Send requests that the OpenAPI document allows and forbids, and hold the answers against it
+    #[arg(long)]
+    pub conformance: bool,
+    /// A path that answers the OpenAPI document
+    #[arg(long, value_name = "PATH", default_value = crate::verify::openapi::DEFAULT_OPENAPI_PATH)]
+    pub openapi_path: String,
+    /// Test nothing: send each row of --inputs and write the answers into this golden file (.jsonl)
+    #[arg(long, value_name = "FILE", requires = "inputs")]
+    pub record: Option<PathBuf>,
+    /// Inputs to record: .jsonl or .csv
+    #[arg(long, value_name = "FILE", requires = "record")]
+    pub inputs: Option<String>,
+    /// Where inputs are sent
+    #[arg(long, value_name = "PATH", default_value = "/predict")]
+    pub predict_path: String,
+    /// Inputs.
+    #[command(flatten)]
+    pub limits: LimitFlags,
+}
+
+/// What is checked.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The folder that a build would send. Unless given: the input `context`
+    #[arg(value_name = "FOLDER")]
+    pub path: Option<String>,
+    /// An image of the Docker engine, by name or identifier
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// Inputs.
+    #[command(flatten)]
+    pub flags: CheckFlags,
 }
 
 /// How the local cloud runs.
@@ -235,6 +305,25 @@ pub struct RunFlags(pub BTreeMap<&'static str, String>);
 #[derive(Debug, Clone, Default)]
 pub struct ReadFlags(pub BTreeMap<&'static str, String>);
 
+/// Flags of the gates that measure: load, replay, cold start.
+#[derive(Debug, Clone, Default)]
+pub struct LimitFlags(pub BTreeMap<&'static str, String>);
+
+/// Inputs that limit what is measured.
+fn is_limit(spec: &InputSpec) -> bool {
+    has_flag(spec) && spec.section == Section::Limits
+}
+
+/// Flags of the policies, and of what they look at.
+#[derive(Debug, Clone, Default)]
+pub struct CheckFlags(pub BTreeMap<&'static str, String>);
+
+/// Inputs that say what is checked, and how.
+fn is_for_checking(spec: &InputSpec) -> bool {
+    let is_about_the_build = matches!(spec.name, "config" | "file" | "target" | "build_args");
+    has_flag(spec) && (spec.section == Section::Policies || is_about_the_build)
+}
+
 /// Inputs that name what is looked at, and by whom.
 fn is_for_reading(spec: &InputSpec) -> bool {
     has_flag(spec)
@@ -251,6 +340,9 @@ fn argument(spec: &'static InputSpec) -> Arg {
             Kind::Choice(choices) => choices.join("|"),
             Kind::Switch => "true|false".to_owned(),
             Kind::Number { .. } => "NUMBER".to_owned(),
+            Kind::Duration => "DURATION".to_owned(),
+            Kind::Share => "SHARE".to_owned(),
+            Kind::Decimal => "NUMBER".to_owned(),
             Kind::Pairs => "KEY=VALUE".to_owned(),
             Kind::Secrets => "KEY=NAME:VERSION".to_owned(),
             Kind::List => "ITEM".to_owned(),
@@ -316,6 +408,8 @@ macro_rules! flags {
 
 flags!(RunFlags, has_flag);
 flags!(ReadFlags, is_for_reading);
+flags!(LimitFlags, is_limit);
+flags!(CheckFlags, is_for_checking);
 
 #[cfg(test)]
 mod tests {

@@ -45,21 +45,45 @@ github_description() {
 
 # The package is unpacked, not installed: installing it would start a service on port 5000.
 registry_program() {
-    local program=$TOOLS/bin/docker-registry
+    unpack_program registry docker-registry "a foreign registry to test our client against"
+}
+
+load_tools() {
+    unpack_program load-tools hey "to measure the load generator against"
+}
+
+# Takes the program of a Debian package, which has the package's name, into .tools/bin.
+unpack_program() {
+    local step=$1 package=$2 purpose=$3 program=$TOOLS/bin/$2
     if [[ -x $program ]]; then
-        say "registry: $program is here"
+        say "$step: $program is here"
         return
     fi
-    say "registry: unpacking Debian's docker-registry to $program, a foreign registry to test our client against"
-    apt_knows docker-registry || as_root apt-get update -qq
+    say "$step: unpacking Debian's $package to $program, $purpose"
+    apt_knows "$package" || as_root apt-get update -qq
     new_scratch
-    (cd "$SCRATCH" && apt-get download -q -o APT::Sandbox::User=root docker-registry) >"$SCRATCH/log" 2>&1 || {
+    (cd "$SCRATCH" && apt-get download -q -o APT::Sandbox::User=root "$package") >"$SCRATCH/log" 2>&1 || {
         cat "$SCRATCH/log" >&2
-        fail "could not download Debian's docker-registry"
+        fail "could not download Debian's $package"
     }
-    dpkg-deb --extract "$SCRATCH"/docker-registry_*.deb "$SCRATCH/unpacked"
+    dpkg-deb --extract "$SCRATCH"/"$package"_*.deb "$SCRATCH/unpacked"
     mkdir -p "$TOOLS/bin"
-    mv "$SCRATCH/unpacked/usr/bin/docker-registry" "$program"
+    mv "$SCRATCH/unpacked/usr/bin/$package" "$program"
+}
+
+# The real gcloud, for the tests that let it drive the local cloud. It is in Google's own repository of
+# Debian packages, which many machines do not have.
+gcloud_program() {
+    if have gcloud; then
+        say "gcloud: $(command -v gcloud) is here"
+    elif have apt-cache && apt_knows google-cloud-cli; then
+        say "gcloud: installing google-cloud-cli, to let it drive the local cloud"
+        install_packages google-cloud-cli
+    elif [[ -n ${CI:-} ]]; then
+        fail "gcloud is not here, and apt knows no google-cloud-cli: see https://cloud.google.com/sdk/docs/install"
+    else
+        say "gcloud: not here, its tests are skipped; see https://cloud.google.com/sdk/docs/install"
+    fi
 }
 
 shell_tools() {

@@ -12,6 +12,8 @@ readonly GOOGLE_CLIENTS=(
     google-cloud-run==0.16.2          # Google's own client, which the local cloud has to satisfy
 )
 
+readonly SCHEMATHESIS=schemathesis==4.32.5 # tries APIs by their OpenAPI document; our conformance gate has to agree
+
 python_tools() {
     virtual_environment python-tools "$TOOLS/venv" 'to run and to check the workflows and Dockerfiles' \
         "${PYTHON_TOOLS[@]}"
@@ -20,6 +22,10 @@ python_tools() {
 google_clients() {
     virtual_environment google-clients "$TOOLS/google" 'to hold the local cloud against them' \
         "${GOOGLE_CLIENTS[@]}"
+}
+
+schemathesis() {
+    virtual_environment schemathesis "$TOOLS/schemathesis" 'to try the sample API by its document' "$SCHEMATHESIS"
 }
 
 # virtual_environment STEP FOLDER PURPOSE PACKAGE...

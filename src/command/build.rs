@@ -6,6 +6,7 @@ use delivery::diagnostic::Diagnostic;
 use delivery::event::{Event, EventSink};
 use delivery::release::{Commit, ImageDigest};
 
+use super::check;
 use super::job::Job;
 use super::session::Session;
 use crate::image::{BuildRequest, BuiltImage, Engine, ImageOrigin, RegistryLogin};
@@ -71,6 +72,7 @@ pub(super) async fn build(
     logins: Vec<RegistryLogin>,
 ) -> Result<BuiltImage, Vec<Diagnostic>> {
     let request = request(job, logins)?;
+    check::sources(job).await?;
     job.sink.emit(Event::GroupStarted {
         title: format!("Build {}", job.inputs.build.context),
     });
@@ -80,6 +82,7 @@ pub(super) async fn build(
         .await
         .map_err(one)??;
     job.sink.emit(Event::GroupEnded);
+    check::image(job, engine, &image).await?;
     Ok(image)
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn deliver(
     run: &mut RunSummary,
 ) -> Outcome {
     let wanted = wanted(job, intent);
-    let verifier = DeployedVerifier::new(job, session, version_of(&wanted.intent));
+    let verifier = DeployedVerifier::new(job, session, target, version_of(&wanted.intent));
     let reader = session.reader();
     // What to say of the service if this ends after a round that met a stranger's change.
     let mut written: Option<String> = None;

@@ -11,7 +11,7 @@ use super::deliver::Mode;
 use super::job::{Ask, Job};
 use super::run::Source;
 use super::shell::{Shell, Streams};
-use super::{generate, look, run, signals, verify};
+use super::{check, generate, look, run, signals, verify};
 use crate::cli::{Cli, GenerateArgs, PromoteArgs, Task};
 
 /// Runs the program; gives its exit code. The one place where an outcome becomes a number is
@@ -90,6 +90,7 @@ async fn perform(shell: &Shell, task: Task) -> u8 {
             .await
         }
         Task::Verify(arguments) => verify::run(shell, &arguments).await,
+        Task::Check(arguments) => check::run(shell, arguments).await,
         Task::Generate(arguments) => write_files(shell, &arguments),
         #[cfg(feature = "local-cloud")]
         Task::Emulator(arguments) => told(shell, super::emulator::run(shell, &arguments).await),

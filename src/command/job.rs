@@ -11,12 +11,14 @@ use delivery::target::Target;
 use tokio::time::Instant;
 
 use super::checkout;
+use super::limits;
 use super::recorder::Recorder;
 use super::shell::Shell;
 use crate::execute::Guard;
 use crate::github::Context;
 use crate::inputs::{EnvironmentInputs, Inputs, RawInputs, parse_inputs, typed};
-use crate::verify::Suite;
+use crate::report::ReportFiles;
+use crate::verify::{LoadedSuite, Suite};
 
 /// What decides about the stage.
 pub(super) enum Ask {
@@ -43,7 +45,7 @@ pub(super) struct Job<'a> {
     /// `None` for a pull request, which deploys nothing.
     pub(super) target: Option<Target>,
     /// The tests of the environment.
-    pub(super) suite: Option<Suite>,
+    pub(super) suites: Vec<LoadedSuite>,
     /// Where the repository is.
     pub(super) root: PathBuf,
     pub(super) guard: Guard,
@@ -129,11 +131,14 @@ impl<'a> Job<'a> {
                 None
             }
         };
-        let suite =
-            read_suite(&root, &environment, context.commit.as_ref()).unwrap_or_else(|found| {
+        let suites = match read_suites(shell, &environment, context.commit.as_ref()) {
+            Ok(suites) => suites,
+            Err(found) => {
                 problems.extend(found);
-                None
-            });
+                Vec::new()
+            }
+        };
+        problems.extend(limits::check(&environment.limits, &suites));
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -146,7 +151,7 @@ impl<'a> Job<'a> {
             stage,
             environment,
             target,
-            suite,
+            suites,
             root,
             guard,
         })
@@ -155,6 +160,15 @@ impl<'a> Job<'a> {
     /// The commit; checked by [`Self::prepare`] for every stage that has one.
     pub(super) fn commit(&self) -> Result<&Commit, Diagnostic> {
         self.context.commit()
+    }
+
+    /// Files for the results.
+    pub(super) fn reports(&self) -> ReportFiles {
+        let place = |path: &Option<String>| path.as_ref().map(|path| self.root.join(path));
+        ReportFiles {
+            junit: place(&self.inputs.junit),
+            results: place(&self.inputs.results),
+        }
     }
 
     /// Waits for the work, but not beyond a signal or the deadline. For work that changes nothing.
@@ -247,30 +261,16 @@ fn choose<'a>(stage: &Stage, inputs: &'a Inputs) -> Result<&'a EnvironmentInputs
     }
 }
 
-/// The environment's test file, or the standard tests.
-fn read_suite(
-    root: &Path,
+/// The environment's test files, or the standard tests.
+fn read_suites(
+    shell: &Shell,
     environment: &EnvironmentInputs,
     commit: Option<&Commit>,
-) -> Result<Option<Suite>, Vec<Diagnostic>> {
-    let Some(path) = &environment.tests else {
+) -> Result<Vec<LoadedSuite>, Vec<Diagnostic>> {
+    if environment.tests.is_empty() {
         let version_path = environment.version_path.as_deref();
-        return Ok(Some(Suite::standard(
-            &environment.health_path,
-            version_path,
-            commit,
-        )));
-    };
-    let text = std::fs::read_to_string(root.join(path)).map_err(|error| {
-        vec![
-            Diagnostic::error(
-                Code::TestsUnreadable,
-                format!("the API test file `{path}` cannot be read"),
-            )
-            .at("input `tests`")
-            .cause(error.to_string())
-            .help("give a path inside the repository, and check the code out before this step"),
-        ]
-    })?;
-    Suite::parse(&text, path).map(Some)
+        let standard = Suite::standard(&environment.health_path, version_path, commit);
+        return Ok(vec![standard.into()]);
+    }
+    shell.load_suites(&shell.root(), &environment.tests)
 }

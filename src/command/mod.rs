@@ -6,11 +6,14 @@
 //! | `shell` | where text goes, what was said in the environment, how a run ends |
 //! | `signals` | SIGINT and SIGTERM cancel |
 //! | `job` | inputs, context and stage of one run, with every problem at once |
+//! | `limits` | the gates that measure, from the inputs |
 //! | `session` | endpoints, credentials and clients for one environment |
+//! | `check` | the policies, before the build and before the push, and by hand |
 //! | `deliver` | observe → plan → execute, again when somebody else was faster |
 //! | `run` | what each stage does |
 
 mod build;
+mod check;
 mod checkout;
 mod deliver;
 #[cfg(feature = "local-cloud")]
@@ -21,6 +24,7 @@ mod entry;
 mod gate;
 pub mod generate;
 mod job;
+mod limits;
 mod look;
 mod recorder;
 mod release;

@@ -1,12 +1,13 @@
 //! What each stage does.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use delivery::diagnostic::Diagnostic;
 use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 use delivery::plan::Intent;
-use delivery::plan::render::place;
+use delivery::plan::render::{place, serving_in_words};
 use delivery::release::{ImageDigest, ImageReference, Release};
 use delivery::stage::Stage;
 use delivery::target::Target;
@@ -57,6 +58,7 @@ pub(super) async fn run(
     let outcome = match prepared {
         Err(problems) => Outcome::Stopped(problems),
         Ok(job) => {
+            summary.reports = job.reports();
             let outcome = go(&job, mode, source, &mut summary)
                 .await
                 .unwrap_or_else(Outcome::Stopped);
@@ -89,25 +91,70 @@ async fn go(
         .guarded("find the credentials", session)
         .await
         .map_err(one)?
-        .map_err(one)?;
+        .map_err(|problem| {
+            let state = problem.state.clone().or(Some(UNCHANGED.to_owned()));
+            one(Diagnostic { state, ..problem })
+        })?;
     job.sink.emit(Event::Note(format!(
         "{} as {}",
         place(target),
         session.tokens.describe()
     )));
+    match stage(job, &session, target, (mode, source), run).await {
+        Err(problems) => Err(with_state(problems, &session, target).await),
+        Ok(Outcome::Stopped(problems)) => Ok(Outcome::Stopped(
+            with_state(problems, &session, target).await,
+        )),
+        Ok(outcome) => Ok(outcome),
+    }
+}
+
+/// What is said of the service where nothing was written and it cannot be looked at.
+const UNCHANGED: &str = "the service is unchanged";
+/// Longest time to look at it once more.
+const LOOK_TIME: Duration = Duration::from_secs(5);
+
+/// Says what serves now, where a problem does not say it: one that came before the first write.
+async fn with_state(
+    mut problems: Vec<Diagnostic>,
+    session: &Session,
+    target: &Target,
+) -> Vec<Diagnostic> {
+    if problems.iter().all(|problem| problem.state.is_some()) {
+        return problems;
+    }
+    let writer = session.writer(target);
+    let state = match tokio::time::timeout(LOOK_TIME, writer.read()).await {
+        Ok(Ok(Some(live))) => format!("{UNCHANGED}: {}", serving_in_words(&live.serving)),
+        Ok(Ok(None)) => "nothing was deployed: the service does not exist".to_owned(),
+        Ok(Err(_)) | Err(_) => UNCHANGED.to_owned(),
+    };
+    for problem in &mut problems {
+        problem.state.get_or_insert_with(|| state.clone());
+    }
+    problems
+}
+
+async fn stage(
+    job: &Job<'_>,
+    session: &Session,
+    target: &Target,
+    (mode, source): (Mode, Source),
+    run: &mut RunSummary,
+) -> Result<Outcome, Vec<Diagnostic>> {
     match &job.stage {
         Stage::PullRequest => trial::try_image(job).await,
         Stage::Rollback { to } => {
             run.release_label = Some("the rollback".to_owned());
             if mode == Mode::CarryOut {
-                check_gate(job, &session, Purpose::RollBack, run).await?;
+                check_gate(job, session, Purpose::RollBack, run).await?;
             }
             let intent = Intent::Rollback { to: to.clone() };
-            Ok(deliver(job, &session, target, intent, mode, run).await)
+            Ok(deliver(job, session, target, intent, mode, run).await)
         }
         Stage::Branch { .. } => {
             if mode == Mode::CarryOut {
-                check_gate(job, &session, Purpose::Promote, run).await?;
+                check_gate(job, session, Purpose::Promote, run).await?;
             }
             let digest = match (mode, source) {
                 (Mode::CarryOut, Source::Built) => {
@@ -115,27 +162,28 @@ async fn go(
                     if !job.shell.on_github {
                         must_be_clean(&job.root).await.map_err(one)?;
                     }
-                    build::build_and_push(job, &session).await?
+                    build::build_and_push(job, session).await?
                 }
-                _ => find(job, &session).await?,
+                _ => find(job, session).await?,
             };
-            promote(job, &session, target, (digest, None), mode, run).await
+            promote(job, session, target, (digest, None), mode, run).await
         }
         Stage::Release { version, .. } => {
             if mode == Mode::CarryOut {
-                check_gate(job, &session, Purpose::Promote, run).await?;
+                check_gate(job, session, Purpose::Promote, run).await?;
             }
             let digest = match mode {
-                Mode::CarryOut => release::resolve(job, &session, version).await?,
-                Mode::Show => find(job, &session).await?,
+                Mode::CarryOut => release::resolve(job, session, version).await?,
+                Mode::Show => find(job, session).await?,
             };
             let release = (digest.clone(), Some(version.clone()));
-            let outcome = promote(job, &session, target, release, mode, run).await?;
+            let outcome = promote(job, session, target, release, mode, run).await?;
             if matches!(outcome, Outcome::Promoted { .. } | Outcome::UpToDate { .. })
                 && mode == Mode::CarryOut
-                && let Err(untagged) = release::tag(job, &session, version, &digest).await
+                && let Err(untagged) = release::tag(job, session, version, &digest).await
             {
                 // The release serves: a tag that is missing is told, and the next environment tries again.
+                let untagged = untagged.state("the release serves; only the tag is missing");
                 job.sink.emit(Event::Warning(untagged.as_warning()));
             }
             Ok(outcome)

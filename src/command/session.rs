@@ -78,8 +78,9 @@ impl Session {
         &self,
         repository: &str,
     ) -> Result<(registry::Client, RegistryAddress), Diagnostic> {
-        let address = self.endpoints.registry_address(repository)?;
+        let mut address = self.endpoints.registry_address(repository)?;
         let token = self.tokens.access_token().await?;
+        address.member = self.tokens.member();
         let http = self.transport.client_for(&address.base_url).clone();
         let client = registry::Client::with_http(address.clone(), Some(token), http)?;
         Ok((client, address))

@@ -20,6 +20,7 @@ use crate::report::terminal::{Bars, TerminalReporter};
 use crate::report::token::Words;
 use crate::report::{Output, Reporter, RunSummary};
 use crate::secret::{Masker, NoMasker};
+use crate::verify::{LoadedSuite, load_suites};
 
 /// Set to `terminal`, the log of a job against a local cloud takes the form of a terminal, for people
 /// who watch it on their own machine. Elsewhere a runner reads the log: it needs masks, and foreign
@@ -127,6 +128,22 @@ impl Shell {
         }
     }
 
+    /// Reads test files. Their secrets are masked from here on.
+    ///
+    /// # Errors
+    /// Everything that is wrong in all of them.
+    pub(super) fn load_suites(
+        &self,
+        root: &std::path::Path,
+        patterns: &[String],
+    ) -> Result<Vec<LoadedSuite>, Vec<Diagnostic>> {
+        let suites = load_suites(root, patterns, &|name| self.variable(name))?;
+        for secret in suites.iter().flat_map(|one| &one.secrets) {
+            self.masker.mask(secret);
+        }
+        Ok(suites)
+    }
+
     /// Tells how the run ended, writes outputs and summary; gives the exit code. Called once, last.
     pub(super) fn finish(&self, outcome: &Outcome, run: &RunSummary) -> u8 {
         self.reporter.finish(outcome, run);
@@ -137,6 +154,13 @@ impl Shell {
             )
             .cause(error.to_string());
             self.reporter.emit(Event::Warning(warning));
+        }
+        if let Err(cause) = run.reports.write(outcome, run) {
+            let warning = Diagnostic::warning(
+                Code::ResultsUnwritten,
+                "the results of the tests could not be written",
+            );
+            self.reporter.emit(Event::Warning(warning.cause(cause)));
         }
         outcome.exit_code() as u8
     }

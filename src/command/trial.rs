@@ -13,7 +13,7 @@ use super::build;
 use super::job::Job;
 use crate::image::{Engine, RunningTrial, TrialRequest};
 use crate::inputs::value;
-use crate::verify::{self, Caller, Gate, GateContext, Suite, SuiteGate};
+use crate::verify::{self, Caller, Gate, GateContext, SuiteGate};
 
 /// How long the container may take to answer: the longest that a startup probe of Cloud Run waits.
 const START_GRACE: Duration = Duration::from_secs(240);
@@ -92,11 +92,9 @@ async fn test(job: &Job<'_>, trial: &RunningTrial) -> Result<(), Diagnostic> {
         .reach(health_path, START_GRACE, job.sink.as_ref())
         .await?;
     let caller = Caller::new(address, None)?;
-    let suite = job
-        .suite
-        .clone()
-        .unwrap_or_else(|| Suite::standard(health_path, None, None));
-    let gates: Vec<Box<dyn Gate>> = vec![Box::new(SuiteGate { suite })];
+    let gates: Vec<Box<dyn Gate>> = vec![Box::new(SuiteGate {
+        suites: job.suites.clone(),
+    })];
     let cancelled = CancellationToken::new();
     let _stop = cancelled.clone().drop_guard();
     let context = GateContext {

@@ -1,21 +1,29 @@
 //! Tests a deployed address: runs the gates of its environment, identity first.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use delivery::diagnostic::Diagnostic;
+use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::{Event, EventSink};
 use delivery::gate::{IDENTITY, Mode};
+use delivery::target::Target;
 use delivery::verdict::{CaseEnd, Evidence};
 use tokio_util::sync::CancellationToken;
 
 use super::job::Job;
+use super::limits;
 use super::session::Session;
 use crate::execute::{Identity, UnderTest, Verifier};
+use crate::gcp::advice::{self, Facts};
 use crate::gcp::auth::TokenSource;
+use crate::gcp::run::RunReader;
 use crate::secret::Secret;
 use crate::verify::openapi::{ConformanceGate, SemverGate};
-use crate::verify::{self, Caller, Gate, GateContext, IdentityGate, Suite, SuiteGate};
+use crate::verify::{self, Caller, Gate, GateContext, GoldenGate, Graces, IdentityGate, SuiteGate};
+
+/// How long a new address may take to answer with its refusal.
+const REFUSAL_GRACE: Duration = Duration::from_secs(20);
 
 /// Tests deployed addresses of one environment.
 pub(super) struct DeployedVerifier {
@@ -26,23 +34,36 @@ pub(super) struct DeployedVerifier {
     /// The release's version, where a version is promoted.
     version: Option<String>,
     sink: Arc<dyn EventSink>,
+    /// Where the tested service is, and how to ask who may call it.
+    reader: RunReader,
+    target: Target,
+    /// The path that tells who answers, or that the service is healthy.
+    path: String,
+    /// What kept the last test from being decided.
+    obstacle: Mutex<Option<Diagnostic>>,
 }
 
 /// The gates of the job's environment, in the order in which they run.
 pub(super) fn gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
     let environment = &job.environment;
-    let suite = job
-        .suite
-        .clone()
-        .unwrap_or_else(|| Suite::standard(&environment.health_path, None, None));
-    let mut gates: Vec<Box<dyn Gate>> = vec![
-        Box::new(IdentityGate {
-            version_path: environment.version_path.clone(),
-            health_path: environment.health_path.clone(),
-        }),
-        Box::new(SuiteGate { suite }),
-    ];
+    // Every other gate would start an instance.
+    let mut gates: Vec<Box<dyn Gate>> = limits::cold_start(&environment.limits, &job.suites);
+    gates.push(Box::new(IdentityGate {
+        version_path: environment.version_path.clone(),
+        health_path: environment.health_path.clone(),
+        model_version: environment.model_version.clone(),
+        graces: Graces::default(),
+    }));
+    gates.push(Box::new(SuiteGate {
+        suites: job.suites.clone(),
+    }));
+    if GoldenGate::is_wanted(&job.suites) {
+        gates.push(Box::new(GoldenGate {
+            suites: job.suites.clone(),
+        }));
+    }
     gates.extend(document_gates(job));
+    gates.extend(limits::under_load(&environment.limits, &job.suites));
     gates
 }
 
@@ -71,8 +92,19 @@ fn document_gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
 
 impl DeployedVerifier {
     /// The verifier of the job's environment. `version` is that of the release, if it has one.
-    pub(super) fn new(job: &Job<'_>, session: &Session, version: Option<String>) -> Self {
+    pub(super) fn new(
+        job: &Job<'_>,
+        session: &Session,
+        target: &Target,
+        version: Option<String>,
+    ) -> Self {
+        let environment = &job.environment;
+        let path = environment.version_path.as_ref();
         Self {
+            reader: session.reader(),
+            target: target.clone(),
+            path: path.unwrap_or(&environment.health_path).clone(),
+            obstacle: Mutex::default(),
             tokens: session.tokens.clone(),
             gates: gates(job),
             version_path: job.environment.version_path.clone(),
@@ -87,6 +119,54 @@ impl DeployedVerifier {
             None => None,
         };
         Caller::new(base_url, bearer)
+    }
+
+    /// Nothing can be said about the candidate, because of something else.
+    fn undecided(&self, name: &str, obstacle: Diagnostic) -> Evidence {
+        let sink = self.sink.as_ref();
+        sink.emit(Event::GateStarted { gate: IDENTITY });
+        let end = CaseEnd::Undecided(in_words(&obstacle));
+        let evidence = Evidence::new(IDENTITY, vec![verify::case(sink, name, end, 0)]);
+        sink.emit(Event::GateFinished(evidence.clone()));
+        *self.kept_obstacle() = Some(obstacle);
+        evidence
+    }
+
+    fn kept_obstacle(&self) -> MutexGuard<'_, Option<Diagnostic>> {
+        self.obstacle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// That this identity may not call the service: IAM says so, and the service refuses it. A
+    /// refusal alone may be that of a grant that is not in effect yet, which is waited for.
+    async fn refused(&self, caller: &Caller) -> Option<Diagnostic> {
+        if self.reader.may_invoke(&self.target).await.ok()? {
+            return None;
+        }
+        let path = &self.path;
+        if !verify::is_forbidden(caller, path, REFUSAL_GRACE).await {
+            return None;
+        }
+        let Target {
+            environment: _,
+            project,
+            region,
+            service,
+        } = &self.target;
+        let facts = Facts::default()
+            .with("project", project.to_string())
+            .with("region", region.to_string())
+            .with("service", service.to_string())
+            .with("member", self.tokens.member().unwrap_or_default());
+        let text = format!("GET {path} was answered 403 (run.routes.invoke)");
+        let mut diagnostic = Diagnostic::error(
+            Code::PermissionDenied,
+            format!("`{service}` refuses the ID token: GET {path} is answered 403"),
+        );
+        if let Some(advice) = advice::for_text(&text, &facts) {
+            diagnostic.cause.push(advice.cause);
+            diagnostic.help.extend(advice.help);
+        }
+        Some(diagnostic)
     }
 
     async fn callers(&self, what: &UnderTest<'_>) -> Result<(Caller, Option<Caller>), Diagnostic> {
@@ -107,15 +187,13 @@ impl Verifier for DeployedVerifier {
         let (candidate, serving) = match self.callers(what).await {
             Ok(callers) => callers,
             // Without a token nothing can be said about the candidate.
-            Err(error) => {
-                sink.emit(Event::GateStarted { gate: IDENTITY });
-                let end = CaseEnd::Undecided(in_words(&error));
-                let evidence =
-                    Evidence::new(IDENTITY, vec![verify::case(sink, "ID token", end, 0)]);
-                sink.emit(Event::GateFinished(evidence.clone()));
-                return vec![evidence];
-            }
+            Err(error) => return vec![self.undecided("ID token", error)],
         };
+        if what.audience.is_some()
+            && let Some(refused) = self.refused(&candidate).await
+        {
+            return vec![self.undecided("may call the service", refused)];
+        }
         let cancelled = CancellationToken::new();
         // Dropped with this future when the run stops: what the gates have spawned stops too.
         let _stop = cancelled.clone().drop_guard();
@@ -128,6 +206,10 @@ impl Verifier for DeployedVerifier {
             cancelled,
         };
         verify::run_gates(&self.gates, &context).await
+    }
+
+    fn obstacle(&self) -> Option<Diagnostic> {
+        self.kept_obstacle().clone()
     }
 
     fn tells_commit(&self) -> bool {

@@ -115,9 +115,11 @@ impl Execution<'_> {
         };
         match read {
             Ok(Ok(lines)) => self.explained_by_log(diagnostic, lines, moment),
-            Ok(Err(problem)) if moment == Moment::Start => diagnostic.cause(problem.title).help(
-                "grant roles/logging.viewer to the deploying identity to see the container's last lines here",
-            ),
+            Ok(Err(problem)) if moment == Moment::Start => {
+                let mut diagnostic = diagnostic.cause(problem.title);
+                diagnostic.help.extend(problem.help.into_iter().take(1));
+                diagnostic
+            }
             Ok(Err(_)) | Err(_) => diagnostic,
         }
     }

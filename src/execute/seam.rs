@@ -66,6 +66,11 @@ pub trait Verifier: Send + Sync {
     /// Runs the gates, after waiting for the commit to answer (where there is one).
     async fn verify(&self, what: &UnderTest<'_>) -> Vec<Evidence>;
 
+    /// What kept the last test from being decided, where it was nothing about the candidate.
+    fn obstacle(&self) -> Option<Diagnostic> {
+        None
+    }
+
     /// Whether the API tells its commit. Where it does not, nothing that answers can be told from
     /// anything else, and what Cloud Run says of the traffic is all there is.
     fn tells_commit(&self) -> bool;

@@ -214,8 +214,19 @@ impl<'a> Execution<'a> {
         self.evidence.extend(evidence);
         match judged {
             Ok(()) => Ok(format!("{passed} of {cases} cases passed at {}", place.url)),
-            Err(problem) => Err(Failure::Problem(problem)),
+            Err(problem) => Err(Failure::Problem(self.with_obstacle(problem))),
         }
+    }
+
+    /// What kept the tests from being decided says more than that they were not.
+    fn with_obstacle(&self, mut problem: Box<Diagnostic>) -> Box<Diagnostic> {
+        if let Some(obstacle) = self.verifier.obstacle() {
+            problem.cause = std::iter::once(obstacle.title)
+                .chain(obstacle.cause)
+                .collect();
+            problem.help = obstacle.help;
+        }
+        problem
     }
 
     /// The address, as the cloud answered it. It may come a moment after the tag.

@@ -44,7 +44,18 @@ impl Api {
             .access_token()
             .await
             .map_err(|diagnostic| GcpError::Credentials(Box::new(diagnostic)))?;
-        self.transport.json(call.bearer(token)).await
+        let answer = self.transport.json(call.bearer(token)).await;
+        answer.map_err(|error: GcpError| error.of_caller(self.member()))
+    }
+
+    /// Says something that does not end the run.
+    pub fn note(&self, text: String) {
+        self.transport.note(text);
+    }
+
+    /// Who calls, as IAM policies name it, where that is known.
+    pub fn member(&self) -> Option<String> {
+        self.tokens.member()
     }
 
     /// A read.

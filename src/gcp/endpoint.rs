@@ -31,6 +31,10 @@ pub struct RegistryAddress {
     pub host: String,
     /// `PROJECT/REPOSITORY/IMAGE`.
     pub path: String,
+    /// Host of the repository as the inputs name it, also where another address is called.
+    pub named_host: String,
+    /// Who calls, as IAM policies name it, where that is known: for the way out of a refusal.
+    pub member: Option<String>,
 }
 
 impl Endpoints {
@@ -161,11 +165,15 @@ impl Endpoints {
                 base_url: local.url.clone(),
                 host: format!("127.0.0.1:{}", local.port),
                 path: path.to_owned(),
+                named_host: host.to_owned(),
+                member: None,
             },
             None => RegistryAddress {
                 base_url: format!("https://{host}"),
                 host: host.to_owned(),
                 path: path.to_owned(),
+                named_host: host.to_owned(),
+                member: None,
             },
         })
     }

@@ -82,6 +82,10 @@ pub struct Refusal {
     pub reason: Option<String>,
     /// `ErrorInfo.metadata.service`, such as `run.googleapis.com`.
     pub service: Option<String>,
+    /// Who was refused, as IAM policies name it, where that is known.
+    pub caller: Option<String>,
+    /// The project that was asked about, where the call's path does not name it.
+    pub project: Option<String>,
     /// `BadRequest` violations as `field: description`.
     pub violations: Vec<String>,
 }
@@ -165,6 +169,11 @@ impl Refusal {
         }
     }
 
+    /// The API is off in the project.
+    pub fn is_disabled(&self) -> bool {
+        self.reason.as_deref() == Some("SERVICE_DISABLED")
+    }
+
     /// Somebody else wrote in between: the etag no longer fits.
     pub fn is_conflict(&self) -> bool {
         self.status == "ABORTED"
@@ -178,6 +187,24 @@ impl Refusal {
 }
 
 impl GcpError {
+    /// Says who called, so that the way out can name it.
+    #[must_use]
+    pub fn of_caller(mut self, caller: Option<String>) -> Self {
+        if let Self::Refused { refusal, .. } = &mut self {
+            refusal.caller = caller;
+        }
+        self
+    }
+
+    /// Says which project was asked about, where the call's path does not name it.
+    #[must_use]
+    pub fn of_project(mut self, project: impl Into<String>) -> Self {
+        if let Self::Refused { refusal, .. } = &mut self {
+            refusal.project = Some(project.into());
+        }
+        self
+    }
+
     /// The refusal, if the API answered one.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {

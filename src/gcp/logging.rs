@@ -85,7 +85,8 @@ pub async fn last_lines(
         page_size: count,
     };
     let url = format!("{}/v2/entries:list", api.endpoints().logging());
-    let ListAnswer { entries } = api.ask(url, &request).await?;
+    let answer: Result<ListAnswer, GcpError> = api.ask(url, &request).await;
+    let ListAnswer { entries } = answer.map_err(|error| error.of_project(project.to_string()))?;
     let mut lines: Vec<LogLine> = entries.into_iter().filter_map(line).collect();
     lines.reverse();
     Ok(lines)

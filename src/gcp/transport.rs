@@ -189,6 +189,11 @@ impl Transport {
         })
     }
 
+    /// Says something that does not end the run.
+    pub fn note(&self, text: String) {
+        self.sink.emit(Event::Note(text));
+    }
+
     /// The same with another policy.
     #[must_use]
     pub fn with_policy(mut self, policy: RetryPolicy) -> Self {

@@ -6,6 +6,7 @@
 //! | [`ignore`] | `.dockerignore`: what belongs to the build context |
 //! | [`context`] | a directory as a tar stream |
 //! | [`build`] | request → image in the engine |
+//! | [`policy`] | what must hold before an image is pushed |
 //! | [`push`] | image → digest at the registry, confirmed there |
 //! | [`trial`] | the image, started beside us and reached |
 
@@ -14,6 +15,7 @@ pub mod context;
 pub mod engine;
 mod error;
 pub mod ignore;
+pub mod policy;
 mod progress;
 pub mod push;
 pub mod trial;

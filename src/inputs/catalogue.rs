@@ -1,7 +1,7 @@
 //! Every input, once. `action.yml`, the reference, the flags, the schema of the configuration file
 //! and the parser all follow from this list.
 
-use super::table::Section::{Build, Identity, Safety, Service, Target, Tests};
+use super::table::Section::{Build, Identity, Limits, Policies, Safety, Service, Target, Tests};
 use super::table::{InputSpec, Kind};
 
 /// Longest value that Cloud Run takes for a request timeout, in seconds (its documented limit).
@@ -14,6 +14,13 @@ pub const DEFAULT_CONFIG: &str = ".github/ml-deploy.yml";
 pub const LONGEST_DEADLINE_MINUTES: u64 = 350;
 /// Most instances that can be asked for; the quota of the region decides below that.
 pub const MOST_INSTANCES: u64 = 1000;
+
+/// Highest rate of a load: beyond it, one machine measures itself.
+pub const MOST_LOAD_RATE: u64 = 10_000;
+/// Largest budget of an image's size: what Cloud Run takes is not limited, what a start can wait for is.
+pub const MOST_MEGABYTES: u64 = 100_000;
+/// What a policy does to the run.
+const MODE: Kind = Kind::Choice(&["error", "warn", "off"]);
 
 /// Every input.
 pub const INPUTS: &[InputSpec] = &[
@@ -133,9 +140,48 @@ pub const INPUTS: &[InputSpec] = &[
         .default("15")
         .in_file(),
 
-    InputSpec::new(Tests, "tests", Kind::Text, "golden.yaml",
-        "The API test file: requests and the answers that are expected, with tolerances. \
-         Unless said, only `health_path` and `version_path` are asked.")
+    InputSpec::new(Policies, "policy_pins", MODE, "warn",
+        "Every Python dependency is pinned to one version: requirements files and what they include, `pip install` \
+         in the Dockerfile, `pyproject.toml` without a lock file. `error` stops before the build, `warn` tells, `off` does not look.")
+        .default("error")
+        .in_file(),
+    InputSpec::new(Policies, "policy_dockerfile", MODE, "warn",
+        "The Dockerfile has several stages, ends as a user who is not root, and lets pip keep no cache.")
+        .default("error")
+        .in_file(),
+    InputSpec::new(Policies, "policy_base_pinned", MODE, "warn",
+        "Every image that the Dockerfile builds on or copies from is named as exactly as `base_pin` says.")
+        .default("error")
+        .in_file(),
+    InputSpec::new(Policies, "base_pin", Kind::Choice(&["tag", "digest"]), "digest",
+        "How exactly: by a tag that names a version (or a digest), or by digest alone.")
+        .default("tag")
+        .in_file(),
+    InputSpec::new(Policies, "policy_image_user", MODE, "warn",
+        "The built image runs as a user who is in its `/etc/passwd` and is not root.")
+        .default("error")
+        .in_file(),
+    InputSpec::new(Policies, "policy_image_size", MODE, "warn",
+        "The built image is not larger than `image_size_budget`.")
+        .default("error")
+        .in_file(),
+    InputSpec::new(Policies, "image_size_budget", Kind::Number { least: 1, most: MOST_MEGABYTES, unit: "MB" }, "400",
+        "Largest size of the image in MB (1,000,000 bytes): the sum of its layers, uncompressed, as `docker images` shows it.")
+        .default("250")
+        .in_file(),
+    InputSpec::new(Policies, "policy_image_contents", MODE, "warn",
+        "The built image holds no build tools, no caches and lists of package managers, and no tests of the application.")
+        .default("error")
+        .in_file(),
+    InputSpec::new(Policies, "policy_secrets", MODE, "warn",
+        "No credential is in the build context, in the Dockerfile, or in the image: its layers (what a later layer deletes \
+         too), variables, history and labels.")
+        .default("error")
+        .in_file(),
+
+    InputSpec::new(Tests, "tests", Kind::List, "tests/*.yaml",
+        "The API test files, or patterns of them: requests and the answers that are expected, with \
+         tolerances, scenarios and golden predictions (docs/tests.md). Unless said, only `health_path` and `version_path` are asked.")
         .per_environment(),
     InputSpec::new(Tests, "health_path", Kind::Text, "/health", "A path that answers 200 when the service is well.")
         .default("/health")
@@ -160,6 +206,56 @@ pub const INPUTS: &[InputSpec] = &[
         "Sends requests that the candidate's OpenAPI document allows, and some that it forbids, and holds the answers \
          against it. Every operation but DELETE is called, so it is off unless asked for.")
         .default("off")
+        .per_environment(),
+    InputSpec::new(Tests, "model_version", Kind::Text, "iris-20f4eb650e",
+        "What `version_path` must answer as `model_version`, so that a healthy API with the wrong model is \
+         stopped. Unless said, it is not looked at.")
+        .per_environment(),
+    InputSpec::new(Tests, "junit", Kind::Text, "reports/ml-deploy.xml",
+        "A file for the results of all gates as JUnit XML, relative to the workspace."),
+    InputSpec::new(Tests, "results", Kind::Text, "reports/ml-deploy.json",
+        "A file for the results of all gates as JSON, relative to the workspace."),
+
+    InputSpec::new(Limits, "slo_p95", Kind::Duration, "200ms",
+        "95 of 100 answers come within this time, under `load_rate`. A load is sent only when this, `slo_p99` or \
+         `max_error_rate` is said (docs/gates.md).")
+        .per_environment(),
+    InputSpec::new(Limits, "slo_p99", Kind::Duration, "500ms", "99 of 100 answers come within this time, under `load_rate`.")
+        .per_environment(),
+    InputSpec::new(Limits, "max_error_rate", Kind::Share, "1%",
+        "Part of the load's requests that may have no right answer. Where one of the times is said and this is not: `1%`.")
+        .per_environment(),
+    InputSpec::new(Limits, "load_rate", Kind::Number { least: 1, most: MOST_LOAD_RATE, unit: "requests a second" }, "50",
+        "Requests that the load sends each second, whatever the answers do.")
+        .default("20")
+        .per_environment(),
+    InputSpec::new(Limits, "load_duration", Kind::Duration, "60s", "How long the load is measured, after a warm-up of 3 s.")
+        .default("30s")
+        .per_environment(),
+    InputSpec::new(Limits, "load_request", Kind::List, "predicts setosa",
+        "Names of the test cases that the load sends, in turn. Unless said: every case of one request.")
+        .per_environment(),
+    InputSpec::new(Limits, "max_cold_start", Kind::Duration, "10s",
+        "Longest time to the candidate's first right answer, measured before anything else is asked of it.")
+        .per_environment(),
+    InputSpec::new(Limits, "replay", Kind::Switch, "true",
+        "Sends the inputs of `tests` to the candidate and to what serves, and compares what they predict (docs/gates.md).")
+        .default("false")
+        .per_environment(),
+    InputSpec::new(Limits, "max_flip_rate", Kind::Share, "2%",
+        "Part of the replayed inputs for which a label may change. Unless said: `5%`, which takes at least 73 inputs to show.")
+        .per_environment(),
+    InputSpec::new(Limits, "max_prediction_delta", Kind::Decimal, "0.2",
+        "Largest difference of any number that both predict for the same input. Unless said, it is told and judges nothing.")
+        .per_environment(),
+    InputSpec::new(Limits, "max_psi", Kind::Decimal, "0.25",
+        "Largest population stability index of any output. Unless said, it is told and judges nothing.")
+        .per_environment(),
+    InputSpec::new(Limits, "max_latency_ratio", Kind::Decimal, "1.5",
+        "Largest ratio of the candidate's p50 and p95 to those of what serves. Unless said, it is told and judges nothing.")
+        .per_environment(),
+    InputSpec::new(Limits, "replay_ignore", Kind::List, "/model_version",
+        "Outputs that the replay does not compare, as JSON pointers; `*` stands for any key or index.")
         .per_environment(),
 
     InputSpec::new(Safety, "approval", Kind::Choice(&["required", "external", "none"]), "external",
@@ -225,7 +321,7 @@ mod tests {
             assert!(
                 spec.name
                     .chars()
-                    .all(|c| c.is_ascii_lowercase() || c == '_')
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
             );
         }
     }

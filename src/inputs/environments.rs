@@ -9,6 +9,7 @@ use delivery::target::{Approval, Environment, Tier};
 
 use super::config::{Config, EnvironmentEntry, Level};
 use super::layers::Layers;
+use super::limits::parse_limits;
 use super::origin::{Given, Origin};
 use super::raw::RawInputs;
 use super::resource;
@@ -144,12 +145,14 @@ fn parse_environment(
         }),
         region: parse_region(layers),
         spec: service::parse_service(layers),
-        tests: layers.text("tests").map(|given| given.value),
+        tests: layers.list("tests"),
+        model_version: layers.text("model_version").map(|given| given.value),
         health_path: path(layers, "health_path"),
         version_path: layers.parsed("version_path", parse_optional_path).flatten(),
         openapi_path: layers.parsed("openapi_path", parse_optional_path).flatten(),
         semver_gate: mode(layers, "semver_gate"),
         conformance: mode(layers, "conformance"),
+        limits: parse_limits(layers),
         workload_identity_provider: layers
             .parsed("workload_identity_provider", resource::parse_provider),
         service_account: layers.parsed("service_account", resource::parse_service_account),

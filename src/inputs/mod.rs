@@ -11,6 +11,7 @@ pub mod catalogue;
 pub mod config;
 pub mod environments;
 pub mod layers;
+pub mod limits;
 pub mod origin;
 pub mod pages;
 pub mod pairs;
@@ -26,7 +27,9 @@ pub mod yaml;
 
 pub use parse::parse_inputs;
 pub use raw::{ConfigFile, RawInputs};
-pub use typed::{BuildInputs, EnvironmentInputs, Inputs, Wish};
+pub use typed::{
+    BuildInputs, EnvironmentInputs, Inputs, LimitInputs, LoadInputs, ReplayInputs, Wish,
+};
 
 #[cfg(test)]
 mod tests;

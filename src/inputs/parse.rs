@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::name::EnvironmentName;
+use delivery::policy::{BasePin, Mode, Policies, Policy};
 
 use super::config::{self, Level};
 use super::environments;
@@ -56,6 +57,9 @@ pub fn parse_inputs(raw: &RawInputs) -> (Inputs, Vec<Diagnostic>) {
         branches: layers.list("branches"),
         rollback_to: layers.text("rollback_to").map(|given| given.value),
         build: parse_build(&mut layers),
+        junit: layers.parsed("junit", parse_relative),
+        results: layers.parsed("results", parse_relative),
+        policies: parse_policies(&mut layers),
         retry_rejected: layers.switch("retry_rejected"),
         deadline: minutes(&mut layers, "deadline"),
         github_token: layers
@@ -101,6 +105,24 @@ fn parse_build(layers: &mut Layers<'_>) -> BuildInputs {
         build_on_tag: layers.switch("build_on_tag"),
         wait_for_build: minutes(layers, "wait_for_build"),
     }
+}
+
+fn parse_policies(layers: &mut Layers<'_>) -> Policies {
+    let mut policies = Policies::default();
+    policies.base_pin = match layers.choice("base_pin") {
+        Some("digest") => BasePin::Digest,
+        _ => BasePin::Tag,
+    };
+    policies.size_budget = layers.number("image_size_budget").unwrap_or_default() * 1_000_000;
+    for policy in Policy::ALL {
+        let mode = match layers.choice(policy.input()) {
+            Some("warn") => Mode::Warn,
+            Some("off") => Mode::Off,
+            _ => Mode::Error,
+        };
+        policies.set(policy, mode);
+    }
+    policies
 }
 
 fn build_args(layers: &mut Layers<'_>) -> BTreeMap<String, String> {

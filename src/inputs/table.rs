@@ -20,6 +20,12 @@ pub enum Kind {
         /// What it counts.
         unit: &'static str,
     },
+    /// A duration with its unit.
+    Duration,
+    /// A part of a whole.
+    Share,
+    /// A number above 0.
+    Decimal,
     /// CPUs.
     Cpu,
     /// Memory.
@@ -47,6 +53,9 @@ impl Kind {
                 .join(" or "),
             Self::Switch => "`true` or `false`".to_owned(),
             Self::Number { least, most, unit } => format!("{least} to {most} {unit}"),
+            Self::Duration => "a duration: `200ms`, `1.5s`, `2m`; at most an hour".to_owned(),
+            Self::Share => "a part: `5%` or `0.05`".to_owned(),
+            Self::Decimal => "a number above 0".to_owned(),
             Self::Cpu => "CPUs: 1, 2, 4, 6, 8, or 0.08 to 0.99".to_owned(),
             Self::Memory => "memory: 128Mi to 32Gi".to_owned(),
             Self::Pairs => "`KEY=VALUE`, one a line".to_owned(),
@@ -75,8 +84,12 @@ pub enum Section {
     Target,
     /// How the image is built.
     Build,
+    /// What must hold before an image is pushed.
+    Policies,
     /// How a candidate is tested.
     Tests,
+    /// How quick it must be, and how near to what serves.
+    Limits,
     /// How the service is configured.
     Service,
     /// What is guarded.
@@ -87,11 +100,13 @@ pub enum Section {
 
 impl Section {
     /// In the order of the reference.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Target,
         Self::Service,
         Self::Build,
+        Self::Policies,
         Self::Tests,
+        Self::Limits,
         Self::Safety,
         Self::Identity,
     ];
@@ -101,7 +116,9 @@ impl Section {
         match self {
             Self::Target => "What is deployed, and where",
             Self::Build => "Build",
+            Self::Policies => "Policies",
             Self::Tests => "Tests",
+            Self::Limits => "Load, replay and cold start",
             Self::Service => "The service",
             Self::Safety => "Guards",
             Self::Identity => "Identity",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::gate::Mode;
 use delivery::name::{EnvironmentName, ProjectId, Region, ServiceName};
+use delivery::policy::Policies;
 use delivery::spec::ServiceSpec;
 use delivery::target::{Environment, Target};
 
@@ -40,6 +41,12 @@ pub struct Inputs {
     pub rollback_to: Option<String>,
     /// How the image is built.
     pub build: BuildInputs,
+    /// Where the results go as JUnit XML.
+    pub junit: Option<String>,
+    /// Where the results go as JSON.
+    pub results: Option<String>,
+    /// What must hold before an image is pushed.
+    pub policies: Policies,
     /// Promote a digest again that was rolled back.
     pub retry_rejected: bool,
     /// Longest duration of the run.
@@ -75,8 +82,51 @@ pub struct BuildInputs {
     pub wait_for_build: Duration,
 }
 
+/// What a candidate must keep to when it is measured.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LimitInputs {
+    /// Under load; `None` where no promise is made.
+    pub load: Option<LoadInputs>,
+    /// Against what serves; `None` where nothing is replayed.
+    pub replay: Option<ReplayInputs>,
+    /// Longest time to the first right answer.
+    pub max_cold_start: Option<Duration>,
+}
+
+/// What is promised under load, and the load.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadInputs {
+    /// 95 of 100 answers come within this time.
+    pub p95: Option<Duration>,
+    /// 99 of 100 answers come within this time.
+    pub p99: Option<Duration>,
+    /// Part of the requests that may have no right answer, from 0 to 1.
+    pub max_error_rate: f64,
+    /// Requests a second.
+    pub rate: u64,
+    /// How long it is measured.
+    pub duration: Duration,
+    /// Names of the cases that are sent; all when it is empty.
+    pub requests: Vec<String>,
+}
+
+/// How far predictions may move from what serves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplayInputs {
+    /// Part of the labels that may flip, from 0 to 1.
+    pub flip_rate: f64,
+    /// Largest difference of a number.
+    pub delta: Option<f64>,
+    /// Population stability index.
+    pub psi: Option<f64>,
+    /// Ratio of latencies.
+    pub latency_ratio: Option<f64>,
+    /// Outputs that are not compared, as JSON pointers.
+    pub ignore: Vec<String>,
+}
+
 /// One environment and all that is said for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EnvironmentInputs {
     /// Name, GitHub environment, tier, approval.
     pub environment: Environment,
@@ -88,8 +138,8 @@ pub struct EnvironmentInputs {
     pub region: Option<Region>,
     /// How the service is configured.
     pub spec: ServiceSpec,
-    /// The API test file.
-    pub tests: Option<String>,
+    /// The API test files, or patterns of them; none for the standard tests.
+    pub tests: Vec<String>,
     /// Answers 200.
     pub health_path: String,
     /// Answers version and commit; `None` where the API tells neither.
@@ -100,6 +150,10 @@ pub struct EnvironmentInputs {
     pub semver_gate: Mode,
     /// What it means that the API does not keep to its document.
     pub conformance: Mode,
+    /// What the version path must answer as `model_version`.
+    pub model_version: Option<String>,
+    /// What a candidate must keep to under load, against what serves, and at its first answer.
+    pub limits: LimitInputs,
     /// The provider that trusts this repository.
     pub workload_identity_provider: Option<String>,
     /// Whom to act as.

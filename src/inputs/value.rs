@@ -1,5 +1,7 @@
 //! One text → one typed value. An error says why, and gives the nearest valid value.
 
+use std::time::Duration;
+
 use delivery::spec::{ProbeAction, StartupProbe};
 
 use super::suggest;
@@ -100,6 +102,71 @@ pub fn parse_number(text: &str, least: u64, most: u64, unit: &str) -> Result<u64
                 _ => Err(problem),
             }
         }
+    }
+}
+
+/// Longest duration that an input may say.
+const LONGEST_DURATION_SECONDS: f64 = 3600.0;
+
+/// A duration with its unit: `200ms`, `1.5s`, `2m`.
+///
+/// # Errors
+/// When it has no unit, is 0, or above an hour.
+pub fn parse_duration(text: &str) -> Result<Duration, ValueProblem> {
+    let text = text.trim();
+    let rule = "must be a duration from 1ms to 60m, with its unit `ms`, `s` or `m`";
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = (text[..digits].parse::<f64>().ok(), text[digits..].trim());
+    let seconds = match (number, unit) {
+        (Some(number), "ms") => number / 1000.0,
+        (Some(number), "s") => number,
+        (Some(number), "m") => number * 60.0,
+        (Some(_), "") => {
+            return Err(ValueProblem::new(rule).help(format!("use `{text}ms`, or `{text}s`")));
+        }
+        _ => return Err(ValueProblem::new(rule).help("such as `200ms`")),
+    };
+    if (0.001..=LONGEST_DURATION_SECONDS).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err(ValueProblem::new(rule))
+    }
+}
+
+/// A part of a whole: `5%`, `0.05`.
+///
+/// # Errors
+/// When it is no number from 0 to 1, or from 0 % to 100 %.
+pub fn parse_share(text: &str) -> Result<f64, ValueProblem> {
+    let text = text.trim();
+    let rule = "must be a part from 0 to 1, or from 0% to 100%";
+    let share = match text.strip_suffix('%') {
+        Some(percent) => percent
+            .trim()
+            .parse::<f64>()
+            .ok()
+            .map(|percent| percent / 100.0),
+        None => text.parse::<f64>().ok(),
+    };
+    match share {
+        Some(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        Some(share) if share > 1.0 && share <= 100.0 => {
+            Err(ValueProblem::new(rule).help(format!("use `{text}%`")))
+        }
+        _ => Err(ValueProblem::new(rule).help("such as `5%`")),
+    }
+}
+
+/// A number above 0.
+///
+/// # Errors
+/// When it is none.
+pub fn parse_decimal(text: &str) -> Result<f64, ValueProblem> {
+    match text.trim().parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        _ => Err(ValueProblem::new("must be a number above 0").help("such as `0.25`")),
     }
 }
 

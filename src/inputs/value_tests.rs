@@ -149,3 +149,33 @@ fn probes() {
     }
     assert_eq!(parse_probe("grpc period=0 x=1").unwrap_err().len(), 3);
 }
+
+#[test]
+fn durations_shares_and_numbers_say_their_unit() {
+    for (text, millis) in [
+        ("200ms", 200),
+        ("1.5s", 1500),
+        ("2m", 120_000),
+        (" 30 s ", 30_000),
+    ] {
+        assert_eq!(parse_duration(text).unwrap().as_millis(), millis, "{text}");
+    }
+    for text in ["200", "0ms", "61m", "1h", "ms", "-1s", "1.2.3s", ""] {
+        assert!(parse_duration(text).is_err(), "{text}");
+    }
+    assert_eq!(
+        parse_duration("200").unwrap_err().help.unwrap(),
+        "use `200ms`, or `200s`"
+    );
+    for (text, share) in [("5%", 0.05), ("0.05", 0.05), ("0", 0.0), ("100 %", 1.0)] {
+        assert!((parse_share(text).unwrap() - share).abs() < 1e-12, "{text}");
+    }
+    assert_eq!(parse_share("5").unwrap_err().help.unwrap(), "use `5%`");
+    for text in ["101%", "-1%", "x", "NaN", "inf"] {
+        assert!(parse_share(text).is_err(), "{text}");
+    }
+    assert!((parse_decimal("0.25").unwrap() - 0.25).abs() < 1e-12);
+    for text in ["0", "-1", "x", "NaN", "inf"] {
+        assert!(parse_decimal(text).is_err(), "{text}");
+    }
+}

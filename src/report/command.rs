@@ -4,6 +4,8 @@
 //! form `##[name key=value]data` *anywhere* in it; a line ends at LF or CR. Source: actions/runner
 //! `ActionCommand.cs`, `OutputManager.cs`.
 
+use delivery::diagnostic::FilePlace;
+
 use super::text;
 
 /// Longest message of an annotation in characters; the runner cuts there.
@@ -36,8 +38,9 @@ pub fn inert(line: &str) -> String {
     }
 }
 
-/// `::error title=…::…` and `::warning …`. The message holds at most [`LONGEST_MESSAGE`] characters.
-pub fn annotation(level: &str, title: &str, message: &str) -> String {
+/// `::error title=…::…` and `::warning …`, with `file=…,line=…,col=…` where it is about a line of the
+/// repository. The message holds at most [`LONGEST_MESSAGE`] characters.
+pub fn annotation(level: &str, title: &str, message: &str, place: Option<&FilePlace>) -> String {
     // Legacy markers inside of a command's data would survive the decoding and be shown as text only;
     // they are broken up anyway, since the decoded line is stored in the log.
     let title = inert(&text::cut(&text::one_line(title), LONGEST_TITLE));
@@ -46,8 +49,13 @@ pub fn annotation(level: &str, title: &str, message: &str) -> String {
         .map(|line| inert(line))
         .collect();
     let message = text::cut(&lines.join("\n"), LONGEST_MESSAGE);
+    let place = place.map_or_else(String::new, |place| {
+        let FilePlace { file, line, column } = place;
+        let file = escape_property(&inert(&text::one_line(file)));
+        format!("file={file},line={line},col={column},")
+    });
     format!(
-        "::{level} title={}::{}",
+        "::{level} {place}title={}::{}",
         escape_property(&title),
         escape_data(&message)
     )
@@ -104,7 +112,7 @@ mod tests {
 
         #[test]
         fn an_annotation_is_one_command_on_one_line(title in any::<String>(), message in any::<String>()) {
-            let line = annotation("error", &title, &message);
+            let line = annotation("error", &title, &message, None);
             prop_assert!(!line.contains(['\r', '\n']));
             prop_assert!(line.starts_with("::error title="));
             let (properties, _) = line["::error ".len()..].split_once("::").unwrap();
@@ -114,8 +122,21 @@ mod tests {
     }
 
     #[test]
+    fn a_place_in_a_file_is_told_in_properties_that_hold_nothing_else() {
+        let place = FilePlace {
+            file: "a,b:c\n::error::x".to_owned(),
+            line: 3,
+            column: 7,
+        };
+        assert_eq!(
+            annotation("error", "t", "m", Some(&place)),
+            "::error file=a%2Cb%3Ac %3A%3Aerror%3A%3Ax,line=3,col=7,title=t::m"
+        );
+    }
+
+    #[test]
     fn a_long_message_is_cut() {
-        let line = annotation("error", "t", &"x".repeat(10_000));
+        let line = annotation("error", "t", &"x".repeat(10_000), None);
         assert_eq!(
             line.len(),
             "::error title=t::".len() + LONGEST_MESSAGE - 1 + "…".len()

@@ -103,7 +103,12 @@ impl GithubReporter {
         let title = format!("{}: {}", found.code.id(), found.code.meaning());
         self.output.say(&format!(
             "{}\n",
-            command::annotation(level, &title, &diagnostic::message(found))
+            command::annotation(
+                level,
+                &title,
+                &diagnostic::message(found),
+                found.file.as_ref()
+            )
         ));
     }
 

@@ -15,6 +15,7 @@ pub fn diagnostic(diagnostic: &Diagnostic) -> Value {
         level,
         title,
         at,
+        file,
         cause,
         state,
         help,
@@ -25,6 +26,9 @@ pub fn diagnostic(diagnostic: &Diagnostic) -> Value {
         "level": match level { Level::Error => "error", Level::Warning => "warning" },
         "title": title,
         "at": at,
+        "file": file.as_ref().map(|place| json!({
+            "path": place.file, "line": place.line, "column": place.column,
+        })),
         "cause": cause,
         "state": state,
         "help": help,

@@ -10,8 +10,10 @@ pub mod errors_page;
 pub mod files;
 pub mod github;
 pub mod json;
+pub mod junit;
 pub mod lines;
 pub mod masker;
+pub mod results;
 pub mod style;
 pub mod summary;
 pub mod terminal;
@@ -19,6 +21,7 @@ pub mod text;
 pub mod token;
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use delivery::diagnostic::Diagnostic;
@@ -92,6 +95,40 @@ pub struct RunSummary {
     pub evidence: Vec<Evidence>,
     /// Things to know.
     pub warnings: Vec<Diagnostic>,
+    /// Files that the results are written to.
+    pub reports: ReportFiles,
+}
+
+/// Files for other programs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReportFiles {
+    /// JUnit XML.
+    pub junit: Option<PathBuf>,
+    /// JSON.
+    pub results: Option<PathBuf>,
+}
+
+impl ReportFiles {
+    /// Writes them; folders are made.
+    ///
+    /// # Errors
+    /// The first file that cannot be written, with the reason.
+    pub fn write(&self, outcome: &Outcome, run: &RunSummary) -> Result<(), String> {
+        let write = |path: &Path, text: &str| {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            std::fs::create_dir_all(folder)
+                .and_then(|()| std::fs::write(path, text))
+                .map_err(|error| format!("{}: {error}", path.display()))
+        };
+        if let Some(path) = &self.junit {
+            let name = run.release_label.as_deref().unwrap_or("ml-deploy");
+            write(path, &junit::render(name, &run.evidence))?;
+        }
+        if let Some(path) = &self.results {
+            write(path, &format!("{:#}\n", results::render(outcome, run)))?;
+        }
+        Ok(())
+    }
 }
 
 impl RunSummary {

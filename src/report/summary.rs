@@ -89,6 +89,7 @@ fn render_diagnostic(diagnostic: &Diagnostic) -> String {
         state,
         help,
         logs,
+        file: _,
     } = diagnostic;
     let mark = match level {
         Level::Error => "❌",

@@ -3,13 +3,14 @@
 use std::error::Error as _;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
 
 use delivery::diagnostic::{Code, Diagnostic};
 
-use super::suite::{Method, Request};
+use super::suite::Request;
 use crate::gcp::endpoint;
 use crate::secret::Secret;
 
@@ -29,6 +30,49 @@ pub struct Caller {
     pub client: reqwest::Client,
     /// The ID token for a private service; its audience is the service's own address.
     pub bearer: Option<Secret>,
+}
+
+/// A request that can be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) method: reqwest::Method,
+    /// From `/`, with its query.
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// Largest answer that is read, in bytes.
+    pub(crate) most_bytes: usize,
+}
+
+impl Call {
+    /// A request as it is written. What a suite was refused for cannot be in it; what HTTP cannot
+    /// carry is left out.
+    pub(crate) fn plain(request: &Request) -> Self {
+        let mut headers = HeaderMap::new();
+        if request.json.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        for (name, value) in &request.headers {
+            if let (Ok(name), Ok(value)) = (
+                HeaderName::from_bytes(name.as_bytes()),
+                HeaderValue::from_str(value),
+            ) {
+                headers.insert(name, value);
+            }
+        }
+        let body = match (&request.json, &request.body) {
+            (Some(json), _) => json.to_string().into(),
+            (None, Some(body)) => body.clone().into(),
+            (None, None) => Bytes::new(),
+        };
+        Self {
+            method: request.method.wire(),
+            path: request.path.clone(),
+            headers,
+            body,
+            most_bytes: MOST_ANSWER_BYTES,
+        }
+    }
 }
 
 /// A whole answer.
@@ -64,9 +108,9 @@ pub(crate) enum NoAnswer {
     /// The connection broke before the end of the answer.
     #[error("the connection broke before the end of the answer: {0}")]
     Broken(String),
-    /// More than [`MOST_ANSWER_BYTES`].
-    #[error("the answer is larger than {MOST_ANSWER_BYTES} bytes")]
-    TooLarge,
+    /// More than this many bytes.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
 }
 
 impl NoAnswer {
@@ -74,7 +118,7 @@ impl NoAnswer {
     pub(crate) fn blames_the_api(&self) -> bool {
         match self {
             Self::Address(_) | Self::Unreachable(..) | Self::Tls(..) => false,
-            Self::Refused(_) | Self::TimedOut(_) | Self::Broken(_) | Self::TooLarge => true,
+            Self::Refused(_) | Self::TimedOut(_) | Self::Broken(_) | Self::TooLarge(_) => true,
         }
     }
 }
@@ -110,16 +154,21 @@ impl Caller {
         })
     }
 
-    /// Sends a request and reads the whole answer, within the time limit.
+    /// Sends a request as it is written, without variables and files, and reads the whole answer,
+    /// within the time limit.
     pub(crate) async fn send(
         &self,
         request: &Request,
         limit: Duration,
     ) -> Result<Answer, NoAnswer> {
-        let url = self.url(&request.path)?;
-        let host = url.host_str().unwrap_or_default().to_owned();
+        self.call(&Call::plain(request), limit).await
+    }
+
+    /// Sends a call and reads the whole answer, within the time limit.
+    pub(crate) async fn call(&self, call: &Call, limit: Duration) -> Result<Answer, NoAnswer> {
+        let url = self.url(&call.path)?;
         let start = Instant::now();
-        let exchange = self.exchange(request, url, &host, start);
+        let exchange = self.exchange(call, url, start);
         match tokio::time::timeout(limit, exchange).await {
             Ok(answer) => answer,
             Err(_) => Err(NoAnswer::TimedOut(limit)),
@@ -129,11 +178,8 @@ impl Caller {
     /// GET of a path.
     pub(crate) async fn get(&self, path: &str, limit: Duration) -> Result<Answer, NoAnswer> {
         let request = Request {
-            method: Method::Get,
             path: path.to_owned(),
-            headers: std::collections::BTreeMap::new(),
-            json: None,
-            body: None,
+            ..Request::default()
         };
         self.send(&request, limit).await
     }
@@ -148,41 +194,25 @@ impl Caller {
         Url::parse(&text).map_err(|_| NoAnswer::Address(text))
     }
 
-    async fn exchange(
-        &self,
-        request: &Request,
-        url: Url,
-        host: &str,
-        start: Instant,
-    ) -> Result<Answer, NoAnswer> {
+    async fn exchange(&self, call: &Call, url: Url, start: Instant) -> Result<Answer, NoAnswer> {
         let mut headers = HeaderMap::new();
-        if request.json.is_some() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
         if let Some(bearer) = &self.bearer
             && let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", bearer.expose()))
         {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        for (name, value) in &request.headers {
-            // The suite was checked when it was read; what is not valid cannot be here.
-            if let (Ok(name), Ok(value)) = (
-                HeaderName::from_bytes(name.as_bytes()),
-                HeaderValue::from_str(value),
-            ) {
-                headers.insert(name, value);
-            }
+        for (name, value) in &call.headers {
+            headers.insert(name, value.clone());
         }
         let mut builder = self
             .client
-            .request(request.method.wire(), url.clone())
+            .request(call.method.clone(), url.clone())
             .headers(headers);
-        if let Some(json) = &request.json {
-            builder = builder.body(json.to_string());
-        } else if let Some(body) = &request.body {
-            builder = builder.body(body.clone());
+        if !call.body.is_empty() {
+            builder = builder.body(call.body.clone());
         }
+        let host = url.host_str().unwrap_or_default();
         let mut response = builder
             .send()
             .await
@@ -195,8 +225,8 @@ impl Caller {
             .await
             .map_err(|error| classify(&error, host))?
         {
-            if body.len() + chunk.len() > MOST_ANSWER_BYTES {
-                return Err(NoAnswer::TooLarge);
+            if body.len() + chunk.len() > call.most_bytes {
+                return Err(NoAnswer::TooLarge(call.most_bytes));
             }
             body.extend_from_slice(&chunk);
         }

@@ -124,7 +124,7 @@ fn compare_numbers(
 }
 
 /// Four significant digits say how far off it is.
-fn rounded(difference: f64) -> String {
+pub(crate) fn rounded(difference: f64) -> String {
     if (1e-3..1e6).contains(&difference) {
         format!("{difference:.4}")
     } else {
@@ -146,15 +146,20 @@ fn shown(value: &Value) -> String {
 
 /// At most [`MOST_CHARACTERS`] characters, on one line.
 pub(crate) fn clip(text: &str) -> String {
+    clip_to(text, MOST_CHARACTERS)
+}
+
+/// At most `most` characters, on one line.
+pub(crate) fn clip_to(text: &str, most: usize) -> String {
     let flat: String = text
         .chars()
+        .take(most + 1)
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
-    if flat.chars().count() <= MOST_CHARACTERS {
-        return flat;
+    match flat.char_indices().nth(most) {
+        None => flat,
+        Some((end, _)) => format!("{}…", &flat[..end]),
     }
-    let cut: String = flat.chars().take(MOST_CHARACTERS).collect();
-    format!("{cut}…")
 }
 
 #[cfg(test)]

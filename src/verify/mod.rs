@@ -1,17 +1,22 @@
 //! API tests against a URL → evidence.
 //!
 //! A suite ([`Suite`]) is read from YAML or JSON and checked as a whole, against the JSON Schema of
-//! its own types; [`run_suite`] sends its cases and writes down every difference;
-//! [`wait_until_answers`] waits, within a stated grace, for an address to answer as our release.
+//! its own types; [`run_suites`] sends its cases and writes down every difference;
+//! [`run_gates`] runs each gate of an environment in turn, [`IdentityGate`] first: it waits, within a
+//! stated grace, for the address to answer as our release.
 
 mod caller;
+mod cold_start;
 mod compare;
 mod document;
+mod figure;
 mod gate;
+mod golden;
 mod identity;
 mod identity_gate;
 pub mod load;
 pub mod openapi;
+pub mod replay;
 mod run;
 mod sample;
 mod schema_check;
@@ -22,12 +27,19 @@ mod suite_gate;
 mod tests;
 
 pub use caller::{Caller, MOST_ANSWER_BYTES};
+pub use cold_start::ColdStartGate;
 pub use compare::{Tolerance, compare_json};
 pub use gate::{Gate, GateContext, case, run_gates};
-pub use identity::{Awaited, Identity, NoIdentity, identity, wait_until_answers};
-pub use identity_gate::IdentityGate;
-pub use run::run_suite;
+pub use golden::{
+    Batch, ColumnSpec, GoldenGate, GoldenRequest, GoldenSpec, Recorded, Recording, record,
+};
+pub use identity::{Identity, NoIdentity, identity, is_forbidden};
+pub use identity_gate::{Graces, IdentityGate};
+pub use run::run_suites;
+pub use sample::{Sample, Samples, SuiteSamples};
 pub use suite::{
-    Case, DEFAULT_MAX_LATENCY_MS, Defaults, Expect, Method, Request, Suite, ToleranceSpec, schema,
+    Capture, Case, DEFAULT_CONCURRENCY, DEFAULT_MAX_LATENCY_MS, Defaults, Expect, HeaderCapture,
+    HeaderChecks, HeaderSpec, JsonKind, LoadedSuite, Method, PathCheck, Request, Retry, StatusItem,
+    StatusSpec, Step, Suite, ToleranceSpec, load_suites, schema,
 };
 pub use suite_gate::SuiteGate;

@@ -1,7 +1,8 @@
 //! Checks a document against the JSON Schema of its types and reports everything at once.
 //!
 //! Only the keywords that `schemars` writes for our types are understood: `$ref`, `properties`,
-//! `required`, `additionalProperties`, `type`, `enum`, `items`, `minItems`, `minimum`, `maximum`,
+//! `required`, `additionalProperties`, `type`, `enum`, `items`, `minItems`, `maxItems`, `minimum`,
+//! `maximum`,
 //! `anyOf`, `oneOf`. Anything else is left to the typed reading that follows.
 
 use serde_json::Value;
@@ -109,7 +110,7 @@ impl<'a> Check<'a> {
 
     /// Takes the first branch that allows it; if none does, reports what the best branch says.
     fn any_of(&mut self, node: &Node, branches: &'a [Value], path: &str) {
-        let mut best: Option<Vec<Finding>> = None;
+        let mut best: Option<((bool, usize), Vec<Finding>)> = None;
         for branch in branches {
             let mut trial = Check {
                 root: self.root,
@@ -119,16 +120,22 @@ impl<'a> Check<'a> {
             if trial.findings.is_empty() {
                 return;
             }
-            // What is deeper in the document is nearer to what was meant.
-            let deeper = |new: &[Finding], old: &[Finding]| depth(new) > depth(old);
-            if best
-                .as_deref()
-                .is_none_or(|old| deeper(&trial.findings, old))
-            {
-                best = Some(trial.findings);
+            // The kind of value that was written says what was meant, then what is deeper.
+            let score = (self.allows_kind(node, branch), depth(&trial.findings));
+            if best.as_ref().is_none_or(|(old, _)| score > *old) {
+                best = Some((score, trial.findings));
             }
         }
-        self.findings.extend(best.unwrap_or_default());
+        let findings = best.map(|(_, findings)| findings);
+        self.findings.extend(findings.unwrap_or_default());
+    }
+
+    fn allows_kind(&self, node: &Node, schema: &'a Value) -> bool {
+        let mut trial = Check {
+            root: self.root,
+            findings: Vec::new(),
+        };
+        trial.kind(node, self.resolve(schema), "")
     }
 
     /// Whether the kind of value is allowed; reports it if not.
@@ -213,6 +220,11 @@ impl<'a> Check<'a> {
             let message = format!("at least {least} item(s) wanted, got {}", items.len());
             self.find(node.place, path, message, None);
         }
+        let most = schema.get("maxItems").and_then(Value::as_u64);
+        if let Some(most) = most.filter(|most| (items.len() as u64) > *most) {
+            let message = format!("at most {most} item(s) wanted, got {}", items.len());
+            self.find(node.place, path, message, None);
+        }
         let schema = schema.get("items").unwrap_or(&ANYTHING);
         for (index, item) in items.iter().enumerate() {
             self.node(item, schema, &format!("{path}[{index}]"));
@@ -272,7 +284,12 @@ impl<'a> Check<'a> {
     }
 }
 
+/// The branches of a schema that is nothing but a choice. A mapping with `oneOf` says which of its
+/// keys go together; that is left to the check of the meaning, which says it in better words.
 fn alternatives(schema: &Value) -> Option<&[Value]> {
+    if schema.get("properties").is_some() {
+        return None;
+    }
     let branches = schema.get("anyOf").or_else(|| schema.get("oneOf"))?;
     branches.as_array().map(Vec::as_slice)
 }

@@ -5,13 +5,13 @@ use delivery::gate::API_TESTS;
 use delivery::verdict::Evidence;
 
 use super::gate::{Gate, GateContext};
-use super::run::run_suite;
-use super::suite::Suite;
+use super::run::run_suites;
+use super::suite::LoadedSuite;
 
-/// Sends the cases of a suite.
+/// Sends the cases of suites.
 pub struct SuiteGate {
-    /// The cases.
-    pub suite: Suite,
+    /// The suites.
+    pub suites: Vec<LoadedSuite>,
 }
 
 #[async_trait]
@@ -21,6 +21,6 @@ impl Gate for SuiteGate {
     }
 
     async fn run(&self, at: &GateContext<'_>) -> Vec<Evidence> {
-        vec![run_suite(&self.suite, at.candidate, at.sink).await]
+        vec![run_suites(&self.suites, at.candidate, at.sink).await]
     }
 }

@@ -4,9 +4,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod action;
+mod check;
 mod emulator;
 mod generated;
+mod limits;
 mod terminal;
+mod verify;
 
 use assert_cmd::Command;
 

@@ -3,11 +3,13 @@
 //! against the local cloud.
 
 mod bites;
+mod python;
 mod stories;
 
 use testkit::judge::{Judge, skip};
 
-type Told = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Told = Result<(), Failure>;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ml-deploy");
 

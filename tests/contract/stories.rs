@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use testkit::judge::Verdict;
 use testkit::{Behaviour, Job, World, api, wrong_model};
 
-use super::{PROGRAM, Told, judge};
+use super::python::{is_here, strict};
+use super::{Failure, PROGRAM, Told, judge};
 
-type Heard = Result<Vec<Exchange>, Box<dyn std::error::Error + Send + Sync>>;
+type Heard = Result<Vec<Exchange>, Failure>;
 
 /// Every method of Google and GitHub that `ml-deploy` calls. A new one is added here together with
 /// the story that makes it.
@@ -37,14 +38,11 @@ async fn all_that_is_asked_and_answered_is_documented() -> Told {
     let Some(judge) = judge() else {
         return Ok(());
     };
+    let worlds = tokio::try_join!(everything_said(), failing(), disturbed(), from_a_terminal())?;
+    let worlds = [worlds.0, worlds.1, worlds.2, worlds.3];
     let mut verdict = Verdict::default();
-    for exchanges in [
-        everything_said().await?,
-        failing().await?,
-        disturbed().await?,
-        from_a_terminal().await?,
-    ] {
-        verdict.add(judge.judge(&exchanges));
+    for exchanges in &worlds {
+        verdict.add(judge.judge(exchanges));
     }
     assert!(
         verdict.violations.is_empty(),
@@ -52,6 +50,13 @@ async fn all_that_is_asked_and_answered_is_documented() -> Told {
     );
     let judged: BTreeSet<&str> = verdict.judged.keys().map(String::as_str).collect();
     assert_eq!(judged, BTreeSet::from(CALLED), "{:?}", verdict.passed_by);
+    if is_here() {
+        let parsed = strict(&worlds.concat()).await?;
+        assert!(
+            parsed > 100,
+            "{parsed} bodies are too few for these stories"
+        );
+    }
     Ok(())
 }
 

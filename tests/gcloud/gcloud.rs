@@ -1,14 +1,16 @@
 //! The real gcloud, pointed at the local cloud.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use tempfile::TempDir;
 use testkit::World;
+use testkit::judge::skip;
 use tokio::process::Command;
 
-use super::{Failure, PROJECT, REGION};
+use super::{Failure, PROGRAM};
 
 /// Longest time for one command. gcloud alone takes about a second to start.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -31,69 +33,29 @@ impl Ended {
 /// gcloud with a configuration of its own.
 pub(crate) struct Gcloud {
     program: PathBuf,
-    variables: Vec<(String, String)>,
+    variables: BTreeMap<String, String>,
     folder: TempDir,
 }
 
 impl Gcloud {
     /// gcloud for this world; `None` when it is not installed and need not be.
-    pub(crate) fn of(world: &World) -> Result<Option<Self>, Failure> {
+    pub(crate) async fn of(world: &World) -> Result<Option<Self>, Failure> {
         let Some(program) = installed() else {
-            if std::env::var_os("CI").is_some() {
-                return Err("gcloud is not installed; in CI it must be".into());
-            }
-            println!("skipped: gcloud is not installed");
+            skip("gcloud is not installed");
             return Ok(None);
         };
         let folder = testkit::temporary_folder()?;
-        let token = folder.path().join("token");
-        let account = "deployer@demo-project.iam.gserviceaccount.com";
-        let tokens = &world.emulator.world().tokens;
-        std::fs::write(&token, tokens.issue_local(account))?;
-        let listen = world.emulator.world().config.listen;
-        let mut variables = vec![
-            (
-                "CLOUDSDK_CONFIG",
-                folder.path().join("config").display().to_string(),
-            ),
-            (
-                "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE",
-                token.display().to_string(),
-            ),
-            ("CLOUDSDK_PROXY_ADDRESS", listen.ip().to_string()),
-            ("CLOUDSDK_PROXY_PORT", listen.port().to_string()),
-        ];
-        for (name, value) in [
-            ("CLOUDSDK_CORE_PROJECT", PROJECT),
-            ("CLOUDSDK_RUN_REGION", REGION),
-            ("CLOUDSDK_CORE_DISABLE_PROMPTS", "1"),
-            ("CLOUDSDK_CORE_DISABLE_USAGE_REPORTING", "true"),
-            ("CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK", "true"),
-            ("CLOUDSDK_SURVEY_DISABLE_PROMPTS", "true"),
-            ("CLOUDSDK_PROXY_TYPE", "http"),
-            (
-                "CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN",
-                "http://run.googleapis.com/",
-            ),
-            (
-                "CLOUDSDK_API_ENDPOINT_OVERRIDES_LOGGING",
-                "http://logging.googleapis.com/",
-            ),
-            (
-                "CLOUDSDK_API_ENDPOINT_OVERRIDES_SERVICEUSAGE",
-                "http://serviceusage.googleapis.com/",
-            ),
-        ] {
-            variables.push((name, value.to_owned()));
-        }
-        let variables = variables.into_iter();
+        let variables = evaluated(world.url(), folder.path()).await?;
         Ok(Some(Self {
             program,
-            variables: variables
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect(),
+            variables,
             folder,
         }))
+    }
+
+    /// A variable that `ml-deploy emulator --env` sets.
+    pub(crate) fn variables(&self) -> &BTreeMap<String, String> {
+        &self.variables
     }
 
     /// Runs a command line as a shell would split it (no quotes inside).
@@ -103,9 +65,8 @@ impl Gcloud {
         let child = Command::new(&self.program)
             .args(arguments)
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.folder.path())
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .envs(&self.variables)
+            .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
@@ -131,6 +92,28 @@ impl Gcloud {
         }
         Ok(ended)
     }
+}
+
+/// The environment of a shell after `eval "$(ml-deploy emulator --env)"`, and nothing else in it.
+async fn evaluated(url: &str, folder: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let script = "eval \"$('TOOL' emulator --env --cloud-url URL)\" && env -0"
+        .replace("TOOL", PROGRAM)
+        .replace("URL", url);
+    let ended = Command::new("sh")
+        .args(["-c", &script])
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", folder)
+        .output()
+        .await?;
+    let said = String::from_utf8(ended.stdout)?;
+    if !ended.status.success() {
+        return Err(format!("{said}{}", String::from_utf8_lossy(&ended.stderr)).into());
+    }
+    let pairs = said.split('\0').filter_map(|pair| pair.split_once('='));
+    Ok(pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect())
 }
 
 fn installed() -> Option<PathBuf> {

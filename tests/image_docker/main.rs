@@ -6,6 +6,8 @@
 )]
 
 mod build;
+mod conformance;
+mod policies;
 mod pull_request;
 mod registry;
 mod trial;

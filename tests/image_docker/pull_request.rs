@@ -33,7 +33,10 @@ fn suite(label: &str) -> String {
 
 /// Runs the job on a checkout whose test expects `label`.
 async fn pull_request(program: &str, label: &str) -> JobEnd {
-    let dockerfile = format!("FROM {PYTHON}\nCOPY main.py /\nCMD [\"python3\", \"/main.py\"]\n");
+    let dockerfile = format!(
+        "FROM {PYTHON} AS build\nCOPY main.py /\n\
+         FROM {PYTHON}\nCOPY --from=build /main.py /\nUSER 65534\nCMD [\"python3\", \"/main.py\"]\n"
+    );
     let checkout = context(&dockerfile, &[("main.py", program)]);
     write(checkout.path(), ".github/ml-deploy.yml", CONFIG);
     write(checkout.path(), "tests.yaml", &suite(label));

@@ -66,6 +66,8 @@ impl Cloud {
             base_url: format!("http://{host}"),
             host,
             path: format!("demo-project/apis/{image}"),
+            named_host: "us-central1-docker.pkg.dev".to_owned(),
+            member: None,
         }
     }
 
@@ -246,11 +248,11 @@ async fn a_tag_that_cannot_move_gives_the_image_it_stands_for() {
             .await
             .unwrap();
         digests.push(digest);
-        cloud
-            .emulator
-            .world()
+        let world = cloud.emulator.world();
+        let now = world.clock.now();
+        world
             .registry
-            .set_immutable_tags("demo-project", "apis", true);
+            .put_repository("demo-project", "apis", "us-central1", true, now);
         remove(&image.id).await;
     }
     assert_eq!(digests[0], digests[1]);
@@ -306,6 +308,8 @@ async fn a_refused_push_says_what_to_do() {
         base_url: "http://127.0.0.1:1".to_owned(),
         host: "127.0.0.1:1".to_owned(),
         path: "p/r/i".to_owned(),
+        named_host: "us-central1-docker.pkg.dev".to_owned(),
+        member: None,
     };
     let error = engine
         .push(&image, &gone, "sha-1", Secret::new("t"), &events)

@@ -85,7 +85,23 @@ codes! {
     GitHubFailed = "D0506", Cloud, "GitHub refused or did not answer.";
     EndpointRefused = "D0507", BadInput, "An endpoint override points outside loopback and private addresses.";
 
+    DependencyNotPinned = "D0601", Blocked, "A dependency is not pinned to one version.";
+    DockerfileUnsound = "D0602", Blocked, "The Dockerfile breaks a policy: stages, user, or the cache of pip.";
+    BaseNotPinned = "D0603", Blocked, "An image that the Dockerfile builds on may be another one tomorrow.";
+    ImageRunsAsRoot = "D0604", Blocked, "The built image runs as root, or as a user who is not in it.";
+    ImageTooLarge = "D0605", Blocked, "The built image is larger than its budget.";
+    ImageHoldsTooMuch = "D0606", Blocked, "The built image holds what no run needs: caches, build tools, tests.";
+    SecretFound = "D0607", Blocked, "A credential is in the build context, the Dockerfile or the image.";
+    ImageUnreadable = "D0608", Blocked, "The built image cannot be read to its end, so that the policies cannot be checked.";
+
     WrongModel = "D0631", VerificationFailed, "The API is healthy, but it is not the release: wrong commit, version or model.";
+    PredictionsDiffer = "D0633", VerificationFailed, "Recorded predictions differ from the candidate's.";
+    NotRecorded = "D0634", VerificationFailed, "A golden file could not be recorded.";
+    ResultsUnwritten = "D0632", Cloud, "The file for the results of the tests could not be written.";
+
+    SloMissed = "D0641", VerificationFailed, "The candidate is slower under load, or fails more often, than promised.";
+    PredictionsMoved = "D0642", VerificationFailed, "The candidate predicts other things than what serves, for the same inputs.";
+    ColdStartTooSlow = "D0643", VerificationFailed, "The candidate's first right answer came too late.";
 
     ApiBroken = "D0651", VerificationFailed, "The API changed more than the version of the release says.";
     NotConforming = "D0652", VerificationFailed, "The API does not keep to the OpenAPI document that it publishes.";
@@ -101,7 +117,14 @@ impl Code {
     pub fn is_candidates_fault(self) -> bool {
         matches!(
             self,
-            Self::CandidateNotReady | Self::TestsFailed | Self::WrongModel | Self::NotConfirmed
+            Self::CandidateNotReady
+                | Self::TestsFailed
+                | Self::WrongModel
+                | Self::NotConfirmed
+                | Self::SloMissed
+                | Self::PredictionsMoved
+                | Self::ColdStartTooSlow
+                | Self::PredictionsDiffer
         )
     }
 }
@@ -115,6 +138,17 @@ pub enum Level {
     Warning,
 }
 
+/// A place in a file of the repository, so that it can be shown beside the line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilePlace {
+    /// Path from the repository's root, with `/`.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1, in characters.
+    pub column: usize,
+}
+
 /// Something that went wrong, ready to be shown anywhere. No secret may be put into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -126,6 +160,8 @@ pub struct Diagnostic {
     pub title: String,
     /// Where: the step and target, or the input and where its value came from.
     pub at: Option<String>,
+    /// The place in a file, where there is one; `at` says it in words as well.
+    pub file: Option<FilePlace>,
     /// Why; one line a cause, outermost first. May hold text of others.
     pub cause: Vec<String>,
     /// What serves now.
@@ -144,6 +180,7 @@ impl Diagnostic {
             level: Level::Error,
             title: title.into(),
             at: None,
+            file: None,
             cause: Vec::new(),
             state: None,
             help: Vec::new(),
@@ -167,6 +204,15 @@ impl Diagnostic {
     #[must_use]
     pub fn at(mut self, place: impl Into<String>) -> Self {
         self.at = Some(place.into());
+        self
+    }
+
+    /// Says where in a file of the repository.
+    #[must_use]
+    pub fn in_file(mut self, file: impl Into<String>, line: usize, column: usize) -> Self {
+        let file = file.into();
+        self.at = Some(format!("{file}:{line}:{column}"));
+        self.file = Some(FilePlace { file, line, column });
         self
     }
 

@@ -16,10 +16,20 @@ pub struct GateWords {
     pub help: &'static [&'static str],
 }
 
-/// Whether the release answers at all.
+/// Whether anything answers.
+pub const ANSWERS: &str = "answers";
+/// Whether what answers is the release.
 pub const IDENTITY: &str = "identity";
 /// The cases of the suite files.
 pub const API_TESTS: &str = "api-tests";
+/// Latency and errors under load.
+pub const SLO: &str = "slo";
+/// The same inputs to the candidate and to what serves.
+pub const REPLAY: &str = "replay";
+/// The first right answer of a revision that had no instance.
+pub const COLD_START: &str = "cold-start";
+/// The recorded predictions of the golden files.
+pub const GOLDEN: &str = "golden";
 
 /// Whether the API changed more than the version says.
 pub const SEMVER: &str = "semver";
@@ -40,6 +50,14 @@ pub enum Mode {
 /// Every gate that has words of its own.
 pub const GATES: &[GateWords] = &[
     GateWords {
+        gate: ANSWERS,
+        code: Code::NotConfirmed,
+        failed: "does not answer",
+        help: &[
+            "let the health and the version path answer 200 as soon as the API can predict, or name other paths: `health_path`, `version_path`",
+        ],
+    },
+    GateWords {
         gate: IDENTITY,
         code: Code::WrongModel,
         failed: "answers, but not as the release: a healthy API with the wrong model",
@@ -54,6 +72,43 @@ pub const GATES: &[GateWords] = &[
         failed: "failed the API tests",
         help: &[
             "mend the release, or the expectation in the test file, and push again",
+            "predictions that changed without a change of the model often come from a dependency: compare requirements.txt with the last release, rebuild the image",
+        ],
+    },
+    GateWords {
+        gate: COLD_START,
+        code: Code::ColdStartTooSlow,
+        failed: "took too long to its first right answer",
+        help: &[
+            "load the model once at start-up, from a file in the image, and import nothing that is not used",
+            "set `min_instances: 1` so that users meet no cold start, or raise `max_cold_start`",
+        ],
+    },
+    GateWords {
+        gate: REPLAY,
+        code: Code::PredictionsMoved,
+        failed: "predicts other things than what serves, for the same inputs",
+        help: &[
+            "if the change is meant, raise the limit that stopped it for this release: `max_flip_rate`, `max_prediction_delta`, `max_psi` or `max_latency_ratio`",
+            "if it is not, compare the model file and the versions in requirements.txt with the last release",
+            "an output that tells the revision and not the prediction, such as `model_version`, belongs into `replay_ignore`",
+        ],
+    },
+    GateWords {
+        gate: SLO,
+        code: Code::SloMissed,
+        failed: "is slower under load, or fails more often, than promised",
+        help: &[
+            "look at the slowest requests in its log; give it more `cpu`, or a lower `concurrency`, or more `max_instances`",
+            "if the promise is wrong, change `slo_p95`, `slo_p99` or `max_error_rate`",
+        ],
+    },
+    GateWords {
+        gate: GOLDEN,
+        code: Code::PredictionsDiffer,
+        failed: "predicts something else than was recorded",
+        help: &[
+            "if the model changed on purpose, record anew: `ml-deploy verify --url URL --record FILE --inputs FILE`, and review the difference",
             "predictions that changed without a change of the model often come from a dependency: compare requirements.txt with the last release, rebuild the image",
         ],
     },

@@ -16,6 +16,7 @@
 //! | [`snapshot`] | what was seen, when, with the etag |
 //! | [`stage`] | from event and ref to what this run is about |
 //! | [`plan`] | intent + snapshot → steps, each with its undo |
+//! | [`policy`] | what must hold before an image is pushed |
 //! | [`statistics`] | samples → figures, how sure they are, and whether a limit can be decided |
 //! | [`verdict`] | evidence → verdict |
 //! | [`gate`] | the gates, and what each failure is called |
@@ -30,6 +31,7 @@ pub mod name;
 pub mod nearest;
 pub mod outcome;
 pub mod plan;
+pub mod policy;
 pub mod release;
 pub mod snapshot;
 pub mod spec;

@@ -98,7 +98,8 @@ pub struct CaseResult {
 pub enum CaseEnd {
     /// As expected.
     Passed,
-    /// Not as expected; each line tells one difference: where, expected, got.
+    /// Not as expected; each line tells one difference: where, expected, got. Lines that begin with a
+    /// space tell what they came from, such as the request.
     Failed(Vec<String>),
     /// It could not be decided, with the reason.
     Undecided(String),
@@ -164,11 +165,12 @@ pub fn judge(evidence: &[Evidence]) -> Verdict {
 
 /// One line a case: the first difference, and how many more there are. The whole list was told when
 /// the case ended.
-fn first_of(differences: &[String]) -> String {
-    match differences {
-        [] => "failed".to_owned(),
-        [only] => only.clone(),
-        [first, rest @ ..] => format!("{first} (and {} more)", rest.len()),
+fn first_of(lines: &[String]) -> String {
+    let mut differences = lines.iter().filter(|line| !line.starts_with(' '));
+    match (differences.next(), differences.count()) {
+        (None, _) => "failed".to_owned(),
+        (Some(only), 0) => only.clone(),
+        (Some(first), more) => format!("{first} (and {more} more)"),
     }
 }
 
@@ -248,7 +250,7 @@ mod tests {
 
     #[test]
     fn lines_name_gate_case_and_difference() {
-        let differences = vec!["a".to_owned(), "b".to_owned()];
+        let differences = ["a", "  request: GET /", "b"].map(str::to_owned).to_vec();
         let verdict = judge(&[gate(&[CaseEnd::Failed(differences)])]);
         let lines = vec!["api-tests/case-0: a (and 1 more)".to_owned()];
         assert_eq!(verdict, Verdict::Fail(lines));

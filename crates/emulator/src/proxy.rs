@@ -56,7 +56,7 @@ fn stands_in_for(host: &str) -> bool {
     };
     bare.parse::<IpAddr>()
         .is_ok_and(|address| address.is_loopback())
-        || HOSTS.iter().any(|known| is_modelled(&known))
+        || HOSTS.iter().any(is_modelled)
 }
 
 /// The region that the host of a request names: `us-central1` of `us-central1-run.googleapis.com`.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::error::ApiError;
+use crate::error::{ApiError, parse_json};
 use crate::iam::{self, Resource};
 use crate::run::project_number;
 use crate::world::World;
@@ -17,7 +19,10 @@ use crate::world::World;
 /// The routes of this part.
 pub fn routes() -> Router<Arc<World>> {
     let api = "/v1/projects/{project}/services/{api}";
-    Router::new().route(api, get(state).post(change))
+    Router::new().route(api, get(state).post(change)).route(
+        "/v1/projects/{project}/services:batchEnable",
+        post(enable_all),
+    )
 }
 
 type Answer = Result<Json<Value>, ApiError>;
@@ -58,6 +63,39 @@ async fn change(
         "response": {
             "@type": format!("type.googleapis.com/google.api.serviceusage.v1.{kind}"),
             "service": view(&world, &project, api),
+        },
+    })))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BatchEnable {
+    service_ids: Vec<String>,
+}
+
+/// `services:batchEnable`, what gcloud does when an API that it needs is off.
+async fn enable_all(
+    State(world): State<Arc<World>>,
+    headers: HeaderMap,
+    Path(project): Path<String>,
+    body: Bytes,
+) -> Answer {
+    authorize(&world, &headers, "serviceusage.services.enable", &project)?;
+    let BatchEnable { service_ids } = parse_json(&body)?;
+    for api in &service_ids {
+        world.iam.set_api(&project, api, true);
+    }
+    let services: Vec<Value> = service_ids
+        .iter()
+        .map(|api| view(&world, &project, api))
+        .collect();
+    let number = project_number(&project);
+    Ok(Json(json!({
+        "name": format!("operations/acf.p2-{number}-batch"),
+        "done": true,
+        "response": {
+            "@type": "type.googleapis.com/google.api.serviceusage.v1.BatchEnableServicesResponse",
+            "services": services,
         },
     })))
 }

@@ -53,7 +53,7 @@ async fn a_fault_hits_as_often_as_it_says_and_in_the_form_of_the_service() {
         204
     );
     assert_eq!(get(&local).await.0, 200);
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -83,7 +83,67 @@ async fn a_connection_drops_before_or_after_the_effect() {
         .filter(|it| it["method"] == "POST")
         .map(|it| &it["status"]);
     assert_eq!(statuses.collect::<Vec<_>>(), [0, 0]);
-    local.emulator.stop().await;
+    local.stop().await;
+}
+
+#[tokio::test]
+async fn exchanges_are_recorded_while_somebody_wants_them() {
+    let local = start().await;
+    let record = async |recording: bool| {
+        let wish = json!({"recording": recording});
+        let path = "/_emulator/exchanges";
+        assert_eq!(local.json("PUT", path, None, Some(wish)).await.0, 204);
+    };
+    let recorded = async || {
+        let (_, body) = local.json("GET", "/_emulator/exchanges", None, None).await;
+        body
+    };
+    local
+        .json("DELETE", "/_emulator/exchanges", None, None)
+        .await;
+    record(false).await;
+    get(&local).await;
+    assert_eq!(recorded().await["exchanges"], json!([]));
+
+    record(true).await;
+    let deployments = "/repos/octo-org/ml-api/deployments";
+    let (status, answer) = local
+        .json("POST", deployments, Some("t"), Some(json!({"ref": "main"})))
+        .await;
+    assert_eq!(status, 201);
+    let blob = local.url("/v2/p/r/i/blobs/uploads/?digest=sha256:0");
+    let pushed = local.http.post(blob).body("a layer").send().await;
+    assert_eq!(pushed.expect("an answer").status(), 401);
+    record(false).await;
+    get(&local).await;
+
+    let body = recorded().await;
+    assert_eq!(
+        (&body["recording"], &body["dropped"]),
+        (&json!(false), &json!(0))
+    );
+    let exchanges = body["exchanges"].as_array().expect("a list");
+    assert_eq!(exchanges.len(), 2, "{exchanges:?}");
+    let said = |part: &str| exchanges[0][part].as_str().unwrap_or_default().to_owned();
+    assert_eq!(
+        (said("method"), said("path")),
+        ("POST".to_owned(), deployments.to_owned())
+    );
+    assert_eq!(said("request"), r#"{"ref":"main"}"#);
+    assert_eq!(
+        serde_json::from_str::<Value>(&said("response")).expect("JSON"),
+        answer
+    );
+    assert_eq!(exchanges[0]["status"], 201);
+    assert!(
+        exchanges[0]["host"]
+            .as_str()
+            .is_some_and(|host| host == local.host())
+    );
+    // What is no text of an API passes by unread.
+    assert_eq!(exchanges[1].get("request"), None);
+    assert!(!body.to_string().contains("Bearer"), "no header is kept");
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -94,7 +154,7 @@ async fn a_delay_holds_the_answer_back() {
     let begun = Instant::now();
     assert_eq!(get(&local).await.0, 200);
     assert!(begun.elapsed() >= Duration::from_millis(200));
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -135,7 +195,7 @@ async fn requests_are_noted_with_their_caller() {
         204
     );
     assert!(local.emulator.world().requests.all().is_empty());
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -160,7 +220,7 @@ async fn the_clock_is_set_and_advanced() {
         401,
         "the token ended"
     );
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -205,7 +265,7 @@ async fn health_answers_and_reset_forgets() {
         200,
         "no binding is left"
     );
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -301,5 +361,5 @@ async fn bad_input_is_answered_with_what_is_wrong() {
         local.json("GET", "/_emulator/nothing", None, None).await.0,
         404
     );
-    local.emulator.stop().await;
+    local.stop().await;
 }

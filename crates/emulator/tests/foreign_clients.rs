@@ -75,7 +75,7 @@ async fn oci_client_pushes_and_pulls() {
         .await;
     let tags = tags.expect("a list").tags;
     assert_eq!(tags, ["monolithic-false", "monolithic-true", "v1.0.0"]);
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -104,5 +104,5 @@ async fn gcp_auth_gets_a_token_for_a_registered_key_only() {
     let token = account.token(&scopes).await.expect("a token");
     let caller = local.emulator.world().tokens.access_token(token.as_str());
     assert_eq!(caller.expect("a token of this world").email, EMAIL);
-    local.emulator.stop().await;
+    local.stop().await;
 }

@@ -41,7 +41,7 @@ async fn a_new_repository_has_a_reviewed_production() {
         get(&local, "/environments/dev").await.1["protection_rules"],
         json!([])
     );
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn protection_rules_are_answered_as_they_are_set() {
             .expect("an address")
             .ends_with("/prod%2Feu%20west")
     );
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn who_asks_needs_a_token_and_an_existing_thing() {
         assert_eq!(body["documentation_url"], "https://docs.github.com/rest");
     }
     assert_eq!(get(&local, "/commits/v9").await.0, 422);
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn only_a_reviewer_lets_a_waiting_job_go_on() {
             .len(),
         1
     );
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -241,7 +241,7 @@ async fn deployments_and_statuses_are_kept_newest_first() {
         .expect("an answer");
     let link = answer.headers()["link"].to_str().expect("text").to_owned();
     assert!(link.contains("page=2>; rel=\"next\""), "{link}");
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -266,7 +266,7 @@ async fn refs_lead_to_commits() {
         local.json("POST", &path, Some("t"), Some(made)).await.1["sha"],
         sha
     );
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -307,5 +307,5 @@ async fn octocrab_reads_the_answers() {
         panic!("the error is none of GitHub's");
     };
     assert_eq!(source.status_code, 404);
-    local.emulator.stop().await;
+    local.stop().await;
 }

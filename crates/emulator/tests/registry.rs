@@ -139,7 +139,7 @@ async fn what_is_pushed_is_read_back_byte_for_byte() {
         Some(resolved)
     );
     assert_eq!(registry.resolve(&format!("{image}:v2")), None);
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -183,7 +183,7 @@ async fn a_blob_comes_in_chunks() {
         refused(request("PATCH", "").body("more")).await.1,
         "BLOB_UPLOAD_UNKNOWN"
     );
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn wrong_digests_and_missing_parts_are_refused() {
     let (status, code, message) = refused(request).await;
     assert_eq!((status, code.as_str()), (404, "MANIFEST_UNKNOWN"));
     assert_eq!(message, "Failed to fetch \"v1\"");
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -262,7 +262,7 @@ async fn a_blob_is_mounted_from_another_image() {
     assert_eq!(other.send("POST", &from(NAME)).await.status(), 201);
     let blob = other.send("GET", &format!("blobs/{digest}")).await;
     assert_eq!(blob.text().await.expect("a body"), "shared");
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -290,7 +290,7 @@ async fn immutable_tags_do_not_move() {
         "the same digest is no move"
     );
     assert_eq!(pusher.send("DELETE", "manifests/v3").await.status(), 400);
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -367,7 +367,7 @@ async fn pushes_want_a_token_of_this_world() {
     local.emulator.world().clock.advance(hour);
     assert_eq!(status(begin(NAME).bearer_auth(&token)).await, 401);
     assert_eq!(status(basic()).await, 401);
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -399,7 +399,7 @@ async fn tags_are_listed_in_pages() {
     assert_eq!(pages, [json!(["a", "b", "c"]), json!(["d"])]);
     let (status, code, _) = refused(pusher.request("GET", "tags/list?n=x")).await;
     assert_eq!((status, code.as_str()), (400, "PAGINATION_NUMBER_INVALID"));
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -440,7 +440,7 @@ async fn what_is_in_use_is_not_deleted() {
         refused(delete(format!("blobs/{layer}"))).await.1,
         "BLOB_UNKNOWN"
     );
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -461,5 +461,5 @@ async fn names_and_paths_that_are_none_get_a_clear_answer() {
     assert_eq!(status, 501);
     let message = body["error"]["message"].as_str().expect("a message");
     assert!(message.contains("GET /v2/projects/p/strange"), "{message}");
-    local.emulator.stop().await;
+    local.stop().await;
 }

@@ -180,5 +180,5 @@ async fn an_engine_pushes_and_pulls() {
     let pulled = asked("GET", "/blobs/sha256");
     assert_eq!(pulled, [200; 4], "configuration and layer are pulled twice");
 
-    local.emulator.stop().await;
+    local.stop().await;
 }

@@ -267,7 +267,7 @@ async fn a_service_runs_as_a_container_until_the_world_stops() {
         real.runtime.owner().to_owned(),
         real.local.host().to_owned(),
     );
-    real.local.emulator.stop().await;
+    real.local.stop().await;
     assert!(containers(&docker, &owner).await.is_empty());
     Real::forget_images(&docker, &host).await;
 }
@@ -322,7 +322,7 @@ async fn crashes_and_wrong_ports_fail_the_rollout() {
         "{message}"
     );
     let (docker, host) = (real.docker.clone(), real.local.host().to_owned());
-    real.local.emulator.stop().await;
+    real.local.stop().await;
     Real::forget_images(&docker, &host).await;
 }
 

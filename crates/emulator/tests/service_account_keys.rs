@@ -110,7 +110,7 @@ async fn a_key_signed_assertion_gives_access_and_id_tokens() {
         let found = body["error_description"].as_str().expect("a text");
         assert!(found.starts_with(text), "{field}: {found}");
     }
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -139,5 +139,5 @@ async fn a_signature_of_another_key_is_refused() {
         .await;
     let body: Value = answer.expect("an answer").json().await.expect("JSON");
     assert_eq!(body["error_description"], "Invalid JWT Signature.");
-    local.emulator.stop().await;
+    local.stop().await;
 }

@@ -125,7 +125,7 @@ async fn github_tokens_carry_the_context_of_the_job() {
         local.json("GET", "/_github/oidc", Some("t"), None).await.0,
         400
     );
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn published_keys_verify_github_and_google_tokens() {
         answer["token"].as_str().expect("a token"),
     )
     .await;
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 /// Verifies a token with the one key that is published at `path`, as a stranger would.
@@ -257,7 +257,7 @@ async fn a_job_becomes_a_service_account() {
         message.starts_with("Request had invalid authentication credentials."),
         "{message}"
     );
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -307,7 +307,7 @@ async fn production_refuses_a_job_of_another_environment() {
         403,
         "another repository"
     );
-    local.emulator.stop().await;
+    local.stop().await;
 }
 
 #[tokio::test]
@@ -378,5 +378,5 @@ async fn the_exchange_refuses_what_it_must() {
     let (_, body) = exchange(&local, &token).await;
     let text = body["error_description"].as_str().expect("a text");
     assert!(text.ends_with("is stale to sign-in."), "{text}");
-    local.emulator.stop().await;
+    local.stop().await;
 }

@@ -1,6 +1,7 @@
 //! A world for scenario tests: the local cloud in this process, images whose behaviour is told, and
 //! jobs of the real program, started as the runner starts them.
 
+pub mod access;
 mod image;
 pub mod judge;
 mod world;

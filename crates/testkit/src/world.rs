@@ -145,10 +145,23 @@ impl World {
     /// # Errors
     /// When the registry refuses.
     pub async fn built(&self, commit: &str, behaviour: Behaviour) -> Result<String, Failure> {
+        self.built_in(API_REPOSITORY, commit, behaviour).await
+    }
+
+    /// The same, in another repository.
+    ///
+    /// # Errors
+    /// When the registry refuses.
+    pub async fn built_in(
+        &self,
+        repository: &str,
+        commit: &str,
+        behaviour: Behaviour,
+    ) -> Result<String, Failure> {
         let image = Image::new(commit);
-        let path = API_REPOSITORY
+        let path = repository
             .split_once('/')
-            .map_or(API_REPOSITORY, |(_, path)| path);
+            .map_or(repository, |(_, path)| path);
         let token = self
             .emulator
             .world()

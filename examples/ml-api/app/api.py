@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from app.identity import Identity
 from app.logs import AccessLog
 from app.model import Model
-from app.schema import Health, Measures, Prediction, Version
+from app.schema import Health, Measures, Prediction, Unreadable, Version
 
 
 def create_app(model: Model, identity: Identity) -> FastAPI:
@@ -31,7 +31,12 @@ def create_app(model: Model, identity: Identity) -> FastAPI:
     async def version() -> Version:
         return Version(version=identity.version, commit=identity.commit, model_version=model.version)
 
-    @api.post("/predict", operation_id="predict")
+    # 400: the bytes are no UTF-8, so FastAPI has no body to validate. It does not document that itself.
+    @api.post(
+        "/predict",
+        operation_id="predict",
+        responses={400: {"model": Unreadable, "description": "The body cannot be read"}},
+    )
     def predict(measures: Measures) -> Prediction:
         return model.predict(measures)
 

@@ -40,3 +40,9 @@ class Version(BaseModel):
     version: str
     commit: str
     model_version: str
+
+
+class Unreadable(BaseModel):
+    """Answered to bytes that are no text."""
+
+    detail: str

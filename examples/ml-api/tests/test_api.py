@@ -30,6 +30,14 @@ def test_predict_refuses(client: TestClient, name: str, body: object) -> None:
     assert response.json()["detail"], name
 
 
+def test_predict_refuses_bytes_that_are_no_text_as_documented(client: TestClient) -> None:
+    response = client.post("/predict", content=b"\xff", headers={"content-type": "application/json"})
+    assert response.status_code == 400
+    assert response.json()["detail"]
+    documented = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["responses"]
+    assert "400" in documented
+
+
 # 1e309 is valid JSON and more than a float holds.
 @pytest.mark.parametrize("measure", ["0", "30.000001", "1e309", "-1e309", "NaN"])
 def test_predict_refuses_beyond_the_bounds(client: TestClient, measure: str) -> None:

@@ -182,10 +182,12 @@ fn broken_dockerfile(cloud_url: &str, good: &str) -> String {
     let registry = cloud_url.trim_start_matches("http://");
     let path = IMAGE.split_once('/').map_or(IMAGE, |(_, path)| path);
     format!(
-        "FROM {registry}/{path}:sha-{good}\n\
+        "FROM {registry}/{path}:sha-{good} AS good\n\
          USER 0\n\
          RUN [\"python3\", \"-c\", \"import joblib; a = joblib.load('model.joblib'); \
          a['features'].reverse(); joblib.dump(a, 'model.joblib')\"]\n\
+         FROM {registry}/{path}:sha-{good}\n\
+         COPY --from=good /app/model.joblib /app/\n\
          USER appuser\n\
          ARG APP_COMMIT=unknown\n\
          ENV APP_COMMIT=${{APP_COMMIT}}\n"

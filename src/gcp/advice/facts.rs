@@ -42,6 +42,11 @@ impl Facts {
         self
     }
 
+    /// A fact, if it is known.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
     /// What the path of a call tells, as in
     /// `GET run.googleapis.com/v2/projects/P/locations/L/services/S`.
     pub fn of_call(call: &str) -> Self {

@@ -7,6 +7,7 @@
 mod access;
 mod code;
 mod container;
+mod derived;
 mod facts;
 mod limits;
 mod log;
@@ -78,18 +79,53 @@ fn by_text() -> impl Iterator<Item = &'static Known> {
 
 /// What is known about a text of the service; `None` when it is new.
 pub fn for_text(text: &str, facts: &Facts) -> Option<Advice> {
-    let known = by_text().find(|known| known.needles.iter().all(|needle| text.contains(needle)))?;
-    Some(fill(known, text, facts))
+    let known = by_text().find(|known| holds(known, text))?;
+    // Several secrets, or variables, are told one a line; each has a way out of its own.
+    let lines: Vec<&str> = text.lines().filter(|line| holds(known, line)).collect();
+    match lines.as_slice() {
+        [] | [_] => Some(fill(known, text, facts)),
+        several => Some(fill_each(known, several, facts)),
+    }
+}
+
+fn holds(known: &Known, text: &str) -> bool {
+    known.needles.iter().all(|needle| text.contains(needle))
+}
+
+/// One advice for several lines of the same kind; what two of them have in common is said once.
+fn fill_each(known: &Known, lines: &[&str], facts: &Facts) -> Advice {
+    let mut causes: Vec<String> = Vec::new();
+    let mut help: Vec<String> = Vec::new();
+    for advice in lines.iter().map(|line| fill(known, line, facts)) {
+        if !causes.contains(&advice.cause) {
+            causes.push(advice.cause);
+        }
+        let new = advice.help.into_iter().filter(|line| !help.contains(line));
+        let new: Vec<String> = new.collect();
+        help.extend(new);
+    }
+    Advice {
+        id: known.id,
+        cause: causes.join("\n"),
+        help,
+    }
 }
 
 /// What is known about a refused call: by its text, else by its code.
 pub fn for_refusal(refusal: &Refusal, facts: &Facts) -> Advice {
-    let facts = match &refusal.service {
-        Some(service) => facts.clone().with("api", service),
-        None => facts.clone(),
-    };
-    if refusal.reason.as_deref() == Some("SERVICE_DISABLED") {
-        return fill(&access::API_DISABLED, &refusal.message, &facts);
+    let facts = facts
+        .clone()
+        .with("api", refusal.service.clone().unwrap_or_default())
+        .with("member", refusal.caller.clone().unwrap_or_default())
+        .with("project", refusal.project.clone().unwrap_or_default());
+    match refusal.reason.as_deref() {
+        Some("SERVICE_DISABLED") => {
+            return fill(&access::API_DISABLED, &refusal.message, &facts);
+        }
+        Some("LOCATION_POLICY_VIOLATED") => {
+            return fill(&access::REGION_FORBIDDEN, &refusal.message, &facts);
+        }
+        _ => {}
     }
     let texts = std::iter::once(&refusal.message).chain(&refusal.violations);
     for text in texts {
@@ -111,6 +147,7 @@ fn fill(known: &Known, text: &str, facts: &Facts) -> Advice {
             facts = facts.with(find.name, value);
         }
     }
+    let facts = derived::derive(facts);
     Advice {
         id: known.id,
         cause: facts.fill(known.cause),

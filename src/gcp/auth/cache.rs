@@ -71,6 +71,10 @@ impl<M: Minter> TokenSource for Cached<M> {
     fn describe(&self) -> String {
         self.minter.describe()
     }
+
+    fn member(&self) -> Option<String> {
+        self.minter.member()
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Which credentials there are, and in which order they count.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use delivery::diagnostic::{Code, Diagnostic};
 
@@ -180,6 +180,7 @@ fn federate(
         },
         token_url,
         service_account,
+        principal: OnceLock::new(),
     })))
 }
 

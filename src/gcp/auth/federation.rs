@@ -5,6 +5,7 @@
 //! <https://cloud.google.com/iam/docs/reference/credentials/rest>.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::oidc::{self, OidcRequest};
+use super::oidc::{self, Claims, OidcRequest};
 use super::{ASSUMED_LIFETIME, Context, Fresh, Minter, SCOPE, jwt, no_id_token};
 use crate::gcp::error::GcpError;
 use crate::gcp::transport::{Body, Call};
@@ -55,6 +56,8 @@ pub(super) struct Federation {
     pub(super) token_url: String,
     /// The account that is acted as; without one the federated principal acts itself.
     pub(super) service_account: Option<String>,
+    /// The principal of the last exchange, as policies name it.
+    pub(super) principal: OnceLock<String>,
 }
 
 impl Federation {
@@ -118,6 +121,10 @@ impl Federation {
         let exchanged: Result<OAuthToken, GcpError> =
             self.post(self.token_url.clone(), &request, None).await;
         let token = exchanged.map_err(|error| self.exchange_refused(error, &subject))?;
+        if let Ok(claims) = oidc::claims(&subject) {
+            // Set once: each job has one identity.
+            let _ = self.principal.set(principal(&self.audience, &claims));
+        }
         Ok(Fresh {
             secret: self.context.secret(token.access_token),
             lifetime: token
@@ -143,18 +150,20 @@ impl Federation {
     /// Why the exchange was refused, told by what the token really claims.
     fn exchange_refused(&self, error: GcpError, subject: &Secret) -> Diagnostic {
         let was_refused = error.http().is_some_and(|http| (400..500).contains(&http));
+        let refusal = error.refusal().cloned().unwrap_or_default();
         let mut diagnostic = error.into_diagnostic("exchange the OIDC token for a Google token");
-        if !was_refused {
+        // That an API is off is explained already.
+        if !was_refused || refusal.is_disabled() {
             return diagnostic;
         }
         diagnostic.code = Code::CredentialsRefused;
-        if let Ok(claims) = oidc::claims(subject) {
+        let claims = oidc::claims(subject).ok();
+        if let Some(claims) = &claims {
             diagnostic = diagnostic.cause(format!("the token claims {}", claims.describe()));
         }
-        diagnostic.help.clear();
+        diagnostic.help = exchange_help(&self.audience, &refusal.message, claims.as_ref());
         diagnostic
             .cause(format!("the provider is `{}`", self.audience))
-            .help("compare these claims with the provider's attribute condition: a job without `environment:` has no environment claim, and `sub` has other forms in newer repositories, so the condition is best on repository_id and environment")
             .help("check number of the project, pool and provider in input `workload_identity_provider`")
     }
 
@@ -169,16 +178,17 @@ impl Federation {
         let url = format!("{base}/v1/projects/-/serviceAccounts/{account}:{method}");
         let answer = self.post(url, body, Some(federated.secret)).await;
         answer.map_err(|error: GcpError| {
-            let refused = error.http() == Some(403) || error.http() == Some(404);
-            let mut diagnostic = error.into_diagnostic(&format!("act as `{account}`"));
-            if refused {
-                diagnostic.code = Code::CredentialsRefused;
-                diagnostic.help.insert(
-                    0,
-                    format!("grant roles/iam.workloadIdentityUser on `{account}` to the pool's principal set, such as principalSet:{}/attribute.repository_id/ID", pool(&self.audience)),
-                );
+            let was_refused = matches!(error.http(), Some(403 | 404));
+            let refusal = error.refusal().cloned().unwrap_or_default();
+            let caller = self.principal.get().cloned();
+            let mut diagnostic = error
+                .of_caller(caller)
+                .into_diagnostic(&format!("act as `{account}`"));
+            if !was_refused || refusal.is_disabled() {
+                return diagnostic;
             }
-            diagnostic
+            diagnostic.code = Code::CredentialsRefused;
+            diagnostic.help("the member is the environment's set of the pool; the attribute must be mapped by the provider")
         })
     }
 }
@@ -188,6 +198,51 @@ fn pool(audience: &str) -> &str {
     audience
         .split_once("/providers/")
         .map_or(audience, |(pool, _)| pool)
+}
+
+/// The set of principals that a job belongs to, as a binding names it: that of its GitHub environment,
+/// else that of its repository.
+fn principal(audience: &str, claims: &Claims) -> String {
+    let pool = pool(audience).trim_start_matches("//");
+    match (&claims.environment, &claims.repository_id) {
+        (Some(environment), _) => {
+            format!("principalSet://{pool}/attribute.environment/{environment}")
+        }
+        (None, Some(id)) => format!("principalSet://{pool}/attribute.repository_id/{id}"),
+        (None, None) => format!("principal://{pool}/subject/{}", claims.sub),
+    }
+}
+
+/// What to change at the provider, so that it takes the token.
+fn exchange_help(audience: &str, text: &str, claims: Option<&Claims>) -> Vec<String> {
+    let parts: Vec<&str> = audience.split('/').collect();
+    let after = |name: &str| {
+        let at = parts.iter().position(|part| *part == name);
+        at.and_then(|at| parts.get(at + 1))
+            .copied()
+            .unwrap_or_default()
+    };
+    let update = format!(
+        "gcloud iam workload-identity-pools providers update-oidc {} --project={} --location=global --workload-identity-pool={}",
+        after("providers"),
+        after("projects"),
+        after("workloadIdentityPools")
+    );
+    let mut help = Vec::new();
+    if text.contains("audience in ID Token") {
+        let name = audience.trim_start_matches("//iam.googleapis.com/");
+        help.push(format!(
+            "let the provider take its own name as the audience: `{update} --allowed-audiences=https://iam.googleapis.com/{name}`"
+        ));
+    } else if text.contains("attribute condition")
+        && let Some(id) = claims.and_then(|claims| claims.repository_id.as_deref())
+    {
+        help.push(format!(
+            "if this repository is to be let in: `{update} --attribute-condition=\"assertion.repository_id=='{id}'\"`"
+        ));
+    }
+    help.push("compare these claims with the provider's attribute condition: a job without `environment:` has no environment claim, and `sub` has other forms in newer repositories, so the condition is best on repository_id and environment".to_owned());
+    help
 }
 
 #[async_trait]
@@ -243,6 +298,13 @@ impl Minter for Federation {
         match &self.service_account {
             Some(account) => format!("{account}, through workload identity federation"),
             None => format!("a principal of {}", pool(&self.audience)),
+        }
+    }
+
+    fn member(&self) -> Option<String> {
+        match &self.service_account {
+            Some(account) => Some(format!("serviceAccount:{account}")),
+            None => self.principal.get().cloned(),
         }
     }
 }

@@ -170,6 +170,7 @@ fn external_account(context: Context, json: &Value, place: &str) -> Result<Feder
         subject,
         token_url,
         service_account,
+        principal: std::sync::OnceLock::new(),
         context,
     })
 }

@@ -154,4 +154,8 @@ impl Minter for ServiceAccountKey {
     fn describe(&self) -> String {
         format!("{}, with its key", self.email)
     }
+
+    fn member(&self) -> Option<String> {
+        Some(format!("serviceAccount:{}", self.email))
+    }
 }

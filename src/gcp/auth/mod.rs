@@ -55,6 +55,12 @@ pub trait TokenSource: Send + Sync {
 
     /// Who calls, in words and without a secret.
     fn describe(&self) -> String;
+
+    /// Who calls, as IAM policies name it, such as `serviceAccount:EMAIL`; `None` where that is not
+    /// known.
+    fn member(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A token that was just made.
@@ -69,6 +75,9 @@ trait Minter: Send + Sync {
     async fn access_token(&self) -> Result<Fresh, Diagnostic>;
     async fn id_token(&self, audience: &str) -> Result<Fresh, Diagnostic>;
     fn describe(&self) -> String;
+    fn member(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What every minter works with.

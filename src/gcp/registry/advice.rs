@@ -3,6 +3,7 @@
 use delivery::diagnostic::{Code, Diagnostic};
 
 use super::RegistryAddress;
+use crate::gcp::advice::{Facts, for_text};
 
 /// Whether a text says that the tag cannot be moved, in Artifact Registry's words.
 pub(crate) fn names_immutability(text: &str) -> bool {
@@ -34,18 +35,11 @@ pub(crate) fn explain_refusal(
     ]) {
         return Diagnostic::error(fallback, title).help(create_repository(address));
     }
+    if says(&["has not been used in project"]) {
+        return api_disabled(title, text, address);
+    }
     if says(&["denied", "403", "forbidden"]) {
-        let permission = if says(&["uploadartifacts", "push"]) {
-            "writer"
-        } else {
-            "reader"
-        };
-        return Diagnostic::error(Code::PermissionDenied, title)
-            .help(grant(address, permission))
-            .help(format!(
-                "if the repository does not exist: {}",
-                create_repository(address)
-            ));
+        return denied(title, text, says(&["uploadartifacts", "push"]), address);
     }
     if says(&[
         "unauthorized",
@@ -69,57 +63,81 @@ pub(crate) fn explain_refusal(
 pub(crate) const FREE_SPACE: &str = "free space where the Docker engine stores images: `docker system prune --all`; on a GitHub runner remove tool \
      caches such as /usr/share/dotnet before the build, or take a larger runner";
 
-/// Where the repository of an address is.
-struct Parts {
-    location: String,
-    project: String,
-    repository: String,
+/// Artifact Registry is off in the repository's project.
+fn api_disabled(title: &str, text: &str, address: &RegistryAddress) -> Diagnostic {
+    let facts = facts(address).with("api", "artifactregistry.googleapis.com");
+    let mut diagnostic = Diagnostic::error(Code::PermissionDenied, title);
+    if let Some(advice) = for_text(text, &facts) {
+        diagnostic.cause.push(advice.cause);
+        diagnostic.help.extend(advice.help);
+    }
+    diagnostic
 }
 
-fn parts(address: &RegistryAddress) -> Option<Parts> {
+/// The caller lacks a permission on the repository, or there is no repository.
+fn denied(title: &str, text: &str, writes: bool, address: &RegistryAddress) -> Diagnostic {
+    let (role, name, permission) = if writes {
+        ("roles/artifactregistry.writer", "Writer", "uploadArtifacts")
+    } else {
+        (
+            "roles/artifactregistry.reader",
+            "Reader",
+            "downloadArtifacts",
+        )
+    };
+    let named = between(text, "artifactregistry.repositories.", "\"");
+    let caller = address
+        .member
+        .as_deref()
+        .unwrap_or("the deploying identity");
+    let facts = facts(address);
+    Diagnostic::error(Code::PermissionDenied, title)
+        .cause(facts.fill(&format!(
+            "{caller} lacks artifactregistry.repositories.{} on the repository `{{repository}}` of project {{project}}",
+            named.unwrap_or(permission)
+        )))
+        .help(facts.fill(&format!(
+            "grant Artifact Registry {name} to the deploying identity: `gcloud artifacts repositories add-iam-policy-binding {{repository}} --location={{location}} --project={{project}} --member={{member}} --role={role}`"
+        )))
+        .help(format!(
+            "if the repository does not exist: {}",
+            create_repository(address)
+        ))
+}
+
+/// The word between two others, if it is a plain one.
+fn between<'t>(text: &'t str, before: &str, after: &str) -> Option<&'t str> {
+    let (_, rest) = text.split_once(before)?;
+    let (word, _) = rest.split_once(after)?;
+    word.bytes()
+        .all(|byte| byte.is_ascii_alphabetic())
+        .then_some(word)
+}
+
+/// Where the repository of an address is, and who calls.
+fn facts(address: &RegistryAddress) -> Facts {
     let mut segments: Vec<&str> = address.path.split('/').collect();
     // `example.com:project` has the path `example.com/project`.
-    let project = if segments.first()?.contains('.') {
-        format!("{}:{}", segments.remove(0), segments.first()?)
-    } else {
-        (*segments.first()?).to_owned()
+    let project = match segments.first() {
+        Some(domain) if domain.contains('.') => {
+            let domain = (*domain).to_owned();
+            segments.remove(0);
+            format!("{domain}:{}", segments.first().copied().unwrap_or_default())
+        }
+        first => first.copied().unwrap_or_default().to_owned(),
     };
-    let location = address
-        .host
-        .strip_suffix("-docker.pkg.dev")
-        .unwrap_or("REGION");
-    Some(Parts {
-        location: location.to_owned(),
-        project,
-        repository: (*segments.get(1)?).to_owned(),
-    })
+    let location = address.named_host.strip_suffix("-docker.pkg.dev");
+    Facts::default()
+        .with("project", project)
+        .with("location", location.unwrap_or_default())
+        .with("repository", segments.get(1).copied().unwrap_or_default())
+        .with("member", address.member.clone().unwrap_or_default())
 }
 
 fn create_repository(address: &RegistryAddress) -> String {
-    match parts(address) {
-        Some(Parts {
-            location,
-            project,
-            repository,
-        }) => format!(
-            "create it: gcloud artifacts repositories create {repository} --repository-format=docker --location={location} --project={project}"
-        ),
-        None => "create the repository; an image is named PROJECT/REPOSITORY/IMAGE".to_owned(),
-    }
-}
-
-fn grant(address: &RegistryAddress, role: &str) -> String {
-    match parts(address) {
-        Some(Parts {
-            location,
-            project,
-            repository,
-        }) => format!(
-            "grant the job's account roles/artifactregistry.{role}: gcloud artifacts repositories add-iam-policy-binding {repository} \
-             --location={location} --project={project} --member=serviceAccount:ACCOUNT --role=roles/artifactregistry.{role}"
-        ),
-        None => format!("grant the job's account roles/artifactregistry.{role} on the repository"),
-    }
+    facts(address).fill(
+        "create it: `gcloud artifacts repositories create {repository} --repository-format=docker --location={location} --project={project}`",
+    )
 }
 
 #[cfg(test)]
@@ -131,6 +149,8 @@ mod tests {
             base_url: "https://us-central1-docker.pkg.dev".to_owned(),
             host: "us-central1-docker.pkg.dev".to_owned(),
             path: "my-project/apis/ml-api".to_owned(),
+            named_host: "us-central1-docker.pkg.dev".to_owned(),
+            member: Some("serviceAccount:deployer@my-project.iam.gserviceaccount.com".to_owned()),
         }
     }
 
@@ -192,6 +212,6 @@ mod tests {
             ..address()
         };
         assert!(create_repository(&address).contains("create apis "));
-        assert!(create_repository(&address).ends_with("--project=example.com:proj"));
+        assert!(create_repository(&address).ends_with("--project=example.com:proj`"));
     }
 }

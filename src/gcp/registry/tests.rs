@@ -139,6 +139,8 @@ async fn registry(fake: Fake) -> Running {
         base_url: format!("http://{host}"),
         host,
         path: "p/r/i".to_owned(),
+        named_host: "us-central1-docker.pkg.dev".to_owned(),
+        member: None,
     };
     let client = Client::new(address, Some(Secret::new("google-token"))).unwrap();
     Running { fake, client, task }
@@ -335,6 +337,8 @@ async fn a_registry_that_is_not_there_is_a_diagnostic() {
         base_url: format!("http://{host}"),
         host,
         path: "p/r/i".to_owned(),
+        named_host: "us-central1-docker.pkg.dev".to_owned(),
+        member: None,
     };
     let client = Client::new(address, None).unwrap();
     let error = client.resolve("v1").await.unwrap_err();

@@ -7,6 +7,7 @@ use cloud_api::run::{ListRevisionsResponse, Policy, Revision, Service};
 use delivery::name::RevisionName;
 use delivery::target::Target;
 use reqwest::Method;
+use serde::{Deserialize, Serialize};
 
 use crate::gcp::api::Api;
 use crate::gcp::error::GcpError;
@@ -20,6 +21,16 @@ const MOST_PAGES: usize = 20;
 const WAIT_SECONDS: u64 = 30;
 /// What the network may need on top of that.
 const WAIT_RESERVE: Duration = Duration::from_secs(15);
+
+/// Lets its holder call a service.
+const INVOKE: &str = "run.routes.invoke";
+
+/// Body and answer of `:testIamPermissions`.
+#[derive(Serialize, Deserialize)]
+struct Permissions {
+    #[serde(default)]
+    permissions: Vec<String>,
+}
 
 /// Reads only.
 #[derive(Clone)]
@@ -101,6 +112,18 @@ impl RunReader {
         // Without version 3 conditions would be hidden, and lost when the policy is written back.
         let version = vec![("options.requestedPolicyVersion", "3".to_owned())];
         self.api.get(url, version).await
+    }
+
+    /// Whether the caller may call the service itself (its addresses, not the API).
+    ///
+    /// # Errors
+    /// [`GcpError`].
+    pub async fn may_invoke(&self, target: &Target) -> Result<bool, GcpError> {
+        let url = self.url(&format!("{}:testIamPermissions", target.resource_name()));
+        let permissions = vec![INVOKE.to_owned()];
+        let asked = Permissions { permissions };
+        let Permissions { permissions } = self.api.ask(url, &asked).await?;
+        Ok(permissions.iter().any(|it| it == INVOKE))
     }
 
     /// An operation as it is now.

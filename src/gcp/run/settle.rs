@@ -12,8 +12,8 @@ use delivery::target::Target;
 use super::change::{Pending, WriteError};
 use super::reader::RunReader;
 use super::rollout::{Standing, judge};
-use crate::gcp::advice::Facts;
-use crate::gcp::error::{explained, operation_refusal};
+use crate::gcp::advice::{Facts, for_refusal};
+use crate::gcp::error::{GcpError, explained, operation_refusal};
 
 /// Longest wait. Cloud Run itself gives up earlier: a startup probe has at most 240 s, an import
 /// of an image a few minutes.
@@ -143,6 +143,24 @@ fn failed(pending: &Pending, ended: Option<OperationError>, text: String) -> Wri
     WriteError::Failed(Box::new(explained(diagnostic, &refusal, &facts)))
 }
 
+/// A deployer may lack `run.operations.get`. The change is followed all the same, but without the
+/// operation's own words.
+fn tell_denied(reader: &RunReader, error: &GcpError) {
+    let GcpError::Refused { call, refusal } = error else {
+        return;
+    };
+    if refusal.http != 403 {
+        return;
+    }
+    let advice = for_refusal(refusal, &Facts::of_call(call));
+    let mut lines = vec![
+        "the operation may not be read; the service itself is looked at in its place".to_owned(),
+    ];
+    lines.extend([advice.cause]);
+    lines.extend(advice.help.into_iter().take(1));
+    reader.api().note(lines.join("; "));
+}
+
 /// Follows the operation to its end; `None` when it ended well, or can no longer be followed.
 async fn follow(reader: &RunReader, pending: &Pending, started: Instant) -> Option<OperationError> {
     let name = pending.operation.as_deref()?;
@@ -164,7 +182,10 @@ async fn follow(reader: &RunReader, pending: &Pending, started: Instant) -> Opti
             Ok(_) => {}
             // Not implemented, not found, not allowed, or out of order: the next way.
             Err(_) if by == By::Wait => by = By::Get,
-            Err(_) => by = By::Service,
+            Err(error) => {
+                tell_denied(reader, &error);
+                by = By::Service;
+            }
         }
     }
     None

@@ -63,6 +63,9 @@ fn property(spec: &InputSpec) -> Value {
         Kind::Number { least, most, .. } => {
             json!({"type": "integer", "minimum": least, "maximum": most})
         }
+        Kind::Duration => json!({"type": "string", "pattern": r"^\s*[0-9.]+\s*(ms|s|m)\s*$"}),
+        Kind::Share => json!({"type": ["number", "string"]}),
+        Kind::Decimal => json!({"type": "number", "exclusiveMinimum": 0}),
         Kind::Cpu => json!({"type": ["number", "string"]}),
         Kind::Pairs => json!({"anyOf": [
             {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},

@@ -13,6 +13,7 @@
 //! | `connection` | TCP and TLS, timed; one HTTP/1.1 connection for each request under way |
 //! | `pacer` | tells when the next request is due, to some ten microseconds |
 //! | `generator` | workers on a thread of their own |
+//! | `slo` | the gate: latency and errors against what was promised |
 //! | `record` | histograms and failures, in fixed memory |
 
 mod connection;
@@ -20,10 +21,12 @@ mod generator;
 mod pacer;
 mod record;
 mod request;
+mod slo;
 
 pub use generator::{Load, NoLoad, Pace, generate};
 pub use record::{Failure, Failures, Measured};
 pub use request::{Prepared, Target};
+pub use slo::{Slo, SloGate, judge_slo};
 
 #[cfg(test)]
 mod tests;

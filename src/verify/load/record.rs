@@ -17,7 +17,7 @@ pub enum Failure {
         /// What came.
         got: u16,
         /// What should have.
-        expected: u16,
+        expected: String,
     },
     /// No whole answer in time, or it could not even be sent before the load ended.
     #[error("no whole answer in time")]

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::record::Failure;
 use crate::verify::caller::Caller;
 use crate::verify::sample::Sample;
+use crate::verify::suite::StatusSpec;
 
 /// Where requests go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +61,7 @@ pub struct Prepared {
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
-    status: u16,
+    status: StatusSpec,
     /// Keys and kinds that the answer must have; `None` when any body is right.
     shape: Option<Value>,
     /// The last body that was right: a model that answers the same bytes again is read once.
@@ -76,11 +77,13 @@ impl Prepared {
         headers.entry(USER_AGENT).or_insert(agent);
         Some(Self {
             name: sample.name.clone(),
-            method: sample.method.clone(),
-            uri: format!("{}{}", target.prefix, sample.path).parse().ok()?,
+            method: sample.call.method.clone(),
+            uri: format!("{}{}", target.prefix, sample.call.path)
+                .parse()
+                .ok()?,
             headers,
-            body: sample.body.clone(),
-            status: sample.status,
+            body: sample.call.body.clone(),
+            status: sample.status.clone(),
             shape: sample.json.clone(),
             known: RefCell::new(Bytes::new()),
         })
@@ -101,10 +104,10 @@ impl Prepared {
 
     /// Status, keys and kinds; values are the business of the API tests.
     pub(super) fn check(&self, status: u16, body: Bytes) -> Result<(), Failure> {
-        if status != self.status {
+        if !self.status.allows(status) {
             return Err(Failure::Status {
                 got: status,
-                expected: self.status,
+                expected: self.status.to_string(),
             });
         }
         let Some(shape) = &self.shape else {

@@ -12,8 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Load, Measured, NoLoad, Pace, Prepared, Target, generate};
 use crate::secret::Secret;
-use crate::verify::sample::Sample;
-use crate::verify::{Caller, Suite};
+use crate::verify::{Caller, Sample, Samples, Suite, SuiteSamples};
 
 /// Ends with the test that started it.
 struct Server {
@@ -42,11 +41,16 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 fn load(url: &str, cases: &str, pace: Pace, duration: Duration) -> Load {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let suite = Suite::parse(&format!("cases:\n{cases}"), "tests.yaml").unwrap();
+    let samples = SuiteSamples {
+        suites: vec![suite.into()],
+        only: Vec::new(),
+    };
     let caller = Caller::new(url, Some(Secret::new("the-token"))).unwrap();
     let target = Target::parse(url).unwrap();
-    let prepare = |case| Prepared::new(&Sample::from_case(case), &caller, &target).unwrap();
+    let prepare =
+        |sample: Result<Sample, String>| Prepared::new(&sample.unwrap(), &caller, &target).unwrap();
     Load {
-        requests: suite.cases.iter().map(prepare).collect(),
+        requests: samples.read().map(prepare).collect(),
         target,
         pace,
         warm_up: Duration::ZERO,

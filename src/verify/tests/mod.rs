@@ -1,4 +1,7 @@
 //! Against real servers in the process.
 
+mod expect;
+mod golden;
+mod identity;
 mod parse;
 mod server;

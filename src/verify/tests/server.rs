@@ -9,17 +9,15 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::{get, post};
-use delivery::diagnostic::Code;
 use delivery::event::{Event, EventSink};
-use delivery::release::Commit;
 use delivery::verdict::{CaseEnd, Evidence};
 use futures_util::stream;
 
 use crate::secret::Secret;
-use crate::verify::{Awaited, Caller, Suite, identity, run_suite, wait_until_answers};
+use crate::verify::{Caller, LoadedSuite, Suite, identity, run_suites};
 
 #[derive(Default)]
-struct Events(Mutex<Vec<Event>>);
+pub(super) struct Events(pub(super) Mutex<Vec<Event>>);
 
 impl EventSink for Events {
     fn emit(&self, event: Event) {
@@ -28,8 +26,8 @@ impl EventSink for Events {
 }
 
 /// Ends with the test that started it.
-struct Server {
-    url: String,
+pub(super) struct Server {
+    pub(super) url: String,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -39,7 +37,7 @@ impl Drop for Server {
     }
 }
 
-async fn serve(router: Router) -> Server {
+pub(super) async fn serve(router: Router) -> Server {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -56,12 +54,16 @@ fn json_text(text: &'static str) -> impl IntoResponse {
 async fn run(server_url: &str, cases: &str) -> Evidence {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let suite = Suite::parse(&format!("cases:\n{cases}"), "tests.yaml").unwrap();
+    run_loaded(server_url, suite.into()).await
+}
+
+pub(super) async fn run_loaded(server_url: &str, suite: LoadedSuite) -> Evidence {
     let caller = Caller::new(server_url, Some(Secret::new("the-token"))).unwrap();
-    run_suite(&suite, &caller, &Events::default()).await
+    run_suites(&[suite], &caller, &Events::default()).await
 }
 
 /// The only case's difference lines.
-async fn failure(server_url: &str, cases: &str) -> String {
+pub(super) async fn failure(server_url: &str, cases: &str) -> String {
     let evidence = run(server_url, cases).await;
     match &evidence.cases[0].end {
         CaseEnd::Failed(lines) => lines.join("\n"),
@@ -165,7 +167,7 @@ async fn each_bad_answer_gets_a_clear_line() {
         (
             "/fails",
             "",
-            "status: expected 200, got 500\nthe answer was: model not loaded ::error::x",
+            "status: expected 200, got 500\n  request: GET /fails\n  answer: 500 text/plain model not loaded ::error::x",
         ),
         ("/private", "", "the ID token was not accepted"),
         ("/nowhere", "", "status: expected 200, got 404"),
@@ -315,74 +317,4 @@ async fn the_identity_is_read_or_its_absence_explained() {
     assert!(other.contains("neither `commit` nor `version`"), "{other}");
     let missing = identity(&caller, "/nowhere").await.unwrap_err().to_string();
     assert!(missing.contains("/nowhere answers 404"), "{missing}");
-}
-
-/// First 404, then the release before, then ours.
-fn settling(ours: String) -> Router {
-    let calls = Arc::new(AtomicUsize::new(0));
-    let handler = move || {
-        let (calls, ours) = (calls.clone(), ours.clone());
-        async move {
-            match calls.fetch_add(1, Ordering::SeqCst) {
-                0 | 1 => StatusCode::NOT_FOUND.into_response(),
-                2 => json_text("{\"commit\": \"old\"}").into_response(),
-                _ => axum::Json(serde_json::json!({"commit": ours})).into_response(),
-            }
-        }
-    };
-    Router::new().route("/version", get(handler))
-}
-
-#[tokio::test]
-async fn propagation_is_waited_out() {
-    let commit = Commit::parse("a".repeat(40)).unwrap();
-    let server = serve(settling(commit.as_str().to_owned())).await;
-    let caller = Caller::new(&server.url, None).unwrap();
-    let awaited = Awaited::Commit {
-        path: "/version".to_owned(),
-        commit,
-    };
-    let waited = wait_until_answers(
-        &caller,
-        &awaited,
-        Duration::from_secs(20),
-        &Events::default(),
-    )
-    .await
-    .unwrap();
-    assert!(waited < Duration::from_secs(10), "{waited:?}");
-}
-
-#[tokio::test]
-async fn after_the_grace_what_was_seen_last_is_told() {
-    let server = serve(settling("b".repeat(40))).await;
-    let caller = Caller::new(&server.url, None).unwrap();
-    let commit = Commit::parse("a".repeat(40)).unwrap();
-    let awaited = Awaited::Commit {
-        path: "/version".to_owned(),
-        commit,
-    };
-    let error = wait_until_answers(
-        &caller,
-        &awaited,
-        Duration::from_millis(900),
-        &Events::default(),
-    )
-    .await
-    .unwrap_err();
-    assert_eq!(error.code, Code::NotConfirmed);
-    assert!(error.cause[1].contains(&"b".repeat(40)), "{error:?}");
-
-    let health = Awaited::Success {
-        path: "/health".to_owned(),
-    };
-    let error = wait_until_answers(
-        &caller,
-        &health,
-        Duration::from_millis(50),
-        &Events::default(),
-    )
-    .await
-    .unwrap_err();
-    assert!(error.cause[1].contains("/health answers 404"), "{error:?}");
 }

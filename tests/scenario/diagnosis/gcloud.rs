@@ -11,9 +11,9 @@ use super::{Failure, Told};
 
 /// A command line, taken apart.
 #[derive(Debug)]
-struct Command<'c> {
+pub(super) struct Command<'c> {
     /// `artifacts repositories create NAME`.
-    words: Vec<&'c str>,
+    pub(super) words: Vec<&'c str>,
     flags: BTreeMap<&'c str, &'c str>,
 }
 
@@ -35,7 +35,7 @@ impl<'c> Command<'c> {
     }
 
     /// Takes a flag out; a placeholder in capitals is no value.
-    fn take(&mut self, name: &str) -> Result<&'c str, Failure> {
+    pub(super) fn take(&mut self, name: &str) -> Result<&'c str, Failure> {
         let value = self.flags.remove(name);
         let value = value.ok_or_else(|| format!("--{name} is missing"))?;
         let placeholder = value.chars().all(|one| one.is_ascii_uppercase());
@@ -70,7 +70,7 @@ pub(super) async fn carry_out(line: &str, world: &World) -> Told {
             );
             call(world, "DELETE", &path, None).await?;
         }
-        _ => return Err(format!("this harness does not know `gcloud {words:?}`").into()),
+        _ => super::grants::carry_out(&mut command, world).await?,
     }
     match command.flags.is_empty() {
         true => Ok(()),
@@ -79,12 +79,22 @@ pub(super) async fn carry_out(line: &str, world: &World) -> Told {
 }
 
 /// Asks the admin API.
-async fn admin(world: &World, method: &str, path: &str, body: &Value) -> Told {
+pub(super) async fn admin(
+    world: &World,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> Result<Value, Failure> {
     call(world, method, &format!("/_emulator/{path}"), Some(body)).await
 }
 
 /// Asks the local cloud as its owner.
-async fn call(world: &World, method: &str, path: &str, body: Option<&Value>) -> Told {
+pub(super) async fn call(
+    world: &World,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Value, Failure> {
     let tokens = &world.emulator.world().tokens;
     let token = tokens.issue_local("owner@demo-project.iam.gserviceaccount.com");
     let client = reqwest::Client::new();
@@ -97,7 +107,7 @@ async fn call(world: &World, method: &str, path: &str, body: Option<&Value>) -> 
     let answer = request.send().await?;
     let status = answer.status();
     match status.is_success() {
-        true => Ok(()),
+        true => Ok(answer.json().await.unwrap_or_default()),
         false => Err(format!("{method} {path}: {status}: {}", answer.text().await?).into()),
     }
 }

@@ -9,8 +9,12 @@
 //! passes(&world, &job).await?;
 //! ```
 
+mod access;
+mod access_cloud;
+mod access_tokens;
 mod failures;
 mod gcloud;
+mod grants;
 mod printed;
 
 use testkit::{Job, JobEnd, World};

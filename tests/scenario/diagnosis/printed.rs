@@ -100,6 +100,7 @@ impl Printed {
         let whole = &self.whole;
         assert_eq!(self.exit, Some(*exit), "exit code; printed:\n{whole}");
         assert_eq!(self.code, *code, "code; printed:\n{whole}");
+        assert!(!self.title.is_empty(), "no title; printed:\n{whole}");
         assert!(
             !self.state.is_empty() && self.state.contains(state),
             "state {:?}, not {state:?}; printed:\n{whole}",
@@ -175,4 +176,12 @@ fn a_printed_error_is_taken_apart() -> Told {
     assert_eq!(told.value("memory")?, "1Gi");
     assert!(told.command("gcloud q").is_err());
     Ok(())
+}
+
+/// Carries out the command that begins with `start` where it stands in a note or a warning.
+pub(super) async fn carry_out_in(log: &str, start: &str, world: &World) -> Told {
+    let mut commands = log.lines().flat_map(backticked);
+    let command = commands.find(|command| command.starts_with(start));
+    let command = command.ok_or_else(|| format!("no `{start} …` was printed:\n{log}"))?;
+    gcloud::carry_out(command, world).await
 }

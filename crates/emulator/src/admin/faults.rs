@@ -12,6 +12,9 @@ pub struct Fault {
     pub status: String,
     /// Text of the answer.
     pub message: String,
+    /// Seconds of the answer's `Retry-After`; absent: the answer has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
     /// Milliseconds to wait first, by the real clock.
     pub delay_ms: u64,
     /// The connection closes without an answer.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -67,19 +68,31 @@ async fn meet(fault: Fault, path: &str, request: Request, next: Next) -> Respons
     if fault.drop {
         return broken();
     }
-    answer(path, &fault)
+    let mut response = answer(path, &fault);
+    if let Some(seconds) = fault.retry_after {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
 }
 
 /// The fault's answer in the form of the service that was asked.
 fn answer(path: &str, fault: &Fault) -> Response {
     let error = ApiError::new(&fault.status, &fault.message);
     let code = StatusCode::from_u16(error.0.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let is_registry = path.starts_with("/v2/") && !path.starts_with("/v2/projects/");
+    let is_registry = path.starts_with("/v2/")
+        && !path.starts_with("/v2/projects/")
+        && !path.starts_with("/v2/entries:");
     if path.starts_with("/repos/") {
         let body = json!({"message": fault.message, "status": code.as_u16().to_string()});
         (code, Json(body)).into_response()
     } else if is_registry {
-        let body = json!({"errors": [{"code": fault.status, "message": fault.message}]});
+        let code_name = match fault.status.as_str() {
+            "RESOURCE_EXHAUSTED" => "TOOMANYREQUESTS",
+            other => other,
+        };
+        let body = json!({"errors": [{"code": code_name, "message": fault.message}]});
         (code, Json(body)).into_response()
     } else {
         error.into_response()

@@ -11,6 +11,9 @@
 //! | `GET, PUT, DELETE exchanges` | `{"recording": bool}`; whole requests and answers, see [`Exchange`] |
 //! | `POST tokens` | `{"email"}`: an access token without proof |
 //! | `POST secrets` | `{"project", "name", "value"}`: a new version; served by [`crate::run`] |
+//! | `GET, PUT run/quotas/{project}/{region}` | what a project may use, see [`crate::run::Quota`] |
+//! | `PUT run/error-codes` | `{"error_codes": "older"}`: as rollouts were answered until 2024, or `newer` |
+//! | `POST, DELETE run/troubles` | what goes wrong with the platform, see [`crate::run::TroubleRule`] |
 //! | `POST service-accounts` | see [`crate::tokens::ServiceAccount`] |
 //! | `POST workload-identity-providers` | see [`crate::tokens::Provider`] |
 //! | `GET, PUT, DELETE iam/{resource}` | the policy of `projects/P`, `projects/P/serviceAccounts/EMAIL`, `projects/P/locations/L/repositories/R` or `projects/P/secrets/S`, see [`crate::iam`] |
@@ -18,7 +21,8 @@
 //! | `PUT projects/{project}/roles/{role}` | `{"includedPermissions": […]}`: a custom role |
 //! | `GET, PUT projects/{project}/services/{api}` | `{"state": "DISABLED"}` |
 //! | `GET, PUT projects/{project}/organization-policy` | see [`crate::iam::OrganizationPolicy`] |
-//! | `PUT registry/repositories/{project}/{repository}` | `{"immutable_tags": bool}` |
+//! | `PUT registry/repositories/{project}/{repository}` | `{"location", "immutable_tags": bool}`: creates or changes it |
+//! | `PUT registry/settings` | `{"create_on_push": bool}`: `false` as in the true registry |
 //! | `PUT github/repos/{owner}/{name}/environments/{name}` | see [`crate::github::EnvironmentSettings`] |
 //! | `PUT github/repos/{owner}/{name}/runs/{id}` | see [`crate::github::RunSettings`] |
 //! | `PUT github/repos/{owner}/{name}/refs/{ref}` | `{"sha"}` |

@@ -43,6 +43,7 @@ pub fn routes() -> Router<Arc<World>> {
             "/_emulator/registry/repositories/{project}/{repository}",
             put(setup::repository),
         )
+        .route("/_emulator/registry/settings", put(setup::registry))
         .route(
             "/_emulator/github/repos/{owner}/{name}/environments/{environment}",
             put(setup::environment),

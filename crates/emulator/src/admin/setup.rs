@@ -79,7 +79,30 @@ pub(super) async fn provider(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RepositorySettings {
+    #[serde(default)]
     immutable_tags: bool,
+    #[serde(default = "default_location")]
+    location: String,
+}
+
+fn default_location() -> String {
+    "us".to_owned()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RegistrySettings {
+    create_on_push: bool,
+}
+
+/// `PUT /_emulator/registry/settings`.
+pub(super) async fn registry(
+    State(world): State<Arc<World>>,
+    body: Bytes,
+) -> Result<StatusCode, ApiError> {
+    let RegistrySettings { create_on_push } = read(&body)?;
+    world.registry.set_must_be_created(!create_on_push);
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `PUT /_emulator/registry/repositories/{project}/{repository}`.
@@ -88,10 +111,14 @@ pub(super) async fn repository(
     Path((project, repository)): Path<(String, String)>,
     body: Bytes,
 ) -> Result<StatusCode, ApiError> {
-    let RepositorySettings { immutable_tags } = read(&body)?;
+    let RepositorySettings {
+        immutable_tags,
+        location,
+    } = read(&body)?;
+    let now = world.clock.now();
     world
         .registry
-        .set_immutable_tags(&project, &repository, immutable_tags);
+        .put_repository(&project, &repository, &location, immutable_tags, now);
     Ok(StatusCode::NO_CONTENT)
 }
 

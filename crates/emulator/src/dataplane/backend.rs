@@ -246,10 +246,11 @@ impl Backend {
             tokio::select! {
                 biased;
                 exit = exit.wait_for(Option::is_some) => {
-                    if let Ok(Some(Exit { code })) = exit.map(|exit| *exit) {
-                        let text = format!("Container called exit({code}).");
+                    if let Ok(Some(exit)) = exit.map(|exit| *exit) {
+                        let limit = self.plan.as_ref().map_or(0, |plan| plan.spec.memory_bytes);
+                        let (severity, text) = exit_line(exit, limit);
                         let now = world.clock.now();
-                        world.logging.system(&self.labels, Severity::Warning, &text, now);
+                        world.logging.system(&self.labels, severity, &text, now);
                     }
                     self.pool.lock().remove(instance);
                     break;
@@ -367,12 +368,27 @@ impl Backend {
                 );
                 (Severity::Error, text)
             }
-            ProbeOutcome::Exited(Exit { code }) => {
-                (Severity::Warning, format!("Container called exit({code})."))
-            }
+            ProbeOutcome::Exited(exit) => exit_line(exit, spec.memory_bytes),
         };
         let now = world.clock.now();
         world.logging.system(&self.labels, severity, &text, now);
+    }
+}
+
+/// What the platform notes when an instance ends by itself.
+fn exit_line(exit: Exit, limit: u64) -> (Severity, String) {
+    let Exit { code, memory_used } = exit;
+    let mib = |bytes: u64| bytes >> 20;
+    match memory_used {
+        Some(used) => {
+            let text = format!(
+                "Memory limit of {} MiB exceeded with {} MiB used. Consider increasing the memory limit, see https://cloud.google.com/run/docs/configuring/memory-limits",
+                mib(limit),
+                mib(used)
+            );
+            (Severity::Error, text)
+        }
+        None => (Severity::Warning, format!("Container called exit({code}).")),
     }
 }
 

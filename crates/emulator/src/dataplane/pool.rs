@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_request_goes_to_the_fullest_instance_with_room() {
-        let ended = Some(Exit { code: 1 });
+        let ended = Some(Exit::with(1));
         let mut state = State {
             entries: vec![
                 entry(0, None),

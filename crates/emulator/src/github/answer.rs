@@ -51,10 +51,12 @@ impl IntoResponse for Refusal {
         let mut body = json!({
             "message": self.message,
             "documentation_url": "https://docs.github.com/rest",
-            "status": self.status.as_u16().to_string(),
         });
-        if !self.errors.is_empty() {
+        // As the schemas `validation-error` and `basic-error` have it.
+        if self.status == StatusCode::UNPROCESSABLE_ENTITY {
             body["errors"] = self.errors.into();
+        } else {
+            body["status"] = self.status.as_u16().to_string().into();
         }
         (self.status, Json(body)).into_response()
     }

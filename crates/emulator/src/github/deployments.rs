@@ -231,12 +231,7 @@ pub(super) async fn commit(
     world.github.read(&world, &owner, &name, |render| {
         let sha = resolve(render.repository, &git_ref)
             .ok_or_else(|| Refusal::unprocessable(format!("No commit found for SHA: {git_ref}")))?;
-        let url = format!("{}/commits/{sha}", render.api());
-        Ok(Json(json!({
-            "sha": sha, "node_id": format!("C_{sha}"), "url": url, "html_url": url,
-            "commit": {"message": "", "url": url, "tree": {"sha": sha, "url": url}},
-            "author": null, "committer": null, "parents": [], "files": [],
-        })))
+        Ok(Json(render.commit(&sha)))
     })
 }
 

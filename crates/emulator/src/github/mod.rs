@@ -4,6 +4,7 @@
 //! staging and production, and production has one required reviewer, `release-manager`.
 //! Any token is good; `user:NAME` acts as that user, every other as the workflow itself.
 
+mod addresses;
 mod answer;
 mod deployments;
 mod environments;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
+use super::addresses;
 use super::identifiers::{hex_digest, number};
 use super::state::{
     Approval, Deployment, DeploymentStatus, Environment, Repository, Reviewer, WorkflowRun,
@@ -35,17 +36,16 @@ impl Render<'_> {
 
     /// A user in the short form.
     pub(super) fn user(&self, login: &str) -> Value {
-        let api = format!("{}/users/{login}", self.base);
+        let api = format!("{}/users/{}", self.base, percent_encode(login));
         let id = number(login);
-        let kind = if login.ends_with("[bot]") {
-            "Bot"
-        } else {
-            "User"
+        let (kind, html) = match login.strip_suffix("[bot]") {
+            Some(app) => ("Bot", format!("https://github.com/apps/{app}")),
+            None => ("User", format!("https://github.com/{login}")),
         };
         json!({
             "login": login, "id": id, "node_id": node_id("U", id),
             "avatar_url": format!("https://avatars.githubusercontent.com/u/{id}?v=4"),
-            "gravatar_id": "", "url": api, "html_url": format!("https://github.com/{login}"),
+            "gravatar_id": "", "url": api, "html_url": html,
             "followers_url": format!("{api}/followers"),
             "following_url": format!("{api}/following{{/other_user}}"),
             "gists_url": format!("{api}/gists{{/gist_id}}"),
@@ -62,11 +62,47 @@ impl Render<'_> {
     /// The repository in the short form.
     pub(super) fn repository(&self) -> Value {
         let id = number(&self.repository.full_name());
-        json!({
+        let mut repository = json!({
             "id": id, "node_id": node_id("R", id), "name": self.repository.name,
             "full_name": self.repository.full_name(), "private": true, "visibility": "private",
             "owner": self.user(&self.repository.owner), "fork": false, "description": null,
             "html_url": self.html(), "url": self.api(), "default_branch": "main",
+        });
+        if let Value::Object(fields) = &mut repository {
+            fields.extend(addresses::of_a_repository(&self.api()));
+        }
+        repository
+    }
+
+    /// A team of the organisation that the repository belongs to.
+    fn team(&self, name: &str) -> Value {
+        let (id, owner) = (number(name), &self.repository.owner);
+        let url = format!("{}/organizations/{}/team/{id}", self.base, number(owner));
+        json!({
+            "id": id, "node_id": node_id("T", id), "name": name, "slug": name,
+            "description": null, "privacy": "closed", "permission": "pull", "parent": null,
+            "type": "organization", "url": url,
+            "html_url": format!("https://github.com/orgs/{owner}/teams/{name}"),
+            "members_url": format!("{url}/members{{/member}}"),
+            "repositories_url": format!("{url}/repos"),
+        })
+    }
+
+    /// A commit, of which only the hash is known.
+    pub(super) fn commit(&self, sha: &str) -> Value {
+        let url = format!("{}/commits/{sha}", self.api());
+        let git = format!("{}/git", self.api());
+        json!({
+            "sha": sha, "node_id": format!("C_{sha}"), "url": url,
+            "html_url": format!("{}/commit/{sha}", self.html()),
+            "comments_url": format!("{url}/comments"),
+            "author": null, "committer": null,
+            "commit": {
+                "url": format!("{git}/commits/{sha}"), "message": "", "comment_count": 0,
+                "author": null, "committer": null,
+                "tree": {"sha": sha, "url": format!("{git}/trees/{sha}")},
+            },
+            "parents": [],
         })
     }
 
@@ -125,11 +161,7 @@ impl Render<'_> {
         let render = |reviewer: &Reviewer| {
             let (kind, name) = (&reviewer.kind, &reviewer.name);
             let who = if kind == "Team" {
-                let id = number(name);
-                json!({
-                    "id": id, "node_id": node_id("T", id), "name": name, "slug": name,
-                    "url": format!("{}/teams/{id}", self.base),
-                })
+                self.team(name)
             } else {
                 self.user(name)
             };

@@ -290,7 +290,9 @@ impl Form {
             Self::Count => value.as_u64().map(|count| count.to_string()),
             Self::Hours => {
                 let seconds: u64 = value.as_str()?.strip_suffix('s')?.parse().ok()?;
-                (seconds % 3600 == 0).then(|| (seconds / 3600).to_string())
+                seconds
+                    .is_multiple_of(3600)
+                    .then(|| (seconds / 3600).to_string())
             }
             Self::Choice(choices) => choice(choices, value).map(str::to_owned),
             Self::ChoiceOrFirst(choices) => {

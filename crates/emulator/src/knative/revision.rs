@@ -51,11 +51,17 @@ pub(super) fn to_v1(service: &ServiceRecord, revision: &RevisionRecord) -> Value
     let owner = json!([{"apiVersion": API_VERSION, "kind": "Configuration", "name": key.service,
         "uid": service.uid, "controller": true, "blockOwnerDeletion": true}]);
     put(&mut metadata, "ownerReferences", owner);
+    let mut spec = parts.spec;
+    // The image stays as it was asked for; what it stood for is told in the status.
+    let asked = revision.template.get("containers");
+    if let Some(asked) = asked.and_then(|containers| containers.pointer("/0/image")) {
+        spec["containers"][0]["image"] = asked.clone();
+    }
     json!({
         "apiVersion": API_VERSION,
         "kind": "Revision",
         "metadata": metadata,
-        "spec": parts.spec,
+        "spec": spec,
         "status": status(&v2),
     })
 }

@@ -120,7 +120,7 @@ fn permit(
 }
 
 /// The region of the host that was called; `local` where the host names none.
-fn location(headers: &HeaderMap) -> String {
+pub(super) fn location(headers: &HeaderMap) -> String {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     host.and_then(|host| host.split_once("-docker.pkg.dev"))
         .map_or("local", |(location, _)| location)

@@ -5,6 +5,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::Registry;
@@ -51,11 +52,12 @@ pub(super) async fn write(
     reference: &Reference,
     headers: &HeaderMap,
     body: Body,
+    now: DateTime<Utc>,
 ) -> Result<Response, RegistryError> {
     let bytes = to_bytes(body, LARGEST).await.map_err(|_| {
         RegistryError::manifest_invalid(format!("a manifest has at most {LARGEST} bytes"))
     })?;
-    let manifest = parse(headers, bytes)?;
+    let mut manifest = parse(headers, bytes, now)?;
     let digest = digest_of(&manifest.bytes);
     registry.keep_manifest(&digest, &manifest.bytes).await?;
     let mut store = registry.lock();
@@ -77,6 +79,10 @@ pub(super) async fn write(
             image.tags.insert(tag.clone(), digest.clone());
         }
     }
+    // The same once more keeps its time.
+    if let Some(known) = image.manifests.get(&digest) {
+        manifest.uploaded = known.uploaded;
+    }
     image.manifests.insert(digest.clone(), manifest);
     let headers = [
         (LOCATION, format!("/v2/{name}/manifests/{digest}")),
@@ -93,7 +99,7 @@ fn immutable(verb: &str, tag: &str) -> RegistryError {
 }
 
 /// Reads what a manifest refers to; its bytes stay as they are.
-fn parse(headers: &HeaderMap, bytes: Bytes) -> Result<Manifest, RegistryError> {
+fn parse(headers: &HeaderMap, bytes: Bytes, now: DateTime<Utc>) -> Result<Manifest, RegistryError> {
     let body: Value = serde_json::from_slice(&bytes)
         .ok()
         .filter(Value::is_object)
@@ -111,6 +117,7 @@ fn parse(headers: &HeaderMap, bytes: Bytes) -> Result<Manifest, RegistryError> {
         (None, None) => return Err(RegistryError::manifest_invalid("no media type is given")),
     };
     let mut blobs = Vec::new();
+    let mut content_bytes = 0;
     let config = body.get("config").into_iter();
     for descriptor in config
         .chain(list(&body, "layers"))
@@ -120,12 +127,15 @@ fn parse(headers: &HeaderMap, bytes: Bytes) -> Result<Manifest, RegistryError> {
         if descriptor.get("urls").is_none() {
             blobs.push(digest_field(descriptor)?);
         }
+        content_bytes += descriptor.get("size").and_then(Value::as_u64).unwrap_or(0);
     }
     let children: Result<_, _> = list(&body, "manifests").map(digest_field).collect();
     Ok(Manifest {
         media_type,
         blobs,
         children: children?,
+        content_bytes,
+        uploaded: now,
         bytes,
     })
 }

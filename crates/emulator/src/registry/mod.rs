@@ -1,7 +1,7 @@
 //! An OCI registry that answers for every `*-docker.pkg.dev` path.
 //!
 //! Names have Artifact Registry's form `PROJECT/REPOSITORY/IMAGE`; the region is ignored.
-//! Deviations: repositories come into being with the first push; pulls need no credential;
+//! Deviations: repositories come into being with the first push (unless the world says otherwise); pulls need no credential;
 //! blobs are served here and not from a storage host; `/referrers/` answers 404, so that clients
 //! use the tag `sha256-<hex>` of the distribution specification's fallback.
 
@@ -11,6 +11,7 @@ mod error;
 mod manifest;
 mod name;
 mod path;
+mod rest;
 mod store;
 mod tags;
 mod upload;
@@ -27,13 +28,14 @@ use axum::extract::{self, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use access::Action;
 use error::RegistryError;
 use path::Resource;
-use store::Store;
+use store::{Repository, Setting, Store};
 
 use crate::error::ApiError;
 use crate::iam;
@@ -107,14 +109,34 @@ impl Registry {
         Some(Resolved { digest, pull })
     }
 
-    /// Says whether the tags of a repository can move. They can until this is called.
-    pub fn set_immutable_tags(&self, project: &str, repository: &str, is_immutable: bool) {
+    /// Creates a repository, or changes the one that is there.
+    pub fn put_repository(
+        &self,
+        project: &str,
+        repository: &str,
+        location: &str,
+        immutable_tags: bool,
+        now: DateTime<Utc>,
+    ) {
         let key = (project.to_owned(), repository.to_owned());
         let mut store = self.lock();
-        if is_immutable {
-            store.immutable.insert(key, ());
+        let found = store.repositories.get_or_insert_with(key, || Repository {
+            location: location.to_owned(),
+            description: String::new(),
+            immutable_tags,
+            created: now,
+        });
+        found.immutable_tags = immutable_tags;
+    }
+
+    /// Says whether a push needs a repository that was created before, as in the true registry. It
+    /// does not until this is called.
+    pub fn set_must_be_created(&self, must_be_created: bool) {
+        let mut store = self.lock();
+        if must_be_created {
+            store.settings.insert(Setting::MustBeCreated, true);
         } else {
-            store.immutable.remove(&key);
+            store.settings.remove(&Setting::MustBeCreated);
         }
     }
 
@@ -188,6 +210,7 @@ pub fn routes() -> Router<Arc<World>> {
         .route("/v2/", get(access::ping))
         .route("/v2/token", get(access::token))
         .route("/v2/{*path}", any(serve))
+        .merge(rest::routes())
 }
 
 async fn serve(
@@ -231,12 +254,20 @@ async fn act(
     };
     access::check(world, headers, resource.name(), action)?;
     let registry = &world.registry;
+    let now = world.clock.now();
+    if action == Action::Push && method != Method::DELETE {
+        let location = access::location(headers);
+        let name = resource.name();
+        if !registry.lock().ensure_repository(name, &location, now) {
+            return Err(RegistryError::name_unknown(name));
+        }
+    }
     match (method, resource) {
         (method @ (Method::GET | Method::HEAD), Resource::Manifest(name, reference)) => {
             manifest::read(registry, &method, &name, &reference)
         }
         (Method::PUT, Resource::Manifest(name, reference)) => {
-            manifest::write(registry, &name, &reference, headers, body).await
+            manifest::write(registry, &name, &reference, headers, body, now).await
         }
         (Method::DELETE, Resource::Manifest(name, reference)) => {
             manifest::delete(registry, &name, &reference)

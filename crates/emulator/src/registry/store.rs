@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use ring::digest::{Context, SHA256, digest};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,28 @@ pub(super) struct Manifest {
     pub(super) blobs: Vec<String>,
     /// Digests of the manifests that an index lists.
     pub(super) children: Vec<String>,
+    /// Bytes of the blobs, as the manifest tells them.
+    pub(super) content_bytes: u64,
+    /// When it came first.
+    pub(super) uploaded: DateTime<Utc>,
+}
+
+impl Manifest {
+    /// Bytes of the manifest and of what it refers to.
+    pub(super) fn size(&self) -> u64 {
+        self.content_bytes + self.bytes.len() as u64
+    }
+}
+
+/// A repository of Artifact Registry.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Repository {
+    /// Where it was created.
+    pub(super) location: String,
+    pub(super) description: String,
+    /// True: its tags can neither move nor go.
+    pub(super) immutable_tags: bool,
+    pub(super) created: DateTime<Utc>,
 }
 
 /// One image name: what was pushed under it.
@@ -73,14 +96,23 @@ pub(super) fn file_name(digest: &str) -> String {
     digest.replace(':', "-")
 }
 
+/// What holds for every repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum Setting {
+    /// See [`Store::must_be_created`].
+    MustBeCreated,
+}
+
 /// All images by name (`PROJECT/REPOSITORY/IMAGE`), and what is being uploaded.
 #[derive(Default)]
 pub(super) struct Store {
     pub(super) images: Table<String, Image>,
     /// By identifier. An upload that a request works on is taken out meanwhile.
     pub(super) uploads: HashMap<String, Upload>,
-    /// Repositories (project, repository) whose tags cannot move.
-    pub(super) immutable: Table<(String, String), ()>,
+    /// By project and name.
+    pub(super) repositories: Table<(String, String), Repository>,
+    /// What holds for all of them.
+    pub(super) settings: Table<Setting, bool>,
 }
 
 impl Keep for Store {
@@ -88,10 +120,12 @@ impl Keep for Store {
         let Self {
             images,
             uploads: _,
-            immutable,
+            repositories,
+            settings,
         } = self;
         images.keep(changes);
-        immutable.keep(changes);
+        repositories.keep(changes);
+        settings.keep(changes);
     }
 }
 
@@ -111,7 +145,8 @@ impl Store {
         Ok(Self {
             images,
             uploads: HashMap::new(),
-            immutable: storage.table("registry.immutable")?,
+            repositories: storage.table("registry.repositories")?,
+            settings: storage.table("registry.settings")?,
         })
     }
 
@@ -119,10 +154,39 @@ impl Store {
     pub(super) fn clear(&mut self) {
         self.images.clear();
         self.uploads.clear();
-        self.immutable.clear();
+        self.repositories.clear();
+        self.settings.clear();
     }
 
-    /// The image, made when it is not there: a repository comes into being with its first push.
+    /// True: a push into a repository that was not created is refused, as in the true registry.
+    pub(super) fn must_be_created(&self) -> bool {
+        self.settings.contains_key(&Setting::MustBeCreated)
+    }
+
+    /// Makes the image's repository when it is not there: unless the world says otherwise, it comes
+    /// into being with its first push. False: it is not there, and must be created.
+    pub(super) fn ensure_repository(
+        &mut self,
+        name: &str,
+        location: &str,
+        now: DateTime<Utc>,
+    ) -> bool {
+        let Some(key) = repository_of(name) else {
+            return true;
+        };
+        if self.must_be_created() && !self.repositories.contains_key(&key) {
+            return false;
+        }
+        self.repositories.get_or_insert_with(key, || Repository {
+            location: location.to_owned(),
+            description: String::new(),
+            immutable_tags: false,
+            created: now,
+        });
+        true
+    }
+
+    /// The image, made when it is not there.
     pub(super) fn image_mut(&mut self, name: &str) -> &mut Image {
         self.images
             .get_or_insert_with(name.to_owned(), Image::default)
@@ -130,7 +194,9 @@ impl Store {
 
     /// True when the tags of the image's repository cannot move.
     pub(super) fn is_immutable(&self, name: &str) -> bool {
-        repository_of(name).is_some_and(|repository| self.immutable.contains_key(&repository))
+        repository_of(name)
+            .and_then(|key| self.repositories.get(&key))
+            .is_some_and(|repository| repository.immutable_tags)
     }
 }
 

@@ -73,7 +73,7 @@ pub(crate) fn create(
     enums::name_enums(&mut body);
     let mut spec = body.as_object().map(mask::writable).unwrap_or_default();
     defaults::fill(key, &mut spec);
-    let (template, traffic) = check_spec(Request::Create, key, &spec)?;
+    let (template, traffic) = check_spec(Request::Create, key, &spec, &state.platform.quota(key))?;
     (context.permit)(&Deployment {
         key,
         old: None,
@@ -142,7 +142,7 @@ pub(crate) fn patch(
     let fields = body.as_object().unwrap_or(&empty);
     let mut spec = mask::apply(&old.spec, fields, options.update_mask.as_deref())?;
     defaults::fill(key, &mut spec);
-    let (template, traffic) = check_spec(Request::Update, key, &spec)?;
+    let (template, traffic) = check_spec(Request::Update, key, &spec, &state.platform.quota(key))?;
     let reserved = options.reserved.clone();
     let mut service = ServiceRecord {
         spec,
@@ -350,6 +350,7 @@ fn accept(
         order: state.next_order(),
         subject: Subject::Service(key.clone()),
         end: None,
+        endless: false,
     };
     if validate_only {
         let metadata = schema::any("service", &view::service(&service));

@@ -3,9 +3,11 @@
 use cloud_api::run::{Container, Probe, RevisionTemplate, TrafficTarget};
 use serde_json::{Map, Value, json};
 
-use super::check_modelled::check_modelled;
+use super::check_modelled::{check_launch_stage, check_modelled};
+use super::check_quota::check_quota;
 use super::check_resources::check_resources;
 use super::key::ServiceKey;
+use super::platform::Quota;
 use super::quantity::duration_millis;
 use crate::error::ApiError;
 
@@ -38,12 +40,13 @@ impl Request {
         }
     }
 
-    /// The usual form of a violation.
+    /// The usual form of a violation, which carries the server's own error as well.
     pub(crate) fn violation(self, field: &str, description: &str) -> ApiError {
-        refuse(
-            &format!("Violation in {}.{field}", self.name()),
-            description,
-        )
+        let field = format!("Violation in {}.{field}", self.name());
+        refuse(&field, description).with_detail(json!({
+            "@type": "type.googleapis.com/google.rpc.DebugInfo",
+            "detail": format!("[ORIGINAL ERROR] generic::invalid_argument: {field}: {description}"),
+        }))
     }
 }
 
@@ -80,6 +83,7 @@ pub(crate) fn check_spec(
     request: Request,
     key: &ServiceKey,
     spec: &Map<String, Value>,
+    quota: &Quota,
 ) -> Result<(RevisionTemplate, Vec<TrafficTarget>), ApiError> {
     let Some(template) = spec.get("template") else {
         return Err(request.violation("service.template", "must be present."));
@@ -97,7 +101,9 @@ pub(crate) fn check_spec(
     if description.chars().count() > 512 {
         return Err(request.violation("service.description", "must be at most 512 characters."));
     }
-    check_template(request, key, &template)?;
+    let stage = spec.get("launchStage").and_then(Value::as_str);
+    check_launch_stage(&template, stage.unwrap_or_default())?;
+    check_template(request, key, &template, quota)?;
     check_traffic(request, key, &traffic)?;
     Ok((template, traffic))
 }
@@ -127,6 +133,7 @@ fn check_template(
     request: Request,
     key: &ServiceKey,
     template: &RevisionTemplate,
+    quota: &Quota,
 ) -> Result<(), ApiError> {
     for (field, map) in [
         ("labels", &template.labels),
@@ -141,16 +148,14 @@ fn check_template(
     if let Some(revision) = &template.revision {
         check_revision_name(request, key, revision)?;
     }
-    match template.containers.as_slice() {
-        [] => {
-            return Err(request.violation(
-                "service.template.containers",
-                "must contain at least one container.",
-            ));
-        }
-        _ => check_modelled(template)?,
-    }
-    let container = &template.containers[0];
+    let Some(container) = template.containers.first() else {
+        return Err(request.violation(
+            "service.template.containers",
+            "must contain at least one container.",
+        ));
+    };
+    check_quota(template, container, quota)?;
+    check_modelled(template)?;
     check_container(request, container)?;
     check_resources(template, container)?;
     let seconds = template.timeout.as_deref().and_then(duration_millis);

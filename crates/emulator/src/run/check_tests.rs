@@ -12,7 +12,7 @@ fn check(spec: Value) -> Result<(), String> {
         panic!("no object");
     };
     defaults::fill(&key, &mut spec);
-    check_spec(Request::Update, &key, &spec)
+    check_spec(Request::Update, &key, &spec, &Quota::default())
         .map(|_| ())
         .map_err(|error| {
             assert!((400..=501).contains(&error.0.code));
@@ -177,7 +177,7 @@ fn what_the_local_cloud_cannot_do_is_said() {
         ),
         (
             "/template/containers/0/resources",
-            json!({"limits": {"nvidia.com/gpu": "1"}}),
+            json!({"limits": {"nvidia.com/gpu": "0"}}),
             "GPUs",
         ),
         (

@@ -113,6 +113,7 @@ fn deletion(
             last,
         },
         end: None,
+        endless: false,
     };
     let answer = view::operation(state, &operation);
     if validate_only {

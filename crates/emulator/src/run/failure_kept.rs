@@ -26,6 +26,8 @@ struct KeptFailure {
     text: String,
     reason: KeptReason,
     condition: String,
+    #[serde(default)]
+    older: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,6 +43,7 @@ impl From<Failure> for KeptFailure {
             text,
             reason,
             condition,
+            older,
         } = failure;
         let reason = match reason {
             Reason::Common(word) => KeptReason::Common(word.to_owned()),
@@ -51,6 +54,7 @@ impl From<Failure> for KeptFailure {
             text,
             reason,
             condition: condition.to_owned(),
+            older: older.map(str::to_owned),
         }
     }
 }
@@ -62,6 +66,7 @@ impl From<KeptFailure> for Failure {
             text,
             reason,
             condition,
+            older,
         } = kept;
         let reason = match reason {
             KeptReason::Common(word) => Reason::Common(word_of(&word)),
@@ -72,6 +77,7 @@ impl From<KeptFailure> for Failure {
             text,
             reason,
             condition: word_of(&condition),
+            older: older.as_deref().map(word_of),
         }
     }
 }

@@ -54,6 +54,15 @@ impl PolicyRecord {
     }
 }
 
+/// Bytes in JSON may come in either alphabet of base64, padded or not: gcloud writes the one for URLs.
+fn same_etag(given: &str, current: &str) -> bool {
+    let plain = |etag: &str| {
+        let standard = etag.replace('-', "+").replace('_', "/");
+        standard.trim_end_matches('=').to_owned()
+    };
+    plain(given) == plain(current)
+}
+
 /// Replaces a policy.
 ///
 /// # Errors
@@ -65,7 +74,7 @@ pub(crate) fn set_policy(
     now: DateTime<Utc>,
 ) -> Result<Policy, ApiError> {
     let current = state.service(key)?.policy.etag();
-    if !policy.etag.is_empty() && policy.etag != current {
+    if !policy.etag.is_empty() && !same_etag(&policy.etag, &current) {
         return Err(ApiError::new(
             "ABORTED",
             "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.",
@@ -95,4 +104,16 @@ pub(crate) fn set_policy(
         version,
     };
     Ok(record.view())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_etag_may_come_back_in_the_other_alphabet() {
+        assert!(same_etag("BwY-_w", "BwY+/w=="));
+        assert!(same_etag("BwY+/w==", "BwY+/w=="));
+        assert!(!same_etag("BwY+/g==", "BwY+/w=="));
+    }
 }

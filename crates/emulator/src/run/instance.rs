@@ -6,7 +6,7 @@ use cloud_api::run::{Container, Probe, RevisionTemplate, Volume};
 use serde_json::{Value, json};
 
 use super::defaults::{DEFAULT_PORT, is_default_probe};
-use super::failure::{Failure, secret_denied_line};
+use super::failure::{Failure, secret_denied_line, secret_missing_line};
 use super::key::ServiceKey;
 use super::quantity::{cpu_millis, duration_millis, memory_bytes};
 use super::secrets::{Secrets, locate};
@@ -40,6 +40,7 @@ pub(crate) fn plan_instance(
     key: &ServiceKey,
     revision: &RevisionRecord,
     secrets: &Secrets,
+    may_read: &MayRead,
 ) -> Result<InstancePlan, Failure> {
     let template = Value::Object(revision.template.clone());
     let template: RevisionTemplate =
@@ -52,11 +53,17 @@ pub(crate) fn plan_instance(
         .image
         .clone()
         .ok_or_else(|| Failure::image_missing(&container.image))?;
-    let mut denied = Denied::new(key, &template);
-    let mut env = environment(key, container, secrets, &mut denied);
-    let files = files(key, &template.volumes, container, secrets, &mut denied);
-    if !denied.lines.is_empty() {
-        return Err(Failure::secrets_denied(&denied.lines));
+    let mut reader = SecretReader {
+        key,
+        secrets,
+        account: template.service_account.as_deref().unwrap_or_default(),
+        may_read,
+        problems: Vec::new(),
+    };
+    let mut env = environment(container, &mut reader);
+    let files = files(&template.volumes, container, &mut reader);
+    if !reader.problems.is_empty() {
+        return Err(Failure::secrets_unavailable(&reader.problems));
     }
     let default_port = u16::try_from(DEFAULT_PORT).unwrap_or(8080);
     let port = container
@@ -108,36 +115,38 @@ pub(crate) fn plan_instance(
     })
 }
 
-/// Collects what the run-time service account cannot read.
-struct Denied<'a> {
+/// Says whether what the revision runs as may read a secret: its project and its name.
+pub(crate) type MayRead<'a> = dyn Fn(&str, &str) -> bool + 'a;
+
+/// Reads secrets, and collects those that cannot be read.
+struct SecretReader<'a> {
     key: &'a ServiceKey,
-    service_account: &'a str,
-    lines: Vec<String>,
+    secrets: &'a Secrets,
+    /// What the revision runs as.
+    account: &'a str,
+    may_read: &'a MayRead<'a>,
+    problems: Vec<String>,
 }
 
-impl<'a> Denied<'a> {
-    fn new(key: &'a ServiceKey, template: &'a RevisionTemplate) -> Self {
-        Self {
-            key,
-            service_account: template.service_account.as_deref().unwrap_or_default(),
-            lines: Vec::new(),
-        }
-    }
-
-    fn add(&mut self, field: &str, secret: &str, version: &str) {
-        let (_, name) = locate(&self.key.project, secret);
-        let account = self.service_account;
-        self.lines
-            .push(secret_denied_line(self.key, field, name, version, account));
+impl<'a> SecretReader<'a> {
+    /// The value, or a line about what is wrong. The permission is looked at first, as Secret
+    /// Manager does: who may not read a secret does not learn whether it is there.
+    fn read(&mut self, field: &str, secret: &str, version: &str) -> Option<&'a [u8]> {
+        let (project, name) = locate(&self.key.project, secret);
+        let problem = if !(self.may_read)(project, name) {
+            secret_denied_line(self.key, field, name, version, self.account)
+        } else {
+            match self.secrets.get(&self.key.project, secret, version) {
+                Some(value) => return Some(value),
+                None => secret_missing_line(self.key, field, name, version),
+            }
+        };
+        self.problems.push(problem);
+        None
     }
 }
 
-fn environment(
-    key: &ServiceKey,
-    container: &Container,
-    secrets: &Secrets,
-    denied: &mut Denied,
-) -> Vec<(String, String)> {
+fn environment(container: &Container, reader: &mut SecretReader) -> Vec<(String, String)> {
     let mut env = Vec::new();
     for (index, variable) in container.env.iter().enumerate() {
         let source = variable.value_source.as_ref();
@@ -147,16 +156,10 @@ fn environment(
             continue;
         };
         let version = reference.version.as_deref().unwrap_or("latest");
-        match secrets.get(&key.project, &reference.secret, version) {
-            Some(value) => {
-                let value = String::from_utf8_lossy(value).into_owned();
-                env.push((variable.name.clone(), value));
-            }
-            None => denied.add(
-                &format!("containers[0].env[{index}].value_from.secret_key_ref.name"),
-                &reference.secret,
-                version,
-            ),
+        let field = format!("containers[0].env[{index}].value_from.secret_key_ref.name");
+        if let Some(value) = reader.read(&field, &reference.secret, version) {
+            let value = String::from_utf8_lossy(value).into_owned();
+            env.push((variable.name.clone(), value));
         }
     }
     env
@@ -164,11 +167,9 @@ fn environment(
 
 /// Secrets that are mounted as files.
 fn files(
-    key: &ServiceKey,
     volumes: &[Volume],
     container: &Container,
-    secrets: &Secrets,
-    denied: &mut Denied,
+    reader: &mut SecretReader,
 ) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for mount in &container.volume_mounts {
@@ -180,7 +181,7 @@ fn files(
         else {
             continue;
         };
-        let (_, name) = locate(&key.project, &source.secret);
+        let (_, name) = locate(&reader.key.project, &source.secret);
         let items: Vec<(&str, &str)> = if source.items.is_empty() {
             vec![(name, "latest")]
         } else {
@@ -195,16 +196,10 @@ fn files(
                 .collect()
         };
         for (path, version) in items {
-            match secrets.get(&key.project, &source.secret, version) {
-                Some(value) => {
-                    let directory = mount.mount_path.trim_end_matches('/');
-                    files.push((format!("{directory}/{path}"), value.to_vec()));
-                }
-                None => denied.add(
-                    &format!("volumes[{index}].secret.secret_name"),
-                    &source.secret,
-                    version,
-                ),
+            let field = format!("volumes[{index}].secret.secret_name");
+            if let Some(value) = reader.read(&field, &source.secret, version) {
+                let directory = mount.mount_path.trim_end_matches('/');
+                files.push((format!("{directory}/{path}"), value.to_vec()));
             }
         }
     }

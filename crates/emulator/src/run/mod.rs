@@ -8,6 +8,7 @@ mod chance;
 pub(crate) mod change;
 pub(crate) mod check;
 mod check_modelled;
+mod check_quota;
 mod check_resources;
 pub(crate) mod defaults;
 pub(crate) mod delete;
@@ -21,6 +22,7 @@ mod instance;
 pub(crate) mod key;
 mod mask;
 pub(crate) mod permit;
+mod platform;
 mod quantity;
 pub(crate) mod reserved;
 mod restore;
@@ -44,8 +46,10 @@ use crate::world::Config;
 
 pub use chance::Chance;
 pub use failure::{Failure, Reason};
+pub(crate) use http::Page;
 pub use http::routes;
 pub use key::{ServiceKey, project_number};
+pub use platform::{ErrorCodes, Platform, Quota, Trouble, TroubleRule};
 
 pub(crate) use instance::InstancePlan;
 pub(crate) use restore::restore;
@@ -100,6 +104,11 @@ impl Run {
             state.services.keys().for_each(forget);
             state.clear();
         });
+    }
+
+    /// Changes quotas, error codes or troubles.
+    pub(crate) fn platform<T>(&self, change: impl FnOnce(&mut Platform) -> T) -> T {
+        change(&mut self.lock().platform)
     }
 
     pub(crate) fn read<T>(&self, look: impl FnOnce(&State, &Secrets) -> T) -> T {

@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 
 use super::failure::{Failure, Reason};
 use super::key::{ServiceKey, project_number};
-use super::secrets::Secrets;
 use super::state::{RevisionRecord, ServiceRecord};
 use crate::error::ApiError;
 use crate::iam::{self, Api, Denied, Resource};
@@ -17,8 +16,6 @@ use crate::world::World;
 const READ_IMAGE: &str = "artifactregistry.repositories.downloadArtifacts";
 /// Lets its holder read a secret.
 const READ_SECRET: &str = "secretmanager.versions.access";
-/// gRPC code 7.
-const PERMISSION_DENIED: i32 = 7;
 
 /// Refuses a call when the API is off for the project, or the region is none of Cloud Run's.
 ///
@@ -182,21 +179,15 @@ pub(super) fn check_start(
             key.project
         );
     }
-    Err(Failure {
-        code: PERMISSION_DENIED,
-        text,
-        reason: Reason::Common("CONTAINER_PERMISSION_DENIED"),
-        condition: "ContainerReady",
-    })
+    Err(Failure::image_denied(text))
 }
 
-/// The secrets that the run-time account of a revision may read.
-pub(super) fn readable_secrets(
-    world: &World,
+/// Whether the run-time account of a revision may read a secret of a project.
+pub(super) fn secret_reader<'w>(
+    world: &'w World,
     key: &ServiceKey,
     revision: &RevisionRecord,
-    secrets: &Secrets,
-) -> Secrets {
+) -> impl Fn(&str, &str) -> bool + use<'w> {
     let account = revision
         .template
         .get("serviceAccount")
@@ -205,13 +196,13 @@ pub(super) fn readable_secrets(
     let is_on = world
         .iam
         .is_enabled(&key.project, Api::SecretManager.name());
-    secrets.visible_to(|project, name| {
+    move |project, name| {
         let secret = Resource::Secret {
             project: project.to_owned(),
             name: name.to_owned(),
         };
         is_on && iam::permit(world, &account, READ_SECRET, &secret).is_ok()
-    })
+    }
 }
 
 /// While Secret Manager is off for the project, that is why no secret can be read.
@@ -227,8 +218,6 @@ pub(super) fn explain_secrets(world: &World, key: &ServiceKey, failure: Failure)
         let field = line.split(": ").next().unwrap_or_default();
         format!("{field}: {reason}")
     });
-    Failure {
-        text: lines.collect::<Vec<String>>().join("\n"),
-        ..failure
-    }
+    let text = lines.collect::<Vec<String>>().join("\n");
+    failure.with_text(text)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::instance::plan_instance;
 use super::key::ServiceKey;
+use super::permit;
 use super::rollout;
 use super::settle::Route;
 use super::state::{Phase, RevisionRecord, ServiceRecord};
@@ -98,7 +99,12 @@ fn restore_traffic(world: &Arc<World>, key: &ServiceKey) {
         let ready = service.revisions.values();
         let ready = ready.filter(|revision| revision.phase == Phase::Ready);
         let backends = ready.map(|revision| {
-            let plan = plan_instance(key, revision, secrets);
+            let plan = plan_instance(
+                key,
+                revision,
+                secrets,
+                &permit::secret_reader(world, key, revision),
+            );
             Arc::new(Backend::asleep(key, &revision.name, plan))
         });
         (backends.collect(), routes(service))

@@ -5,17 +5,25 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::instance::plan_instance;
 use super::permit;
+use super::platform::Trouble;
 use super::settle::{self, Next, Route};
-use super::state::{Phase, Work};
+use super::state::{Phase, State, Work};
 use crate::dataplane::Backend;
 use crate::world::World;
 
 /// Brings up the revision that a write has made, then moves traffic, then ends the operation.
 pub(crate) async fn carry_out(world: Arc<World>, work: Work) {
+    let trouble = world.run.write_quietly(|state| meet_trouble(state, &work));
+    if trouble == Some(Trouble::EndlessRollout) {
+        return;
+    }
     if let Some(revision) = &work.new_revision
         && !has_settled(&world, &work, revision)
     {
-        let outcome = bring_up(&world, &work, revision).await;
+        let outcome = match trouble {
+            Some(Trouble::ImportDeadline) => Err(Failure::import_deadline()),
+            _ => bring_up(&world, &work, revision).await,
+        };
         if world.closing.is_cancelled() {
             // Nothing has failed; who opens the world again goes on from here.
             return;
@@ -63,6 +71,17 @@ fn has_settled(world: &World, work: &Work, revision: &str) -> bool {
     })
 }
 
+/// What goes wrong with the platform during this rollout, if anything.
+fn meet_trouble(state: &mut State, work: &Work) -> Option<Trouble> {
+    let trouble = state.platform.take_trouble(&work.key);
+    if trouble == Some(Trouble::EndlessOperation)
+        && let Some(operation) = state.operations.get_mut(&work.operation)
+    {
+        operation.endless = true;
+    }
+    trouble
+}
+
 /// Starts the revision's first instance.
 async fn bring_up(
     world: &Arc<World>,
@@ -71,12 +90,14 @@ async fn bring_up(
 ) -> Result<Arc<Backend>, Failure> {
     let planned = world.run.read(|state, secrets| {
         let record = state.services.get(&work.key)?.revisions.get(revision)?;
+        if state.has_elsewhere(&work.key, record) {
+            return Some(Err(Failure::conflicting_revision(revision)));
+        }
+        let may_read = permit::secret_reader(world, &work.key, record);
         Some(
-            permit::check_start(world, &work.key, record).and_then(|()| {
-                let readable = permit::readable_secrets(world, &work.key, record, secrets);
-                plan_instance(&work.key, record, &readable)
-                    .map_err(|failure| permit::explain_secrets(world, &work.key, failure))
-            }),
+            permit::check_start(world, &work.key, record)
+                .and_then(|()| plan_instance(&work.key, record, secrets, &may_read))
+                .map_err(|failure| permit::explain_secrets(world, &work.key, failure)),
         )
     });
     let planned = planned.ok_or_else(|| Failure::revision_missing(revision))?;

@@ -35,17 +35,6 @@ impl Secrets {
         versions.len()
     }
 
-    /// Those that `may_read` (project number, name) lets through.
-    pub(crate) fn visible_to(&self, may_read: impl Fn(&str, &str) -> bool) -> Self {
-        let all = self.0.iter();
-        let visible = all.filter(|((project, name), _)| may_read(project, name));
-        Self(
-            visible
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect(),
-        )
-    }
-
     /// The value of `latest` or of a numbered version. `secret` is `name` or
     /// `projects/P/secrets/name`.
     pub(crate) fn get(&self, project: &str, secret: &str, version: &str) -> Option<&[u8]> {

@@ -43,6 +43,7 @@ pub(crate) fn settle_revision(
     outcome: Result<(), Failure>,
     now: DateTime<Utc>,
 ) -> bool {
+    let outcome = outcome.map_err(|failure| state.platform.tell(failure));
     let service = state.worked_on(work);
     let Some(record) = service.and_then(|service| service.revisions.get_mut(revision)) else {
         return false;
@@ -133,6 +134,7 @@ pub(crate) fn finish(
     routes: Result<&[Route], Failure>,
     now: DateTime<Utc>,
 ) {
+    let routes = routes.map_err(|failure| state.platform.tell(failure));
     let Some(service) = state.worked_on(work) else {
         return finish_gone(state, work);
     };
@@ -221,12 +223,7 @@ pub(crate) fn finish_superseded(state: &mut State, work: &Work) {
 
 /// Ends the operation of a write whose service was deleted in between.
 pub(crate) fn finish_gone(state: &mut State, work: &Work) {
-    let failure = Failure {
-        code: 10,
-        text: format!("Service '{}' was deleted.", work.key.service),
-        reason: super::failure::Reason::Common("UNKNOWN"),
-        condition: "",
-    };
+    let failure = Failure::service_deleted(&work.key);
     let name = work.key.name();
     let resource = schema::any("service", &serde_json::json!({ "name": name }));
     end(state, &work.operation, resource, Some(&failure));
@@ -245,11 +242,6 @@ pub(crate) fn finish_deleted(state: &mut State, work: &Work) {
 }
 
 fn end(state: &mut State, operation: &str, resource: Value, failure: Option<&Failure>) {
-    state.works.remove(operation);
-    if let Some(operation) = state.operations.get_mut(operation) {
-        operation.end = Some(End {
-            resource,
-            error: failure.map(Failure::operation_error),
-        });
-    }
+    let error = failure.map(Failure::operation_error);
+    state.end_operation(operation, End { resource, error });
 }

@@ -1,7 +1,7 @@
 //! What Cloud Run knows: services, their revisions, operations. No IO, no clock, no lock.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use cloud_api::rpc::OperationError;
@@ -14,10 +14,14 @@ use serde_json::{Map, Value};
 use super::failure::Failure;
 use super::iam::PolicyRecord;
 use super::key::ServiceKey;
+use super::platform::Platform;
 use super::reserved::{Reserved, ReservedPart};
 use crate::error::ApiError;
 use crate::registry::Resolved;
 use crate::storage::{Changes, Keep, Storage, StorageError, Table};
+
+/// Operations that are kept after their end. Each of them holds its resource as it was then.
+const KEPT_OPERATIONS: usize = 1_000;
 
 /// All of it.
 #[derive(Debug, Default)]
@@ -25,12 +29,16 @@ pub(crate) struct State {
     pub(crate) services: Table<ServiceKey, ServiceRecord>,
     /// By full name.
     pub(crate) operations: Table<String, OperationRecord>,
+    /// Names of the operations that have ended, the oldest first.
+    ended: VecDeque<String>,
     /// What accepted writes have left to do, by operation.
     pub(crate) works: Table<String, Work>,
     /// Counts what is made, so that lists have an order.
     pub(crate) made: u64,
     /// The last version that a write got (microseconds since 1970); each write gets a later one.
     pub(crate) last_version: i64,
+    /// Quotas, codes, troubles.
+    pub(crate) platform: Platform,
 }
 
 /// One service.
@@ -116,6 +124,8 @@ pub(crate) struct OperationRecord {
     pub(crate) order: u64,
     pub(crate) subject: Subject,
     pub(crate) end: Option<End>,
+    /// True: it never ends, see [`super::platform::Trouble`].
+    pub(crate) endless: bool,
 }
 
 /// What an operation is about.
@@ -160,8 +170,11 @@ impl Keep for State {
             services,
             operations,
             works,
+            ended: _,
             made: _,
             last_version: _,
+            // As faults, it lasts as long as the process.
+            platform: _,
         } = self;
         services.keep(changes);
         operations.keep(changes);
@@ -186,12 +199,20 @@ impl State {
         let versions = services.values();
         let versions = versions.map(|it| it.version.max(it.policy.version()));
         let last_version = versions.max().unwrap_or(0);
+        let mut ended: Vec<&OperationRecord> = operations
+            .values()
+            .filter(|operation| operation.end.is_some())
+            .collect();
+        ended.sort_by_key(|operation| operation.order);
+        let ended = ended.into_iter().map(|it| it.name.clone()).collect();
         Ok(Self {
+            ended,
             services,
             operations,
             works: storage.table("run.works")?,
             made,
             last_version,
+            platform: Platform::default(),
         })
     }
 
@@ -200,6 +221,24 @@ impl State {
         self.services.clear();
         self.operations.clear();
         self.works.clear();
+        self.ended.clear();
+        self.platform = Platform::default();
+    }
+
+    /// Ends an operation, and forgets the oldest of those that have ended when there are too many.
+    pub(crate) fn end_operation(&mut self, name: &str, end: End) {
+        self.works.remove(name);
+        let operation = self.operations.get_mut(name);
+        let Some(operation) = operation.filter(|operation| !operation.endless) else {
+            return;
+        };
+        operation.end = Some(end);
+        self.ended.push_back(name.to_owned());
+        while self.ended.len() > KEPT_OPERATIONS {
+            if let Some(oldest) = self.ended.pop_front() {
+                self.operations.remove(&oldest);
+            }
+        }
     }
 
     /// The next place in lists.
@@ -230,6 +269,19 @@ impl State {
         self.services
             .get_mut(key)
             .ok_or_else(|| service_not_found(key))
+    }
+
+    /// True when another service of the project and region made a revision of this name before: they
+    /// share one namespace.
+    pub(crate) fn has_elsewhere(&self, key: &ServiceKey, revision: &RevisionRecord) -> bool {
+        self.services.values().any(|service| {
+            let same_namespace =
+                service.key.project == key.project && service.key.location == key.location;
+            let other = service.revisions.get(&revision.name);
+            service.key != *key
+                && same_namespace
+                && other.is_some_and(|other| other.order < revision.order)
+        })
     }
 
     /// The service that a piece of work belongs to, unless it is gone.

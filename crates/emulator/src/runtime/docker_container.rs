@@ -167,7 +167,19 @@ async fn follow(docker: Docker, id: String, logs: LogSink, exit: watch::Sender<O
         // Removed from outside, or the engine is gone.
         Some(Err(_)) | None => 137,
     };
-    exit.send_replace(Some(Exit { code }));
+    let ended = match memory_limit_hit(&docker, &id).await {
+        Some(limit) => Exit::out_of_memory(limit),
+        None => Exit::with(code),
+    };
+    exit.send_replace(Some(ended));
+}
+
+/// The limit in bytes, when the kernel ended the container for wanting more memory.
+async fn memory_limit_hit(docker: &Docker, id: &str) -> Option<u64> {
+    let details = docker.inspect_container(id, None).await.ok()?;
+    let killed = details.state?.oom_killed.unwrap_or(false);
+    let limit = details.host_config?.memory?;
+    killed.then(|| u64::try_from(limit).ok()).flatten()
 }
 
 /// Puts pieces of output together to lines.

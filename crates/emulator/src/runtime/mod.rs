@@ -67,6 +67,26 @@ pub type LogSink = Arc<dyn Fn(Source, &str) + Send + Sync>;
 pub struct Exit {
     /// Exit status of the process.
     pub code: i64,
+    /// Bytes of memory that it used when it was ended for using more than it has.
+    pub memory_used: Option<u64>,
+}
+
+impl Exit {
+    /// It ended by itself, or because it was told to.
+    pub fn with(code: i64) -> Self {
+        Self {
+            code,
+            memory_used: None,
+        }
+    }
+
+    /// It was killed for using more memory than it has.
+    pub fn out_of_memory(used: u64) -> Self {
+        Self {
+            code: 137,
+            memory_used: Some(used),
+        }
+    }
 }
 
 /// Why no instance was started.

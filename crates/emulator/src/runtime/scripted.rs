@@ -76,6 +76,10 @@ pub struct Answer {
     pub body: Bytes,
     /// Time until the head is sent.
     pub delay: Duration,
+    /// Bytes of memory that making it takes; an instance that has less is killed.
+    pub memory: u64,
+    /// What the program writes to standard error while it makes it.
+    pub lines: Vec<String>,
 }
 
 impl Answer {
@@ -91,7 +95,23 @@ impl Answer {
             content_type: "application/json".to_owned(),
             body: body.to_string().into(),
             delay: Duration::ZERO,
+            memory: 0,
+            lines: Vec::new(),
         }
+    }
+
+    /// The same, but making it takes so many bytes of memory.
+    #[must_use]
+    pub fn taking_memory(mut self, bytes: u64) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// The same, and the program writes these lines to standard error.
+    #[must_use]
+    pub fn writing(mut self, lines: &[&str]) -> Self {
+        self.lines = lines.iter().map(|line| (*line).to_owned()).collect();
+        self
     }
 
     /// The same, later.
@@ -111,6 +131,8 @@ pub struct App {
     handler: Option<Arc<Handler>>,
     start: Duration,
     lines: Vec<String>,
+    port: Option<u16>,
+    memory: u64,
 }
 
 impl App {
@@ -143,6 +165,20 @@ impl App {
     #[must_use]
     pub fn otherwise(mut self, handler: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
         self.handler = Some(Arc::new(handler));
+        self
+    }
+
+    /// Listens on this port whatever `PORT` says.
+    #[must_use]
+    pub fn listening_on(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// Needs so many bytes of memory to start.
+    #[must_use]
+    pub fn taking_memory(mut self, bytes: u64) -> Self {
+        self.memory = bytes;
         self
     }
 
@@ -238,21 +274,28 @@ impl Runtime for ScriptedRuntime {
                 for line in &app.lines {
                     logs(Source::Stdout, line);
                 }
-                tokio::spawn(serve(
+                let program = Arc::new(Program {
                     app,
-                    spec.clone(),
-                    listener,
-                    address,
+                    spec: spec.clone(),
+                    logs,
                     exit,
-                    stop.clone(),
-                ));
+                    stop: stop.clone(),
+                });
+                if program.lacks(program.app.memory) {
+                    program.run_out_of_memory(program.app.memory);
+                } else if program.app.port.is_some_and(|port| port != spec.port) {
+                    drop(listener);
+                    tokio::spawn(idle(program));
+                } else {
+                    tokio::spawn(serve(program, listener, address));
+                }
             }
             Behaviour::Exit { code, lines } => {
                 drop(listener);
                 for line in &lines {
                     logs(Source::Stderr, line);
                 }
-                exit.send_replace(Some(Exit { code }));
+                exit.send_replace(Some(Exit::with(code)));
             }
             Behaviour::NeverListens { lines } => {
                 drop(listener);
@@ -262,7 +305,7 @@ impl Runtime for ScriptedRuntime {
                 let stop = stop.clone();
                 tokio::spawn(async move {
                     stop.cancelled().await;
-                    exit.send_replace(Some(Exit { code: 143 }));
+                    exit.send_replace(Some(Exit::with(143)));
                 });
             }
         }
@@ -278,58 +321,93 @@ impl Runtime for ScriptedRuntime {
     }
 }
 
-async fn serve(
+/// A program that serves, in one instance.
+struct Program {
     app: App,
     spec: InstanceSpec,
-    listener: TcpListener,
-    address: SocketAddr,
+    logs: LogSink,
     exit: watch::Sender<Option<Exit>>,
     stop: CancellationToken,
-) {
-    let listener = if app.start.is_zero() {
+}
+
+impl Program {
+    fn lacks(&self, memory: u64) -> bool {
+        memory > self.spec.memory_bytes
+    }
+
+    fn run_out_of_memory(&self, used: u64) {
+        self.exit.send_replace(Some(Exit::out_of_memory(used)));
+        self.stop.cancel();
+    }
+
+    /// Ends it, unless it has ended in another way.
+    fn end(&self, code: i64) {
+        self.exit.send_if_modified(|exit| {
+            let first = exit.is_none();
+            exit.get_or_insert(Exit::with(code));
+            first
+        });
+    }
+}
+
+/// Runs without listening where it should.
+async fn idle(program: Arc<Program>) {
+    program.stop.cancelled().await;
+    program.end(143);
+}
+
+async fn serve(program: Arc<Program>, listener: TcpListener, address: SocketAddr) {
+    let start = program.app.start;
+    let listener = if start.is_zero() {
         Ok(listener)
     } else {
         // Until then the port must refuse connections.
         drop(listener);
-        tokio::time::sleep(app.start).await;
+        tokio::time::sleep(start).await;
         TcpListener::bind(address).await
     };
     if let Ok(listener) = listener {
-        let env: BTreeMap<String, String> = spec.env.into_iter().collect();
-        let ending = stop.clone();
+        let serving = Arc::clone(&program);
         let router = Router::new().fallback(move |request: Request| {
-            let (app, env, ending) = (app.clone(), env.clone(), ending.clone());
+            let program = Arc::clone(&serving);
             async move {
                 tokio::select! {
-                    answer = respond(&app, env, request) => answer,
+                    answer = respond(&program, request) => answer,
                     // A program without a handler for SIGTERM: what it was at is lost.
-                    () = ending.cancelled() => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+                    () = program.stop.cancelled() => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
                 }
             }
         });
-        let stopped = stop.clone().cancelled_owned();
+        let stopped = program.stop.clone().cancelled_owned();
         let served = axum::serve(listener, router).with_graceful_shutdown(stopped);
         if let Err(error) = served.await {
             tracing::warn!(%error, "a scripted instance stopped serving");
         }
     }
-    exit.send_replace(Some(Exit { code: 0 }));
+    program.end(0);
 }
 
-async fn respond(app: &App, env: BTreeMap<String, String>, request: Request) -> Response {
+async fn respond(program: &Program, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, usize::MAX).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let answer = app.reply(&Call {
+    let answer = program.app.reply(&Call {
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().map(str::to_owned),
         headers: parts.headers,
         body,
-        env,
+        env: program.spec.env.iter().cloned().collect(),
     });
+    for line in &answer.lines {
+        (program.logs)(Source::Stderr, line);
+    }
     tokio::time::sleep(answer.delay).await;
+    if program.lacks(answer.memory) {
+        program.run_out_of_memory(answer.memory);
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = [(header::CONTENT_TYPE, answer.content_type)];
     (status, headers, answer.body).into_response()

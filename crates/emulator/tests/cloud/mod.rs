@@ -134,7 +134,7 @@ impl Cloud {
     }
 
     pub async fn stop(self) {
-        self.local.emulator.stop().await;
+        self.local.stop().await;
     }
 }
 

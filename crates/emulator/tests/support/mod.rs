@@ -47,6 +47,7 @@ pub async fn start_with(config: Config) -> Local {
             .expect("no provider is installed yet");
     });
     let emulator = Emulator::start(config).await.expect("the world starts");
+    emulator.world().exchanges.record(true);
     let base = emulator.world().base_url();
     let http = reqwest::Client::builder()
         .no_proxy()
@@ -68,6 +69,12 @@ impl Local {
     /// `127.0.0.1:PORT`.
     pub fn host(&self) -> &str {
         self.base.trim_start_matches("http://")
+    }
+
+    /// Stops everything. Before, documents that are not ours judge whatever was answered.
+    pub async fn stop(self) {
+        testkit::judge::answers_at_the_end(&self.emulator);
+        self.emulator.stop().await;
     }
 
     pub fn token(&self, email: &str) -> String {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::discovery::Document;
 
 /// How the schemas of a package are found: package, document, what stands before the message's name.
-const PACKAGES: [(&str, &str, &str); 3] = [
+const PACKAGES: [(&str, &str, &str); 4] = [
     ("google.cloud.run.v2", "run.v2", "GoogleCloudRunV2"),
     ("google.cloud.run.v1", "run.v1", ""),
     (
@@ -13,6 +13,7 @@ const PACKAGES: [(&str, &str, &str); 3] = [
         "artifactregistry.v1",
         "",
     ),
+    ("google.api.serviceusage.v1", "serviceusage.v1", ""),
 ];
 
 /// The document and the schema of a type URL.

@@ -117,11 +117,13 @@ impl GitHub {
         if status == 0 {
             return Vec::new();
         }
+        let refusal = |name: &str| &self.description["components"]["responses"][name];
         let documented = operation["responses"].get(status.to_string());
         let response = match documented {
             Some(response) => resolve(&self.description, response),
             // Refusals that any method may answer are not listed with each.
-            None if status >= 400 => &self.description["components"]["responses"]["not_found"],
+            None if status == 422 => refusal("validation_failed"),
+            None if status >= 400 => refusal("not_found"),
             None => {
                 return vec![(
                     String::new(),

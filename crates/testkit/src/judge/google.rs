@@ -152,7 +152,8 @@ impl<'a> Google<'a> {
             findings: Vec::new(),
         };
         if exchange.status >= 400 {
-            if document.name == "sts.v1" {
+            // What stands before the service answers as before every other.
+            if document.name == "sts.v1" && exchange.status < 500 {
                 return error::oauth(&body);
             }
             let mut findings = error::head(exchange.status, &body);

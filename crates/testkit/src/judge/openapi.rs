@@ -66,9 +66,10 @@ impl Bundle<'_> {
                     let parts = value.as_array().into_iter().flatten();
                     parts.map(|part| self.open(part)).collect()
                 }
+                // An address that is not set is the empty text, where that is the default.
+                "format" if keywords.get("default") != Some(&json!("")) => value.clone(),
                 "type"
                 | "enum"
-                | "format"
                 | "required"
                 | "additionalProperties"
                 | "pattern"

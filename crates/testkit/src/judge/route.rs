@@ -16,7 +16,11 @@ pub(super) fn fit(template: &str, path: &str) -> Option<Fit> {
         None => (path, false),
     };
     let wanted: Vec<&str> = template.split('/').collect();
-    let given: Vec<&str> = path.split('/').collect();
+    let mut given: Vec<&str> = path.split('/').collect();
+    // GitHub's refs hold slashes: `/git/ref/tags/v1.0.0`.
+    if template.ends_with("/{ref}") {
+        given.truncate(wanted.len());
+    }
     if wanted.len() != given.len() {
         return None;
     }
@@ -65,5 +69,6 @@ mod tests {
         assert!(fit("v1/images/{imagesId}", "v1/images/api@sha256:00").is_some());
         assert!(fit("v1/images:list", "v1/images:list").is_some());
         assert!(fit("v1/images/{imagesId}", "v1/images/").is_none());
+        assert!(fit("git/ref/{ref}", "git/ref/tags/v1.0.0").is_some());
     }
 }

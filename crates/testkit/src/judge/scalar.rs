@@ -3,7 +3,7 @@
 //! Formats: <https://developers.google.com/discovery/v1/type-format>.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use chrono::DateTime;
 use serde_json::Value;
 
@@ -56,7 +56,8 @@ fn string(schema: &Value, format: &str, text: &str) -> Option<String> {
         "google-datetime" | "date-time" => {
             text.ends_with('Z') && DateTime::parse_from_rfc3339(text).is_ok()
         }
-        "byte" => STANDARD.decode(text).is_ok(),
+        // Protocol buffers' JSON form takes either alphabet; gcloud writes the one for URLs.
+        "byte" => STANDARD.decode(text).is_ok() || URL_SAFE.decode(text).is_ok(),
         "google-fieldmask" => text.split(',').all(|path| !path.is_empty()),
         _ => true,
     };
@@ -103,6 +104,7 @@ mod tests {
                 json!("2026-11-24T07:10:00.000000Z"),
             ),
             (string("byte"), json!("ACAB")),
+            (string("byte"), json!("Bw-_")),
             (json!({"type": "integer", "format": "int32"}), json!(-3)),
             (json!({"type": "number", "format": "double"}), json!(0.5)),
         ];

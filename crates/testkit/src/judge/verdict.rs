@@ -115,6 +115,16 @@ impl Verdict {
         });
     }
 
+    /// Keeps what is wrong with answers. A route that no document knows is an answer's fault where the
+    /// answer is no refusal.
+    pub(super) fn keep_answers(&mut self) {
+        self.violations.retain(|it| match it.part {
+            Part::Answer => true,
+            Part::Route => (200..300).contains(&it.status),
+            Part::Query | Part::Request => false,
+        });
+    }
+
     /// Adds another world's.
     pub fn add(&mut self, other: Self) {
         self.violations.extend(other.violations);

@@ -50,11 +50,7 @@ pub fn judge(
         _ => {}
     }
     let Some(response) = documented(document, probe, status) else {
-        return match probe.kind {
-            // How a wrong request is refused is often left out of documents.
-            Kind::Forbidden => Vec::new(),
-            Kind::Allowed => vec![format!("{status}: not in the document")],
-        };
+        return vec![format!("{status}: not in the document")];
     };
     content(checker, probe, &response, heard)
 }

@@ -173,7 +173,7 @@ fn answers() {
         ),
         (&allowed, 403, None, "", None),
         (&forbidden, 422, json, r#"{"detail": []}"#, None),
-        (&forbidden, 400, None, "", None),
+        (&forbidden, 400, None, "", Some("400: not in the document")),
         (&forbidden, 200, json, good, Some("4xx is owed")),
         (&forbidden, 500, None, "", Some("5xx")),
     ] {

@@ -206,6 +206,7 @@ fn request(probe: &Probe) -> Request {
         headers,
         json,
         body,
+        ..Request::default()
     }
 }
 

@@ -1,5 +1,8 @@
 //! The judge bites: what was said, changed in one place, is refused at that place.
 
+mod apis;
+mod recorded;
+
 use emulator::admin::Exchange;
 use serde_json::{Value, json};
 use testkit::judge::{Judge, Part, Violation};
@@ -46,7 +49,10 @@ fn service() -> Value {
 
 /// The one thing that the judge finds.
 fn only(judge: &Judge, exchange: Exchange) -> Violation {
-    let mut violations = judge.judge(&[exchange]).violations;
+    only_one(judge.judge(&[exchange]).violations)
+}
+
+fn only_one(mut violations: Vec<Violation>) -> Violation {
     assert_eq!(violations.len(), 1, "{violations:#?}");
     violations.remove(0)
 }
@@ -239,142 +245,6 @@ fn wrong_parameters_and_routes_are_refused() -> Told {
         assert_eq!(found.part, Part::Route, "{found}");
         assert!(found.text.contains(text), "{found}");
     }
-    Ok(())
-}
-
-#[test]
-fn operations_and_errors_are_looked_into() -> Told {
-    let Some(judge) = judge() else { return Ok(()) };
-    let url = "type.googleapis.com/google.cloud.run.v2";
-    let operations = [
-        (
-            json!({"name": "o", "metadata": {"name": "s"}}),
-            "/metadata/@type",
-            "missing",
-        ),
-        (
-            json!({"name": "o", "metadata": {"@type": format!("{url}.Novelty")}}),
-            "/metadata/@type",
-            "no document knows",
-        ),
-        (
-            json!({"name": "o", "metadata": {"@type": format!("{url}.Service"), "novel": 1}}),
-            "/metadata/novel",
-            "no field",
-        ),
-        (json!({"name": "o", "done": true}), "/done", "has 0 of"),
-        (
-            json!({"name": "o", "response": {"@type": format!("{url}.Service")}}),
-            "/done",
-            "not 0",
-        ),
-        (
-            json!({"name": "o", "done": true, "error": {"code": 5, "message": "m", "status": "NOT_FOUND"}}),
-            "/error/status",
-            "no field",
-        ),
-    ];
-    for (answer, pointer, text) in operations {
-        let path = "/v2/projects/p/locations/l/operations/o";
-        let found = judge
-            .judge(&[exchange("GET", path, Value::Null, answer)])
-            .violations;
-        assert!(
-            found
-                .iter()
-                .any(|it| it.pointer == pointer && it.text.contains(text)),
-            "{pointer}: {found:#?}"
-        );
-    }
-    // A revision's deletion holds a revision.
-    let deletion = json!({"name": "o", "metadata": {"@type": format!("{url}.Service")}});
-    let path = format!("{SERVICE}/revisions/r");
-    let found = only(judge, exchange("DELETE", &path, Value::Null, deletion));
-    assert_eq!(found.pointer, "/metadata/@type", "{found}");
-
-    let violation = "type.googleapis.com/google.rpc.BadRequest";
-    let errors = [
-        (
-            json!({"error": {"code": 404, "message": "m", "status": "NOT_FOUND"}}),
-            "/error/code",
-            "the HTTP status is 400",
-        ),
-        (
-            json!({"error": {"code": 400, "message": "m", "status": "BAD"}}),
-            "/error/status",
-            "does not belong",
-        ),
-        (
-            json!({"error": {"code": 400, "status": "INVALID_ARGUMENT"}}),
-            "/error/message",
-            "missing",
-        ),
-        (
-            json!({"error": {"code": 400, "message": "m", "status": "INVALID_ARGUMENT", "novel": 1}}),
-            "/error/novel",
-            "no field of an error",
-        ),
-        (
-            json!({"error": {"code": 400, "message": "m", "status": "INVALID_ARGUMENT", "details": [
-                {"@type": violation, "fieldViolations": [{"field": "f", "why": "w"}]},
-            ]}}),
-            "/error/details/0/fieldViolations/0/why",
-            "no field",
-        ),
-    ];
-    for (answer, pointer, text) in errors {
-        let mut refusal = exchange("GET", SERVICE, Value::Null, answer);
-        refusal.status = 400;
-        let found = judge.judge(&[refusal]).violations;
-        assert!(
-            found
-                .iter()
-                .any(|it| it.pointer == pointer && it.text.contains(text)),
-            "{pointer}: {found:#?}"
-        );
-    }
-    Ok(())
-}
-
-#[test]
-fn github_is_held_to_its_own_description() -> Told {
-    let Some(judge) = judge() else { return Ok(()) };
-    let path = "/repos/o/r/environments/production";
-    let right = json!({
-        "id": 1, "node_id": "n", "name": "production",
-        "url": "https://api.github.com/repos/o/r/environments/production",
-        "html_url": "https://github.com/o/r/deployments",
-        "created_at": "2026-11-24T07:02:30Z", "updated_at": "2026-11-24T07:02:30Z",
-        "protection_rules": [{"id": 2, "node_id": "m", "type": "wait_timer", "wait_timer": 30}],
-        "deployment_branch_policy": null,
-    });
-    let verdict = judge.judge(&[exchange("GET", path, Value::Null, right.clone())]);
-    assert!(verdict.violations.is_empty(), "{verdict}");
-    for (place, value, text) in [
-        ("/novel", json!(1), "novel"),
-        ("/id", json!("1"), "integer"),
-        ("/created_at", json!("yesterday"), "date-time"),
-        (
-            "/deployment_branch_policy",
-            json!({"protected_branches": true}),
-            "",
-        ),
-    ] {
-        let mut answer = right.clone();
-        set(&mut answer, place, value);
-        let found = judge
-            .judge(&[exchange("GET", path, Value::Null, answer)])
-            .violations;
-        assert!(
-            found
-                .iter()
-                .any(|it| it.part == Part::Answer && it.text.contains(text)),
-            "{place}: {found:#?}"
-        );
-    }
-    let mut asked = exchange("GET", path, Value::Null, right);
-    asked.query = Some("novel=1".to_owned());
-    assert_eq!(only(judge, asked).part, Part::Query);
     Ok(())
 }
 

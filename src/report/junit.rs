@@ -1,0 +1,214 @@
+//! Evidence as JUnit XML, in the form that CI servers and test reporters read: `testsuites` →
+//! `testsuite` (one a gate) → `testcase`, with `failure`, `error` or `skipped`. Pure.
+
+use delivery::verdict::{CaseEnd, CaseResult, Evidence, Measurement};
+
+use super::text;
+
+/// Renders all gates. `name` is what was tested.
+pub fn render(name: &str, evidence: &[Evidence]) -> String {
+    let all: Vec<Counts> = evidence.iter().map(Counts::of).collect();
+    let sum = all.iter().fold(Counts::default(), Counts::plus);
+    let mut page = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"{}\" {sum}>\n",
+        escape(name),
+    );
+    for (evidence, counts) in evidence.iter().zip(&all) {
+        page.push_str(&suite(evidence, counts));
+    }
+    page.push_str("</testsuites>\n");
+    page
+}
+
+fn suite(evidence: &Evidence, counts: &Counts) -> String {
+    let Evidence {
+        gate,
+        cases,
+        measurements,
+        // Pictures are for people.
+        plots: _,
+    } = evidence;
+    let mut part = format!("  <testsuite name=\"{}\" {counts}>\n", escape(gate));
+    if !measurements.is_empty() {
+        part.push_str("    <properties>\n");
+        for (name, value) in measurements.iter().flat_map(properties) {
+            part.push_str(&format!(
+                "      <property name=\"{}\" value=\"{}\"/>\n",
+                escape(&name),
+                escape(&value)
+            ));
+        }
+        part.push_str("    </properties>\n");
+    }
+    for one in cases {
+        part.push_str(&case(gate, one));
+    }
+    part.push_str("  </testsuite>\n");
+    part
+}
+
+fn properties(measurement: &Measurement) -> Vec<(String, String)> {
+    let Measurement {
+        name,
+        value,
+        unit,
+        low,
+        high,
+        limit,
+    } = measurement;
+    let ends = [("low", low), ("high", high), ("limit", limit)];
+    let mut all = vec![(name.clone(), text::figure(*value, unit))];
+    all.extend(ends.into_iter().filter_map(|(word, end)| {
+        let end = (*end)?;
+        Some((format!("{name} {word}"), text::figure(end, unit)))
+    }));
+    all
+}
+
+fn case(gate: &str, case: &CaseResult) -> String {
+    let CaseResult { name, end, millis } = case;
+    let head = format!(
+        "    <testcase name=\"{}\" classname=\"{}\" time=\"{}\"",
+        escape(name),
+        escape(gate),
+        seconds(*millis)
+    );
+    let (tag, kind, lines) = match end {
+        CaseEnd::Passed => return format!("{head}/>\n"),
+        CaseEnd::Skipped(why) => {
+            let why = escape(&text::one_line(why));
+            return format!("{head}>\n      <skipped message=\"{why}\"/>\n    </testcase>\n");
+        }
+        CaseEnd::Failed(lines) => ("failure", "difference", lines.join("\n")),
+        // What could not be decided is no failed assertion: readers count it apart.
+        CaseEnd::Undecided(why) => ("error", "undecided", why.clone()),
+    };
+    let message = lines.lines().next().unwrap_or("failed");
+    format!(
+        "{head}>\n      <{tag} message=\"{}\" type=\"{kind}\">{}</{tag}>\n    </testcase>\n",
+        escape(&text::one_line(message)),
+        escape(&text::plain_lines(&lines).join("\n"))
+    )
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    tests: usize,
+    failures: usize,
+    errors: usize,
+    skipped: usize,
+    millis: u64,
+}
+
+impl Counts {
+    fn of(evidence: &Evidence) -> Self {
+        let mut counts = Self::default();
+        for case in &evidence.cases {
+            counts.tests += 1;
+            counts.millis = counts.millis.saturating_add(case.millis);
+            match case.end {
+                CaseEnd::Passed => {}
+                CaseEnd::Failed(_) => counts.failures += 1,
+                CaseEnd::Undecided(_) => counts.errors += 1,
+                CaseEnd::Skipped(_) => counts.skipped += 1,
+            }
+        }
+        counts
+    }
+
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            tests: self.tests + other.tests,
+            failures: self.failures + other.failures,
+            errors: self.errors + other.errors,
+            skipped: self.skipped + other.skipped,
+            millis: self.millis.saturating_add(other.millis),
+        }
+    }
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{}\"",
+            self.tests,
+            self.failures,
+            self.errors,
+            self.skipped,
+            seconds(self.millis)
+        )
+    }
+}
+
+fn seconds(millis: u64) -> String {
+    format!("{}.{:03}", millis / 1000, millis % 1000)
+}
+
+/// Text that stays text, in attributes too. Characters that XML 1.0 cannot hold are replaced: no
+/// escape exists for them.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&apos;"),
+            '\n' | '\t' => escaped.push(c),
+            '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            c if c < ' ' => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(name: &str, end: CaseEnd) -> CaseResult {
+        CaseResult {
+            name: name.to_owned(),
+            end,
+            millis: 1_250,
+        }
+    }
+
+    #[test]
+    fn each_end_is_what_readers_of_junit_expect() {
+        let lines = vec![
+            "/p: expected \"a<b\", got 'x' & \u{1}".to_owned(),
+            "  answer: ]]> ::error::".to_owned(),
+        ];
+        let mut tests = Evidence::new(
+            "api-tests",
+            vec![
+                case("good", CaseEnd::Passed),
+                case("bad <&\"\u{fffe}", CaseEnd::Failed(lines)),
+                case("open", CaseEnd::Undecided("no\nroute".to_owned())),
+            ],
+        );
+        tests.measurements.push(Measurement {
+            name: "p95".to_owned(),
+            value: 120.0,
+            unit: "ms".to_owned(),
+            low: Some(98.0),
+            high: None,
+            limit: Some(200.0),
+        });
+        let page = render(
+            "v1 \"x\"",
+            &[tests, Evidence::skipped("slo", "stopped before")],
+        );
+        insta::assert_snapshot!(page);
+    }
+
+    #[test]
+    fn nothing_measured_is_a_whole_document_too() {
+        let page = render("x", &[]);
+        assert!(page.contains("<testsuites name=\"x\" tests=\"0\" failures=\"0\" errors=\"0\" skipped=\"0\" time=\"0.000\">\n</testsuites>"));
+    }
+}
