@@ -88,7 +88,7 @@ pub enum Task {
     #[command(
         after_help = "Examples:\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml\n  ml-deploy verify --url https://ml-api-x.a.run.app --tests 'tests/*.yaml' --junit report.xml\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml --slo-p95 200ms --load-rate 50\n  ml-deploy verify https://c-1---ml-api-x.a.run.app --tests golden.yaml --replay --serving https://ml-api-x.a.run.app\n  ml-deploy verify http://127.0.0.1:8080 --record golden.jsonl --inputs inputs.csv"
     )]
-    Verify(VerifyArgs),
+    Verify(Box<VerifyArgs>),
     /// Check dependencies, Dockerfile, build context and image against the policies
     #[command(
         after_help = "Examples:\n  ml-deploy check                       what a build of this folder would be refused for\n  ml-deploy check api --image ml-api    and the image that was built from it\n\nExit codes: 0 nothing found, or warnings only · 3 a policy is broken."

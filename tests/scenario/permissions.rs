@@ -11,7 +11,7 @@ const ENVIRONMENTS: [&str; 4] = ["dev", "test", "staging", "production"];
 
 /// Role, on what, and to whom, of the table in the chapter about roles.
 fn rows() -> Vec<(String, String, String)> {
-    let (_, chapter) = PAGE.split_once("## 5. Roles").expect("the chapter");
+    let (_, chapter) = PAGE.split_once("## 5. Roles").unwrap_or_default();
     let table = chapter.lines().filter(|line| line.starts_with("| `roles/"));
     table
         .map(|line| {

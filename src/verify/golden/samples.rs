@@ -106,11 +106,10 @@ mod tests {
     use super::*;
     use crate::verify::{Samples, Suite, SuiteSamples};
 
-    fn read(
-        golden: &str,
-        only: &[&str],
-        rows: &str,
-    ) -> Vec<Result<(String, String, Option<Value>), String>> {
+    /// Name, body and expectation.
+    type Row = (String, String, Option<Value>);
+
+    fn read(golden: &str, only: &[&str], rows: &str) -> Vec<Result<Row, String>> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("g.jsonl"), rows).unwrap();
         let text =

@@ -133,7 +133,7 @@ pub(super) fn open(
     let state = proxy::Proxy {
         world: Arc::clone(world),
         door: Arc::clone(&door),
-        client: client(),
+        client: world.data_plane.client.clone(),
     };
     let service = Router::new()
         .fallback(proxy::serve)
@@ -149,7 +149,8 @@ pub(super) fn open(
     Ok(door)
 }
 
-fn client() -> Client<HttpConnector, Body> {
+/// The client for every instance; connections are kept by address.
+pub(super) fn client() -> Client<HttpConnector, Body> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     Client::builder(TokioExecutor::new())

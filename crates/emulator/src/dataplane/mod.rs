@@ -16,6 +16,10 @@ use std::time::Duration;
 
 pub(crate) use backend::Backend;
 
+use axum::body::Body;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+
 use crate::error::ApiError;
 use crate::run::{Chance, Route, ServiceKey, Work};
 use crate::storage::{Changes, Keep, Kept, KeptGuard, Storage, StorageError, Table};
@@ -30,6 +34,8 @@ pub struct DataPlane {
     listen: IpAddr,
     propagation_ms: u64,
     chance: Chance,
+    /// To every instance.
+    client: Client<HttpConnector, Body>,
     state: Kept<State>,
 }
 
@@ -77,6 +83,7 @@ impl DataPlane {
             propagation_ms: config.propagation_ms,
             // Another stream of numbers than the control plane's.
             chance: Chance::new(config.seed ^ 0x5EED),
+            client: door::client(),
             state: Kept::new(storage, state),
         })
     }

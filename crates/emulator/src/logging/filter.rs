@@ -6,7 +6,7 @@
 use chrono::DateTime;
 use serde_json::Value;
 
-use super::Severity;
+use super::{RevisionLabels, Severity};
 
 /// A parsed filter: each comparison must hold.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,6 +61,27 @@ impl Filter {
             rest = after;
         }
         Ok(Self(comparisons))
+    }
+
+    /// False when no entry of a revision with these labels can meet the filter. Asked once for each
+    /// revision, so that the entries of the others need not be looked at.
+    pub(super) fn may_match(&self, labels: &RevisionLabels) -> bool {
+        self.0.iter().all(|comparison| {
+            let [resource, of, name] = comparison.field.as_slice() else {
+                return true;
+            };
+            let is_plain = !comparison.negated && comparison.operator == Operator::Equal;
+            if !is_plain || resource != "resource" || of != "labels" {
+                return true;
+            }
+            let label = match name.as_str() {
+                "service_name" | "configuration_name" => &labels.service,
+                "revision_name" => &labels.revision,
+                "location" => &labels.location,
+                _ => return true,
+            };
+            order(label, &comparison.value).is_eq()
+        })
     }
 
     /// True when the entry meets every comparison.

@@ -67,7 +67,7 @@ async fn list(
     }
     let mut found: Vec<_> = projects
         .into_iter()
-        .flat_map(|project| world.logging.of_project(project))
+        .flat_map(|project| world.logging.of_project(project, &filter))
         .filter(|(_, _, entry)| filter.matches(entry))
         .collect();
     found.sort_by_key(|(time, number, _)| (*time, *number));

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 pub use entry::{Entry, RevisionLabels, Severity, Stream};
 
+use filter::Filter;
+
 use crate::runtime::Source;
 use crate::storage::Storage;
 
@@ -119,13 +121,14 @@ impl Logging {
         state.push(labels.clone(), entry);
     }
 
-    /// Every entry of a project as JSON with the time and number that order it.
-    fn of_project(&self, project: &str) -> Vec<(DateTime<Utc>, u64, Value)> {
+    /// Every entry of a project that a filter can mean, as JSON with the time and number that order
+    /// it.
+    fn of_project(&self, project: &str, filter: &Filter) -> Vec<(DateTime<Utc>, u64, Value)> {
         let state = self.lock();
         state
             .entries
             .iter()
-            .filter(|(labels, _)| labels.project == project)
+            .filter(|(labels, _)| labels.project == project && filter.may_match(labels))
             .flat_map(|(labels, entries)| {
                 entries
                     .iter()

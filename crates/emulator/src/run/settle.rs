@@ -242,13 +242,6 @@ pub(crate) fn finish_deleted(state: &mut State, work: &Work) {
 }
 
 fn end(state: &mut State, operation: &str, resource: Value, failure: Option<&Failure>) {
-    state.works.remove(operation);
-    if let Some(operation) = state.operations.get_mut(operation)
-        && !operation.endless
-    {
-        operation.end = Some(End {
-            resource,
-            error: failure.map(Failure::operation_error),
-        });
-    }
+    let error = failure.map(Failure::operation_error);
+    state.end_operation(operation, End { resource, error });
 }

@@ -1,7 +1,7 @@
 //! What Cloud Run knows: services, their revisions, operations. No IO, no clock, no lock.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use cloud_api::rpc::OperationError;
@@ -20,12 +20,17 @@ use crate::error::ApiError;
 use crate::registry::Resolved;
 use crate::storage::{Changes, Keep, Storage, StorageError, Table};
 
+/// Operations that are kept after their end. Each of them holds its resource as it was then.
+const KEPT_OPERATIONS: usize = 1_000;
+
 /// All of it.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) services: Table<ServiceKey, ServiceRecord>,
     /// By full name.
     pub(crate) operations: Table<String, OperationRecord>,
+    /// Names of the operations that have ended, the oldest first.
+    ended: VecDeque<String>,
     /// What accepted writes have left to do, by operation.
     pub(crate) works: Table<String, Work>,
     /// Counts what is made, so that lists have an order.
@@ -165,6 +170,7 @@ impl Keep for State {
             services,
             operations,
             works,
+            ended: _,
             made: _,
             last_version: _,
             // As faults, it lasts as long as the process.
@@ -193,7 +199,14 @@ impl State {
         let versions = services.values();
         let versions = versions.map(|it| it.version.max(it.policy.version()));
         let last_version = versions.max().unwrap_or(0);
+        let mut ended: Vec<&OperationRecord> = operations
+            .values()
+            .filter(|operation| operation.end.is_some())
+            .collect();
+        ended.sort_by_key(|operation| operation.order);
+        let ended = ended.into_iter().map(|it| it.name.clone()).collect();
         Ok(Self {
+            ended,
             services,
             operations,
             works: storage.table("run.works")?,
@@ -208,7 +221,24 @@ impl State {
         self.services.clear();
         self.operations.clear();
         self.works.clear();
+        self.ended.clear();
         self.platform = Platform::default();
+    }
+
+    /// Ends an operation, and forgets the oldest of those that have ended when there are too many.
+    pub(crate) fn end_operation(&mut self, name: &str, end: End) {
+        self.works.remove(name);
+        let operation = self.operations.get_mut(name);
+        let Some(operation) = operation.filter(|operation| !operation.endless) else {
+            return;
+        };
+        operation.end = Some(end);
+        self.ended.push_back(name.to_owned());
+        while self.ended.len() > KEPT_OPERATIONS {
+            if let Some(oldest) = self.ended.pop_front() {
+                self.operations.remove(&oldest);
+            }
+        }
     }
 
     /// The next place in lists.

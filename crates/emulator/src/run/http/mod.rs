@@ -129,8 +129,20 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Cuts one page out; the token of the next one is the place where it starts.
+    /// The same of what needs no change.
     pub(crate) fn cut<T: Serialize>(&self, field: &str, all: Vec<T>, largest: usize) -> Answer {
+        self.cut_and_show(field, all, largest, |one| json!(one))
+    }
+
+    /// Cuts one page out; the token of the next one is the place where it starts.
+    /// Only what is on the page is shown.
+    pub(crate) fn cut_and_show<T>(
+        &self,
+        field: &str,
+        all: Vec<T>,
+        largest: usize,
+        show: impl Fn(T) -> Value,
+    ) -> Answer {
         let size = match self.page_size {
             None | Some(0) => largest,
             Some(size) => size.min(largest),
@@ -142,11 +154,12 @@ impl Page {
         };
         let end = start.saturating_add(size);
         let more = all.len() > end;
-        let page: Vec<T> = all.into_iter().skip(start).take(size).collect();
+        let page = all.into_iter().skip(start).take(size).map(show);
+        let page: Vec<Value> = page.collect();
         // As protocol buffers' JSON form has it, an empty list is left out.
         let mut answer = json!({});
         if !page.is_empty() {
-            answer[field] = json!(page);
+            answer[field] = Value::Array(page);
         }
         if more {
             answer["nextPageToken"] = json!(end.to_string());

@@ -69,7 +69,7 @@ pub(crate) fn list_as(
         }
     };
     let prefix = format!("{}/", parent(&project, location));
-    let operations = world.run.read(|state, _| {
+    world.run.read(|state, _| {
         let mut found: Vec<_> = state
             .operations
             .values()
@@ -77,10 +77,10 @@ pub(crate) fn list_as(
             .filter(|operation| done.is_none_or(|done| operation.end.is_some() == done))
             .collect();
         found.sort_by_key(|operation| std::cmp::Reverse(operation.order));
-        let views = found.into_iter().map(|operation| show(state, operation));
-        views.collect::<Vec<Value>>()
-    });
-    page.cut("operations", operations, LARGEST_PAGE)
+        page.cut_and_show("operations", found, LARGEST_PAGE, |operation| {
+            show(state, operation)
+        })
+    })
 }
 
 pub(super) async fn get(

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use serde_json::Value;
 
 use super::{Answer, Authenticated, DeleteQuery, Page, key, project_of, with_context};
 use crate::iam::Resource;
@@ -34,12 +33,17 @@ pub(super) async fn list(
         Resource::Service(ServiceKey::new(&project, &location, &service))
     };
     authorize(&world, &caller, "run.revisions.list", &all)?;
-    let revisions = world.run.read(|state, _| {
-        let mut found: Vec<_> = state
-            .services
-            .values()
-            .filter(|record| record.key.project == project && record.key.location == location)
-            .filter(|record| service == "-" || record.key.service == service)
+    world.run.read(|state, _| {
+        let records: Vec<_> = if service == "-" {
+            let all = state.services.values();
+            all.filter(|record| record.key.project == project && record.key.location == location)
+                .collect()
+        } else {
+            let key = ServiceKey::new(&project, &location, &service);
+            state.services.get(&key).into_iter().collect()
+        };
+        let mut found: Vec<_> = records
+            .into_iter()
             .flat_map(|record| {
                 record
                     .revisions
@@ -48,12 +52,10 @@ pub(super) async fn list(
             })
             .collect();
         found.sort_by_key(|(_, revision)| std::cmp::Reverse(revision.order));
-        let views = found
-            .into_iter()
-            .map(|(record, revision)| view::revision(record, revision));
-        views.collect::<Vec<Value>>()
-    });
-    page.cut("revisions", revisions, LARGEST_PAGE)
+        page.cut_and_show("revisions", found, LARGEST_PAGE, |(record, revision)| {
+            view::revision(record, revision)
+        })
+    })
 }
 
 pub(super) async fn get(

@@ -66,16 +66,15 @@ pub(super) async fn list(
         location: location.clone(),
     };
     authorize(&world, &caller, "run.services.list", &all)?;
-    let services = world.run.read(|state, _| {
+    world.run.read(|state, _| {
         let mut found: Vec<_> = state
             .services
             .values()
             .filter(|service| service.key.project == project && service.key.location == location)
             .collect();
         found.sort_by_key(|service| std::cmp::Reverse(service.order));
-        found.into_iter().map(view::service).collect::<Vec<Value>>()
-    });
-    page.cut("services", services, LARGEST_PAGE)
+        page.cut_and_show("services", found, LARGEST_PAGE, view::service)
+    })
 }
 
 pub(super) async fn create(
