@@ -8,6 +8,7 @@ mod cloud;
 mod support;
 
 mod access;
+mod access_beside;
 mod failures;
 mod refusals;
 mod registry;
