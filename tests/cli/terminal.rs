@@ -152,6 +152,6 @@ fn verify_tells_a_malformed_address_from_a_failure() {
             .assert()
             .code(2)
             .stderr(predicate::str::contains("error[D0102]"))
-            .stderr(predicate::str::contains("is no address of a service"));
+            .stderr(predicate::str::contains("is no address of an API"));
     }
 }

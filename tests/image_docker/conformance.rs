@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{Events, build, remove};
 
 /// Time for a model to be loaded on a busy machine.
-const GRACE: Duration = Duration::from_secs(60);
+pub(crate) const GRACE: Duration = Duration::from_secs(60);
 /// What of the sample's folder is not part of the image.
 const LEFT_OUT: [&str; 4] = ["__pycache__", ".pytest_cache", "tests", "variants"];
 
@@ -24,7 +24,7 @@ fn repository() -> &'static Path {
 }
 
 /// The sample with one text replaced.
-fn sample(file: &str, from: &str, to: &str) -> tempfile::TempDir {
+pub(crate) fn sample(file: &str, from: &str, to: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     copy(&repository().join("examples/ml-api"), folder.path());
     let path = folder.path().join(file);

@@ -7,6 +7,7 @@
 
 mod build;
 mod conformance;
+mod gates;
 mod policies;
 mod pull_request;
 mod registry;

@@ -346,7 +346,7 @@ impl Drop for Killed {
 
 fn spawn(folder: &Path, port: u16) -> Killed {
     let mut child = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "serve_until_killed", "--ignored", "--nocapture"])
+        .args(["--exact", "serve_until_killed", "--nocapture"])
         .env("WORLD_FOLDER", folder)
         .env("WORLD_PORT", port.to_string())
         .stdout(Stdio::piped())
@@ -361,7 +361,6 @@ fn spawn(folder: &Path, port: u16) -> Killed {
 }
 
 #[tokio::test]
-#[ignore = "started as a process by nothing_that_was_answered_is_lost_by_a_kill"]
 #[allow(
     clippy::print_stdout,
     reason = "the process that started it reads this"

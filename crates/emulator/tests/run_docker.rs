@@ -364,7 +364,6 @@ async fn open(folder: &Path, port: u16) -> Real {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "started as a process by after_a_kill_the_same_address_serves_from_a_new_container"]
 #[allow(
     clippy::print_stdout,
     reason = "the process that started it reads this"
@@ -396,7 +395,7 @@ async fn after_a_kill_the_same_address_serves_from_a_new_container() {
     real.local.emulator.stop().await;
 
     let mut child = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "serve_until_killed", "--ignored", "--nocapture"])
+        .args(["--exact", "serve_until_killed", "--nocapture"])
         .env("WORLD_FOLDER", folder.path())
         .env("WORLD_PORT", port.to_string())
         .stdout(Stdio::piped())

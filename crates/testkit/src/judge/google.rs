@@ -153,7 +153,8 @@ impl<'a> Google<'a> {
         };
         if exchange.status >= 400 {
             // What stands before the service answers as before every other.
-            if document.name == "sts.v1" && exchange.status < 500 {
+            let is_before = exchange.status == 403 && body["error"].is_object();
+            if document.name == "sts.v1" && exchange.status < 500 && !is_before {
                 return error::oauth(&body);
             }
             let mut findings = error::head(exchange.status, &body);
