@@ -15,7 +15,7 @@ type Heard = Result<Vec<Exchange>, Failure>;
 
 /// Every method of Google and GitHub that `ml-deploy` calls. A new one is added here together with
 /// the story that makes it.
-const CALLED: [&str; 15] = [
+const CALLED: [&str; 16] = [
     "github actions/get-reviews-for-run",
     "github repos/get-environment",
     "iamcredentials.projects.serviceAccounts.generateAccessToken",
@@ -30,6 +30,7 @@ const CALLED: [&str; 15] = [
     "run.projects.locations.services.revisions.get",
     "run.projects.locations.services.revisions.list",
     "run.projects.locations.services.setIamPolicy",
+    "run.projects.locations.services.testIamPermissions",
     "sts.token",
 ];
 

@@ -23,8 +23,9 @@ async fn a_service_is_created_listed_described_updated_and_deleted() -> Told {
         &ended.err,
         &[
             "Deploying new service",
-            "Setting IAM Policy......done",
-            "Creating Revision.......done",
+            // With a dot more for each second or so.
+            "Setting IAM Policy...",
+            "Creating Revision...",
             "Service [hello] revision [hello-00001-",
             "has been deployed and is serving 100 percent of traffic.",
             url,

@@ -96,7 +96,11 @@ async fn a_retrained_model_that_flips_8_percent_is_stopped_by_golden_and_by_repl
     let end = verify(work.path(), &[&serving, "--tests", "golden.yaml"]).await;
     assert_said(&end, 0, &[]);
     let end = verify(work.path(), &[&candidate, "--tests", "golden.yaml"]).await;
-    assert_said(&end, 4, &["D0633", "32 of 400 rows differ", "/label"]);
+    assert_said(
+        &end,
+        4,
+        &["D0633", "32 of 400 rows differ", "label: expected"],
+    );
 
     let replay = ["--tests", "replay.yaml", "--replay", "--serving", &serving];
     let end = verify(work.path(), &[&[candidate.as_str()], &replay[..]].concat()).await;
@@ -166,6 +170,9 @@ async fn a_slow_model_is_stopped_by_the_slo() {
         "20",
         "--load-duration",
         "5s",
+        // The fewest errors that 100 requests can tell.
+        "--max-error-rate",
+        "5%",
     ];
     let end = verify(work.path(), &[&[candidate.as_str()], &load[..]].concat()).await;
     assert_said(&end, 4, &["D0641", "at most 150 ms is allowed"]);

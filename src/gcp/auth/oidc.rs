@@ -8,6 +8,7 @@ use reqwest::{Method, Url};
 use serde_json::Value;
 
 use super::jwt;
+use crate::gcp::error::{Failure, GcpError};
 use crate::gcp::transport::{Call, Transport};
 use crate::secret::Secret;
 
@@ -67,10 +68,14 @@ pub async fn fetch(
         .map_err(|error| failed(format!("ACTIONS_ID_TOKEN_REQUEST_URL: {error}")))?;
     url.query_pairs_mut().append_pair("audience", audience);
     let call = Call::new(Method::GET, url).bearer(request.token.clone());
-    let answer: GitHubOidcToken = transport
-        .json(call)
-        .await
-        .map_err(|error| failed(error.to_string()))?;
+    let answer: GitHubOidcToken = transport.json(call).await.map_err(|error| match error {
+        // A local cloud that plays GitHub as well: the job's permissions are not the matter.
+        GcpError::Unanswered {
+            failure: Failure::NobodyListens,
+            ..
+        } => error.into_diagnostic("get an OIDC token for this job"),
+        _ => failed(error.to_string()),
+    })?;
     Ok(Secret::new(answer.value))
 }
 

@@ -140,9 +140,9 @@ async fn a_service_name_that_leaves_no_room_for_the_tag() -> Told {
     told.expect(&Expected {
         exit: 2,
         code: "D0107",
-        cause: &[],
-        state: "",
-        help: &["use a service name of at most 38 characters, such as `ml-api-of-"],
+        cause: &["tag and service name have 55 characters"],
+        state: "nothing was deployed",
+        help: &["use an input `service` of at most 30 characters, such as `ml-api-of-"],
         logs: &[],
     })?;
     let shorter = told.command("ml-api-of-")?;

@@ -110,6 +110,10 @@ fn name(
     })
 }
 
+/// Characters of the longest name that is appended by default, `-staging`: what is proposed must fit
+/// in every environment, not only in this one.
+const LONGEST_SUFFIX: usize = 8;
+
 fn tag_for(service: &ServiceName, h6: &str) -> Result<TagName, Diagnostic> {
     let text = format!("{TAG_PREFIX}{h6}");
     let length = text.len() + service.as_str().len();
@@ -123,8 +127,9 @@ fn tag_for(service: &ServiceName, h6: &str) -> Result<TagName, Diagnostic> {
             "tag and service name have {length} characters, Cloud Run allows {TAG_AND_SERVICE_LENGTH} together"
         ))
         .help(format!(
-            "use a service name of at most {longest} characters, such as `{}`",
-            shortened(service.as_str(), longest)
+            "use an input `service` of at most {} characters, such as `{}`: each environment appends its name, and the whole may have {longest}",
+            longest - LONGEST_SUFFIX,
+            shortened(service.as_str(), longest - LONGEST_SUFFIX)
         )));
     }
     TagName::parse(text).map_err(too_long)
