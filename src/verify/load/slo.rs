@@ -51,7 +51,7 @@ pub struct SloGate {
     pub rate: f64,
     /// While it is measured.
     pub duration: Duration,
-    /// What is sent, in turn: the first [`MOST_SAMPLES`] of them.
+    /// What is sent, in turn: the first `MOST_SAMPLES` of them.
     pub samples: Box<dyn Samples>,
 }
 

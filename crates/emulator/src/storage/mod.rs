@@ -8,7 +8,7 @@
 //! | `blobs/` | contents of the registry, named by their digest |
 //! | `uploads/` | blobs that are not complete yet; emptied at every start |
 //!
-//! A part of the world keeps its state in [`Table`]s behind a [`Kept`]. What was changed under the
+//! A part of the world keeps its state in `Table`s behind a `Kept`. What was changed under the
 //! lock is handed to the journal when the lock is released, so the journal's order is the order of
 //! the changes. No request is answered before the changes that it can know of are on disk
 //! ([`Storage::settled`]).
