@@ -170,7 +170,7 @@ pub struct VerifyArgs {
     /// The same
     #[arg(long = "url", value_name = "URL", conflicts_with = "url")]
     pub url_flag: Option<String>,
-    /// Address of what serves now, for the gates that compare
+    /// Address of what serves now, for the gates that compare; the ID token is sent there too
     #[arg(long, value_name = "URL")]
     pub serving: Option<String>,
     /// API test files, or patterns such as `tests/*.yaml`. Unless given, only the health path is asked

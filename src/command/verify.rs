@@ -137,6 +137,16 @@ fn gates(
         shell.load_suites(Path::new(""), &arguments.tests)?
     };
     let limits = limits::from_flags(&arguments.limits.0, &suites)?;
+    if limits.replay.is_some() && arguments.serving.is_none() {
+        let problem = Diagnostic::error(
+            Code::InputInvalid,
+            "`--replay` has nothing to compare the candidate with",
+        );
+        let problem = problem
+            .at("flag `--replay`")
+            .help("give the address of what serves now: `--serving URL`");
+        return Err(vec![problem]);
+    }
     let mut gates: Vec<Box<dyn Gate>> = limits::cold_start(&limits, &suites);
     if with_commit || arguments.release.is_some() || arguments.model_version.is_some() {
         gates.push(Box::new(IdentityGate {

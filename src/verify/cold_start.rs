@@ -102,10 +102,12 @@ async fn first_answer(sample: &Sample, at: &GateContext<'_>, longest: Duration) 
             .await;
         let wrong = match answered {
             Ok(answer)
-                if matches!(answer.status.as_u16(), 401 | 403 | 404) && reached.is_none() =>
+                if matches!(answer.status.as_u16(), 401 | 403 | 404)
+                    && reached.is_none()
+                    && !sample.status.allows(answer.status.as_u16()) =>
             {
                 let status = answer.status.as_u16();
-                if begin.elapsed() > GRACE && !sample.status.allows(status) {
+                if begin.elapsed() > GRACE {
                     return Seen::NotReached(format!(
                         "the address answers {status} for {}",
                         seconds(begin.elapsed())

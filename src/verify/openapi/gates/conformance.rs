@@ -48,7 +48,7 @@ impl Gate for ConformanceGate {
                 let why = format!("the candidate publishes no OpenAPI document at {path}");
                 return nothing(CONFORMANCE, at.sink, why);
             }
-            Published::Unreadable(why) => {
+            Published::Unreadable(why) | Published::Unreachable(why) => {
                 let end = (CaseEnd::Undecided(why), 0);
                 let result = ended(self.mode, at.sink, CONFORMANCE, end);
                 return vec![Evidence::new(CONFORMANCE, vec![result])];

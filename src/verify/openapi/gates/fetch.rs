@@ -16,12 +16,14 @@ pub(super) enum Published {
     None,
     /// Something else, in words.
     Unreadable(String),
+    /// No answer that tells whether there is one, in words.
+    Unreachable(String),
 }
 
 pub(super) async fn fetch(caller: &Caller, path: &str) -> Published {
     let answer = match caller.get(path, TIMEOUT).await {
         Ok(answer) => answer,
-        Err(error) => return Published::Unreadable(error.to_string()),
+        Err(error) => return Published::Unreachable(error.to_string()),
     };
     match answer.status.as_u16() {
         200 => match Document::parse(&answer.body) {
@@ -29,6 +31,7 @@ pub(super) async fn fetch(caller: &Caller, path: &str) -> Published {
             Err(error) => Published::Unreadable(format!("{path}: {error}")),
         },
         404 | 405 | 410 => Published::None,
+        status @ 500.. => Published::Unreachable(format!("{path} answers {status}")),
         status => Published::Unreadable(format!("{path} answers {status}")),
     }
 }

@@ -73,6 +73,9 @@ impl SemverGate {
             (Published::None, _) => Err(CaseEnd::Skipped(format!(
                 "what serves publishes no OpenAPI document at {path}"
             ))),
+            (Published::Unreachable(why), _) => Err(CaseEnd::Undecided(format!(
+                "the document of what serves could not be got: {why}"
+            ))),
             (Published::Unreadable(why), _) => Err(CaseEnd::Skipped(format!(
                 "the document of what serves cannot be read: {why}"
             ))),
@@ -80,9 +83,9 @@ impl SemverGate {
                 "the candidate publishes no OpenAPI document at {path}, and what serves does: \
                  whether it breaks callers cannot be told"
             ))),
-            (_, Published::Unreadable(why)) => Err(CaseEnd::Undecided(format!(
-                "the candidate's document cannot be read: {why}"
-            ))),
+            (_, Published::Unreadable(why) | Published::Unreachable(why)) => Err(
+                CaseEnd::Undecided(format!("the candidate's document cannot be read: {why}")),
+            ),
         }
     }
 
