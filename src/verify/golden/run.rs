@@ -213,7 +213,12 @@ impl Shared {
                 });
             }
         };
-        self.silent.store(0, Ordering::Relaxed);
+        // Once given up, it stays so: rows that were taken meanwhile are not sent any more.
+        let _ = self
+            .silent
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |silent| {
+                (silent < MOST_SILENT).then_some(0)
+            });
         json_of(&answer).map_err(NotCompared::Failed)
     }
 }

@@ -38,6 +38,8 @@ pub struct Pair<'a> {
 pub(super) struct Output {
     /// Another label, another kind of value, or none where there was one.
     pub(super) flips: Proportion,
+    /// A number of what serves that the candidate does not tell, or tells as something else.
+    pub(super) lost: Proportion,
     /// The same between two answers of what serves to the same input.
     pub(super) own_flips: Proportion,
     /// Absolute differences of numbers.
@@ -59,6 +61,7 @@ impl Output {
     fn new(seed: u64) -> Self {
         Self {
             flips: Proportion::default(),
+            lost: Proportion::default(),
             own_flips: Proportion::default(),
             deltas: Moments::default(),
             own_deltas: Moments::default(),
@@ -78,10 +81,13 @@ impl Output {
 
     fn add(&mut self, serving: Option<&Leaf>, candidate: Option<&Leaf>) {
         self.flips.count(differ(serving, candidate));
-        if let (Some(Leaf::Number { value: a, .. }), Some(Leaf::Number { value: b, .. })) =
-            (serving, candidate)
-        {
-            self.deltas.add((a - b).abs());
+        match (serving, candidate) {
+            (Some(Leaf::Number { value: a, .. }), Some(Leaf::Number { value: b, .. })) => {
+                self.deltas.add((a - b).abs());
+                self.lost.count(false);
+            }
+            (Some(Leaf::Number { .. }), _) => self.lost.count(true),
+            _ => {}
         }
         for leaf in [serving, candidate].into_iter().flatten() {
             if let Leaf::Number { value, whole } = leaf {
@@ -95,11 +101,11 @@ impl Output {
         if let (Some(a), Some(b)) = (self.number(serving), self.number(candidate)) {
             self.values.add((a, b));
         }
-        if differ(serving, candidate) && self.kinds.len() < MOST_KINDS {
-            *self
-                .kinds
-                .entry((in_words(serving), in_words(candidate)))
-                .or_default() += 1;
+        if differ(serving, candidate) {
+            let kind = (in_words(serving), in_words(candidate));
+            if self.kinds.len() < MOST_KINDS || self.kinds.contains_key(&kind) {
+                *self.kinds.entry(kind).or_default() += 1;
+            }
         }
     }
 

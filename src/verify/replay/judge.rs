@@ -53,6 +53,9 @@ pub fn judge_replay(
             }
             evidence.plots.extend(plot::flips(name, output));
         }
+        if !output.is_label() && output.lost.hits > 0 {
+            ends.push((format!("{name} is told"), lost(limits, output)));
+        }
         differences(name, output, limits, &mut ends, &mut evidence);
         shift(name, output, limits, &mut ends, &mut evidence);
     }
@@ -95,6 +98,19 @@ fn answers(limits: &Limits, seen: &Comparison) -> CaseEnd {
         example(&seen.failure)
     );
     match failures.standing(limits.flip_rate) {
+        Standing::Within => CaseEnd::Passed,
+        Standing::Beyond => CaseEnd::Failed(vec![line]),
+        Standing::Open { .. } => CaseEnd::Undecided(line),
+    }
+}
+
+/// A number that the candidate does not tell any more has no difference that could be too large.
+fn lost(limits: &Limits, output: &Output) -> CaseEnd {
+    let line = format!(
+        "{} of {} numbers of what serves are none in the candidate's answers",
+        output.lost.hits, output.lost.trials
+    );
+    match output.lost.standing(limits.flip_rate) {
         Standing::Within => CaseEnd::Passed,
         Standing::Beyond => CaseEnd::Failed(vec![line]),
         Standing::Open { .. } => CaseEnd::Undecided(line),

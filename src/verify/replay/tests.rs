@@ -222,6 +222,26 @@ fn whole_numbers_of_few_values_are_labels_and_absent_outputs_are_flips() {
 }
 
 #[test]
+fn a_number_that_is_gone_or_became_a_text_is_stopped() {
+    for candidate in [json!({}), json!({"p": "0.5"}), json!({"p": null})] {
+        let mut seen = Comparison::new(Ignore::default(), 1);
+        for i in 0..200 {
+            seen.pair(&Pair {
+                wanted: None,
+                serving: &json!({"p": f64::from(i) / 7.0 + 0.01}),
+                candidate: &candidate,
+                again: None,
+            });
+        }
+        let found = ends(&LIMITS, &seen);
+        let CaseEnd::Failed(lines) = &found["/p is told"] else {
+            panic!("{found:?}")
+        };
+        assert!(lines[0].starts_with("200 of 200 numbers"), "{lines:?}");
+    }
+}
+
+#[test]
 fn memory_is_bounded() {
     let mut seen = Comparison::new(Ignore::default(), 1);
     for i in 0..30_000 {
