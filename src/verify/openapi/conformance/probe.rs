@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::super::document::{Document, Node, Operation};
 use super::checker::Checker;
 use super::generate::{self, Proposal};
+use crate::verify::suite::template::{encode, plain};
 
 /// Most requests of one kind for one operation. Beyond, the first ones stand for the others.
 const MOST_PER_KIND: usize = 40;
@@ -318,25 +319,4 @@ fn upper(method: &str) -> &'static str {
         "head" => "HEAD",
         _ => "PATCH",
     }
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// Percent-encodes all but unreserved characters (RFC 3986, section 2.3).
-fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte));
-            }
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
 }
