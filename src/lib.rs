@@ -3,14 +3,15 @@
 //! ```text
 //! argv + env ─▶ inputs ──┐
 //!                        ├─ delivery::plan ─▶ Plan ─▶ execute ─▶ Event… ─▶ report
-//! cloud ─▶ gcp ─ observe ┘                      └─ verify ─▶ Evidence ─▶ delivery::verdict
+//! cloud ─▶ gcp ─ observe ┘   (deliver)          └─ verify ─▶ Evidence ─▶ delivery::verdict
 //! ```
-//! Imports go one way: `command` → {`inputs`, `observe`, `execute`, `verify`, `image`, `report`,
+//! Imports go one way: `command` → `deliver` → {`observe`, `execute`}; `command` → {`inputs`, `observe`, `execute`, `verify`, `image`, `report`,
 //! `github`} → `gcp`, `delivery`; `report` → `delivery`; `gcp` → `cloud_api`, `delivery` (the only
 //! place where wire becomes domain).
 
 pub mod cli;
 pub mod command;
+pub mod deliver;
 pub mod execute;
 pub mod gcp;
 pub mod github;

@@ -13,11 +13,11 @@ use delivery::state::Timestamp;
 use delivery::target::Target;
 use serde_json::{Value, json};
 
-use super::deliver::now;
 use super::job::read_inputs;
 use super::session::Session;
 use super::shell::Shell;
 use crate::cli::Format;
+use crate::execute::{Clock, SystemClock};
 use crate::gcp::logging;
 use crate::inputs::{EnvironmentInputs, Inputs, typed};
 use crate::observe::observe;
@@ -30,7 +30,7 @@ pub(super) async fn status(shell: &Shell, flags: &BTreeMap<&'static str, String>
         let sessions = sessions(shell, &inputs, &targets).await?;
         let looks = targets.iter().zip(&sessions).map(|((_, target), session)| {
             let session = Arc::clone(session);
-            async move { observe(&session.reader(), target, now()).await }
+            async move { observe(&session.reader(), target, SystemClock.now()).await }
         });
         let mut rows = Vec::new();
         let mut problems = Vec::new();
@@ -203,7 +203,7 @@ async fn look(
     target: &Target,
 ) -> Result<(Session, Snapshot), Diagnostic> {
     let session = Session::open(shell, inputs, environment, shell.sink()).await?;
-    let snapshot = observe(&session.reader(), target, now()).await?;
+    let snapshot = observe(&session.reader(), target, SystemClock.now()).await?;
     Ok((session, snapshot))
 }
 

@@ -1,7 +1,9 @@
-//! Cancelled? Too late?
+//! Cancelled? Too late? And what time it is.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use delivery::state::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -9,7 +11,26 @@ use tokio_util::sync::CancellationToken;
 /// split lingers for seconds; two minutes mean that something is wrong.
 const CONFIRM_GRACE: Duration = Duration::from_secs(120);
 
-/// What ends a run early.
+/// What time it is, for what is written down. How long something takes is measured by `tokio::time`.
+pub trait Clock: std::fmt::Debug + Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock, read here and nowhere in planning.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Timestamp(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+    }
+}
+
+/// What ends a run early, and what time it is.
 #[derive(Debug, Clone)]
 pub struct Guard {
     /// Cancelled by SIGINT and SIGTERM.
@@ -18,6 +39,8 @@ pub struct Guard {
     pub deadline: Instant,
     /// How long the service may take to answer as the new release.
     pub confirm_grace: Duration,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Why a run ends early.
@@ -36,6 +59,7 @@ impl Guard {
             cancelled,
             deadline,
             confirm_grace: CONFIRM_GRACE,
+            clock: Arc::new(SystemClock),
         }
     }
 

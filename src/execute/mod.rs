@@ -29,7 +29,7 @@ mod seam;
 mod step;
 mod undo;
 
-pub use guard::{Guard, Stop};
+pub use guard::{Clock, Guard, Stop, SystemClock};
 pub use seam::{CloudWriter, Identity, UnderTest, Verifier};
 
 use failure::Failure;

@@ -8,7 +8,7 @@ use delivery::plan::Undo;
 use delivery::plan::render::{place, serving_in_words, traffic as traffic_in_words};
 use delivery::snapshot::StateSeen;
 use delivery::spec::Access;
-use delivery::state::{OpenIntent, StateRecord, Timestamp};
+use delivery::state::{OpenIntent, StateRecord};
 use delivery::target::Target;
 use delivery::traffic::{Destination, TrafficSplit};
 
@@ -37,7 +37,7 @@ impl Execution<'_> {
     /// # Errors
     /// [`Code::UndoFailed`] with the command that does it by hand.
     pub(super) async fn undo(&mut self, failure: &Diagnostic) -> Result<String, Box<Diagnostic>> {
-        let now = Timestamp(chrono::Utc::now().timestamp());
+        let now = self.guard.clock.now();
         let Some(state) = self.undo.record_after(failure, now, &self.plan.run) else {
             return Ok(self.untouched().await);
         };

@@ -1,0 +1,204 @@
+//! Observe → plan → execute, and again when somebody else was faster.
+//!
+//! Everything outside comes in through [`World`], so that the same loop runs over the real cloud, the
+//! local one and a simulated one.
+
+mod seam;
+
+pub use seam::{Cloud, World};
+
+use delivery::diagnostic::{Code, Diagnostic};
+use delivery::event::Event;
+use delivery::name::RevisionName;
+use delivery::outcome::Outcome;
+use delivery::plan::{Intent, Plan, Planned, Wanted, lint, plan};
+use delivery::snapshot::Snapshot;
+use delivery::target::Target;
+
+use crate::execute::{ExecutionEnd, Stop, execute};
+
+/// How often a run plans again after another one changed the service meanwhile.
+const MOST_PLANS: u32 = 5;
+
+/// What is told of a delivery, beside how it ended.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Told {
+    /// What served before.
+    pub before: Option<String>,
+    /// The candidate's own address, if it had one.
+    pub candidate_url: Option<String>,
+}
+
+/// What a look at the service and a plan bring.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value a run: a box would only cost words"
+)]
+pub enum Prospect {
+    /// Nothing to do.
+    UpToDate {
+        /// The revision that serves.
+        revision: RevisionName,
+        /// The service's address.
+        url: String,
+        /// Why.
+        because: String,
+    },
+    /// It must not be done, or the service cannot be looked at, or the plan has a defect.
+    Blocked(Vec<Diagnostic>),
+    /// This.
+    Plan(Plan),
+}
+
+/// Looks at the service and plans. Reads only.
+///
+/// # Errors
+/// When the service cannot be looked at, or the run must end.
+pub async fn look(
+    world: &World<'_>,
+    target: &Target,
+    wanted: &Wanted,
+) -> Result<Prospect, Diagnostic> {
+    let observing = world.cloud.observe(target, world.guard.clock.now());
+    let snapshot = tokio::select! {
+        biased;
+        stop = world.guard.stopped() => return Err(stopped(stop)),
+        seen = observing => seen?,
+    };
+    Ok(match plan(wanted, &snapshot) {
+        Planned::UpToDate { revision, because } => Prospect::UpToDate {
+            revision,
+            url: address(&snapshot),
+            because,
+        },
+        Planned::Blocked(problems) => Prospect::Blocked(problems),
+        Planned::Proceed(plan) => {
+            let defects = lint(&plan);
+            if defects.is_empty() {
+                Prospect::Plan(plan)
+            } else {
+                Prospect::Blocked(defects)
+            }
+        }
+    })
+}
+
+/// Brings the service to what is wanted.
+pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Outcome, Told) {
+    let mut told = Told::default();
+    // What to say of the service if this ends after a round that met a stranger's change.
+    let mut written: Option<String> = None;
+    for _ in 0..MOST_PLANS {
+        let plan = match look(world, target, wanted).await {
+            Err(problem) => {
+                let state = written.or(problem.state.clone());
+                let problem = Diagnostic { state, ..problem };
+                return (Outcome::Stopped(vec![problem]), told);
+            }
+            Ok(Prospect::UpToDate {
+                revision,
+                url,
+                because,
+            }) => {
+                let note = format!("nothing to do: {because}");
+                world.sink.emit(Event::Note(note));
+                return (Outcome::UpToDate { revision, url }, told);
+            }
+            Ok(Prospect::Blocked(problems)) => return (Outcome::Stopped(problems), told),
+            Ok(Prospect::Plan(plan)) => plan,
+        };
+        told.before = Some(plan.before.clone());
+        for warning in &plan.warnings {
+            world.sink.emit(Event::Warning(warning.clone()));
+        }
+        match carry_out(world, target, &plan).await {
+            ExecutionEnd::Done {
+                url,
+                tag_url,
+                evidence: _,
+            } => {
+                told.candidate_url = tag_url;
+                let revision = plan.revision;
+                let outcome = match wanted.intent {
+                    Intent::Promote { .. } => Outcome::Promoted { revision, url },
+                    Intent::Rollback { .. } => Outcome::RolledBack { revision, url },
+                };
+                return (outcome, told);
+            }
+            ExecutionEnd::Conflict => {
+                written = Some(format!(
+                    "not looked at again since another tool changed it; before this run: {}; the candidate `{}` may stand in the service, and the next run goes on from it",
+                    plan.before, plan.revision
+                ));
+                world.sink.emit(Event::Note(
+                    "the service was changed meanwhile: looking and planning again".to_owned(),
+                ));
+            }
+            ExecutionEnd::Stopped(problems) => return (Outcome::Stopped(problems), told),
+            ExecutionEnd::UndoFailed(problems) => {
+                return (Outcome::RollbackFailed(problems), told);
+            }
+        }
+    }
+    let problem = Diagnostic {
+        state: written,
+        ..busy(target)
+    };
+    (Outcome::Stopped(vec![problem]), told)
+}
+
+async fn carry_out(world: &World<'_>, target: &Target, plan: &Plan) -> ExecutionEnd {
+    world.sink.emit(Event::GroupStarted {
+        title: format!("{} → {}", plan.revision, target.environment.name),
+    });
+    let mut writer = world.cloud.writer(target);
+    let end = execute(
+        plan,
+        writer.as_mut(),
+        world.verifier,
+        world.sink,
+        world.guard,
+    )
+    .await;
+    world.sink.emit(Event::GroupEnded);
+    end
+}
+
+/// The service's address; a service that serves has one.
+fn address(snapshot: &Snapshot) -> String {
+    snapshot
+        .service
+        .as_ref()
+        .and_then(|service| service.uri.clone())
+        .unwrap_or_default()
+}
+
+fn stopped(stop: Stop) -> Diagnostic {
+    let what = "look at the service";
+    let diagnostic = match stop {
+        Stop::Cancelled => Diagnostic::error(
+            Code::Interrupted,
+            format!("interrupted while it was to {what}"),
+        ),
+        Stop::Deadline => Diagnostic::error(
+            Code::DeadlinePassed,
+            format!("the deadline passed while it was to {what}"),
+        )
+        .help("raise the input `deadline`, in minutes"),
+    };
+    diagnostic.state("nothing was changed")
+}
+
+fn busy(target: &Target) -> Diagnostic {
+    Diagnostic::error(
+        Code::ServiceBusy,
+        format!("`{}` keeps changing under this run", target.service),
+    )
+    .at(format!("environment {}", target.environment.name))
+    .cause(format!(
+        "{MOST_PLANS} times somebody else wrote to it between our look and our write"
+    ))
+    .help("let one workflow deploy an environment at a time: `concurrency: deploy-ENVIRONMENT`")
+    .help("look for other tools that write to this service: Terraform, gcloud, another pipeline")
+}
