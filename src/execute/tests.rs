@@ -153,6 +153,7 @@ fn promotion() -> Plan {
             }),
         ],
         warnings: Vec::new(),
+        outlook: delivery::plan::Outlook::default(),
     }
 }
 

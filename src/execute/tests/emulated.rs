@@ -142,6 +142,7 @@ impl Bench {
             run_attempt: 1,
             retry_rejected: false,
             lease_seconds: 600,
+            surroundings: delivery::plan::Surroundings::default(),
         };
         plan(&wanted, &self.seen().await)
     }

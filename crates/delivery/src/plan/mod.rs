@@ -8,6 +8,7 @@
 //! | `promote`, `rollback` | which revision is brought, and what is remembered of it |
 //! | `steps` | the steps that bring it, from a service that serves or one that does not yet |
 //! | `finish` | the steps when it serves already |
+//! | `outlook` | what changes, what to return to, whether the tests can reach it |
 //! | `undo` | what an undo writes, once the failure is known |
 //! | [`mod@lint`] | what every plan must keep to |
 //! | [`render`] | plans as text |
@@ -16,6 +17,7 @@ mod candidate;
 mod finish;
 mod guard;
 pub mod lint;
+mod outlook;
 mod promote;
 pub mod render;
 mod rollback;
@@ -26,6 +28,7 @@ mod undo;
 pub use candidate::{REVISION_LENGTH, TAG_AND_SERVICE_LENGTH};
 pub use guard::{COMMIT_VARIABLE, RESERVED_VARIABLES, VERSION_VARIABLE};
 pub use lint::lint;
+pub use outlook::{Outlook, Surroundings};
 
 use crate::diagnostic::Diagnostic;
 use crate::name::{RevisionName, TagName};
@@ -41,10 +44,11 @@ use crate::traffic::TrafficSplit;
 /// takes "now" from the snapshot, and planning again after a finished plan says [`Planned::UpToDate`].
 pub fn plan(wanted: &Wanted, snapshot: &Snapshot) -> Planned {
     let standing = standing::Standing::of(snapshot);
-    match &wanted.intent {
+    let planned = match &wanted.intent {
         Intent::Promote { release, spec } => promote::plan(wanted, &standing, release, spec),
         Intent::Rollback { to } => rollback::plan(wanted, &standing, to),
-    }
+    };
+    outlook::complete(wanted, &standing, planned)
 }
 
 /// What is wanted of one target.
@@ -60,6 +64,8 @@ pub struct Wanted {
     pub retry_rejected: bool,
     /// Seconds for which other runs keep off: the run's own deadline and some reserve.
     pub lease_seconds: u32,
+    /// What is known of the world around the target.
+    pub surroundings: Surroundings,
 }
 
 /// Promote or roll back.
@@ -116,6 +122,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Things to know, such as traffic that followed LATEST.
     pub warnings: Vec<Diagnostic>,
+    /// What is to be seen beside the steps before somebody approves.
+    pub outlook: Outlook,
 }
 
 /// One step.

@@ -6,7 +6,7 @@ use super::guard::{self, blocked};
 use super::promote::warnings;
 use super::standing::Standing;
 use super::steps::{Bring, Change, steps};
-use super::{Plan, Planned, Wanted};
+use super::{Outlook, Plan, Planned, Wanted};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::name::RevisionName;
 use crate::snapshot::{Readiness, RevisionSeen};
@@ -54,6 +54,7 @@ pub(crate) fn plan(wanted: &Wanted, standing: &Standing<'_>, to: &RollbackTo) ->
         before: standing.state_in_words(),
         steps,
         warnings,
+        outlook: Outlook::default(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Names and wishes to tell stories with.
 
 use delivery::name::{EnvironmentName, ProjectId, Region, ServiceName};
-use delivery::plan::{Intent, Wanted};
+use delivery::plan::{Intent, Surroundings, Wanted};
 use delivery::release::{Commit, ImageDigest, ImageReference, Release};
 use delivery::spec::{Access, ServiceSpec};
 use delivery::stage::RollbackTo;
@@ -68,6 +68,7 @@ fn wanted(intent: Intent) -> Wanted {
         run_attempt: 1,
         retry_rejected: false,
         lease_seconds: LEASE,
+        surroundings: Surroundings::default(),
     }
 }
 
