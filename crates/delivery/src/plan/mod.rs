@@ -195,7 +195,8 @@ pub enum Action {
         /// The commit that must answer; `None` for a revision that other tools made.
         commit: Option<Commit>,
     },
-    /// Writes the end state: traffic pinned, our tag gone, who may call, the record. Waits.
+    /// Writes the end state: traffic pinned, the candidate's tag gone, the standing tag at what served
+    /// before, who may call, the record. Waits.
     ShiftTraffic {
         /// The revision that gets everything.
         revision: RevisionName,

@@ -128,19 +128,17 @@ fn previous<'a>(standing: &Standing<'a>) -> Result<&'a RevisionSeen, Diagnostic>
         let base = standing.base.as_ref();
         base.is_some_and(|base| base.percent_of(name) > 0)
     };
-    let mut passed_over = Vec::new();
-    for entry in &standing.record.healthy {
-        if gets_traffic(&entry.revision)
-            || standing.record.rejected_entry(&entry.revision).is_some()
-        {
-            continue;
-        }
-        match standing.revision(&entry.revision) {
-            Some(seen) if seen.readiness == Readiness::Ready => return Ok(seen),
-            Some(_) => passed_over.push(format!("`{}` is not ready", entry.revision)),
-            None => passed_over.push(format!("`{}` was deleted", entry.revision)),
-        }
+    let record = &standing.record;
+    if let Some(seen) = standing.standby(record, gets_traffic) {
+        return Ok(seen);
     }
+    let healthy = record.healthy.iter().map(|entry| &entry.revision);
+    let passed_over = healthy
+        .filter(|name| !gets_traffic(name) && record.rejected_entry(name).is_none())
+        .map(|name| match standing.revision(name) {
+            Some(_) => format!("`{name}` is not ready"),
+            None => format!("`{name}` was deleted"),
+        });
     let mut diagnostic = none(
         standing,
         "no earlier revision is recorded healthy here".to_owned(),

@@ -1,6 +1,6 @@
 //! How the service stands: what the planner concludes from a snapshot before it decides anything.
 
-use super::candidate::is_our_tag;
+use super::candidate::{is_our_tag, tag_of};
 use crate::name::RevisionName;
 use crate::snapshot::{Readiness, RevisionSeen, ServiceSeen, Snapshot, StateSeen};
 use crate::state::{OpenIntent, Rejection, RevisionRecord, StateRecord, Timestamp};
@@ -67,9 +67,59 @@ impl<'a> Standing<'a> {
             .collect()
     }
 
-    /// Tags that this program left behind.
-    pub(crate) fn has_our_tags(&self) -> bool {
-        self.tags().any(|tag| self.is_ours(tag))
+    /// True when a tag of ours is there that does not belong to what serves at the end.
+    pub(crate) fn has_tags_left_over(&self, end: &StateRecord, serving: &RevisionName) -> bool {
+        let standing = self.standing_tag(end, |name| name == serving);
+        self.tags()
+            .any(|tag| self.is_ours(tag) && Some(tag) != standing.as_ref())
+    }
+
+    /// The newest revision that `record` calls healthy, gets no traffic (`serves`), and can serve:
+    /// where a rollback to the previous one leads.
+    pub(crate) fn standby(
+        &self,
+        record: &StateRecord,
+        serves: impl Fn(&RevisionName) -> bool,
+    ) -> Option<&'a RevisionSeen> {
+        record
+            .healthy
+            .iter()
+            .map(|entry| &entry.revision)
+            .filter(|name| !serves(name) && record.rejected_entry(name).is_none())
+            .filter_map(|name| self.revision(name))
+            .find(|seen| seen.readiness == Readiness::Ready)
+    }
+
+    /// The tag of the [standby](Self::standby), so that a rollback can test it at an address of its
+    /// own before the first write. `None` too where a stranger's tag has that name.
+    pub(crate) fn standing_tag(
+        &self,
+        record: &StateRecord,
+        serves: impl Fn(&RevisionName) -> bool,
+    ) -> Option<Tag> {
+        let revision = &self.standby(record, serves)?.name;
+        let name = tag_of(&self.target.service, revision).ok()?;
+        let taken = self
+            .tags()
+            .any(|tag| tag.name == name && !self.is_ours(tag));
+        (!taken).then(|| Tag {
+            name,
+            to: Destination::Revision(revision.clone()),
+        })
+    }
+
+    /// The tags beside `serving` at the end of a plan: those that are not ours, and the standing one.
+    pub(crate) fn end_tags(&self, end: &StateRecord, serving: &RevisionName) -> Vec<Tag> {
+        let mut tags = self.foreign_tags();
+        tags.extend(self.standing_tag(end, |name| name == serving));
+        tags
+    }
+
+    /// The standing tag, if the service has it and it is right beside `shares`: it stays while a
+    /// candidate is tested, and when that is undone.
+    pub(crate) fn kept_tag(&self, shares: &TrafficSplit) -> Option<Tag> {
+        self.standing_tag(&self.record, |name| shares.percent_of(name) > 0)
+            .filter(|standing| self.tags().any(|tag| tag == standing))
     }
 
     fn tags(&self) -> impl Iterator<Item = &'a Tag> {

@@ -68,13 +68,13 @@ fn beside(
     } else {
         standing.foreign_tags_pinned()
     };
-    let undo_traffic = standing
-        .undo_shares()
-        .unwrap_or_else(|| base.clone())
-        .with_tags(waiting_tags.clone());
-    let traffic = base
-        .with_tags(waiting_tags)
-        .with_tag(change.tag.clone(), to_candidate());
+    let with_kept = |shares: TrafficSplit| {
+        let mut tags = waiting_tags.clone();
+        tags.extend(standing.kept_tag(&shares));
+        shares.with_tags(tags)
+    };
+    let undo_traffic = with_kept(standing.undo_shares().unwrap_or_else(|| base.clone()));
+    let traffic = with_kept(base.clone()).with_tag(change.tag.clone(), to_candidate());
     let state = intent(wanted, standing, &change, Some(undo_traffic.clone()));
     let undo = |access| Undo::Restore {
         traffic: undo_traffic.clone(),
@@ -122,7 +122,7 @@ fn beside(
     let seen_access = standing.service.map(|seen| seen.access);
     let access = change.access.filter(|wanted| Some(*wanted) != seen_access);
     let end = End {
-        traffic: TrafficSplit::all_to(to_candidate(), standing.foreign_tags()),
+        traffic: TrafficSplit::all_to(to_candidate(), standing.end_tags(&change.end, &revision)),
         state,
         access,
         undo: undo(access.and(seen_access)),
@@ -207,7 +207,10 @@ fn closed(wanted: &Wanted, standing: &Standing<'_>, change: Change) -> Vec<Step>
     };
     let as_it_was = standing.service.map_or(Access::Private, |seen| seen.access);
     let end = End {
-        traffic: TrafficSplit::all_to(Destination::Revision(revision), tags),
+        traffic: TrafficSplit::all_to(
+            Destination::Revision(revision.clone()),
+            standing.end_tags(&change.end, &revision),
+        ),
         state,
         access: Some(change.access.unwrap_or(as_it_was)),
         undo: undo(),

@@ -91,6 +91,22 @@ impl World {
         shares
     }
 
+    /// The revisions that a tag of ours points at: a candidate while it is tested, or the one that a
+    /// rollback would lead to.
+    pub(crate) fn tagged(&self) -> Vec<RevisionName> {
+        let tags = self.service().traffic.tags().iter();
+        tags.filter_map(|tag| match &tag.to {
+            Destination::Revision(name)
+                if tag.name.as_str().strip_prefix("c-")
+                    == name.as_str().rsplit_once('-').map(|(_, h6)| h6) =>
+            {
+                Some(name.clone())
+            }
+            Destination::Revision(_) | Destination::Latest => None,
+        })
+        .collect()
+    }
+
     pub(crate) fn later(&mut self, seconds: u32) {
         self.seen.observed_at = self.seen.observed_at.plus(seconds);
     }
