@@ -107,6 +107,9 @@ codes! {
     NotConforming = "D0652", VerificationFailed, "The API does not keep to the OpenAPI document that it publishes.";
     GateWarned = "D0653", VerificationFailed, "A gate that only warns would have stopped the release; the run goes on.";
 
+    CanaryFailed = "D0661", VerificationFailed, "With a share of the traffic, the candidate was slower or failed more often than its limits or what serves beside it allow.";
+    CanaryUndecided = "D0662", VerificationFailed, "Whether a candidate with a share of the traffic may get more could not be decided; as a warning: it got more, as `on_inconclusive: proceed` says.";
+
     Internal = "D0901", Internal, "A defect of this program.";
 }
 
@@ -125,6 +128,7 @@ impl Code {
                 | Self::PredictionsMoved
                 | Self::ColdStartTooSlow
                 | Self::PredictionsDiffer
+                | Self::CanaryFailed
         )
     }
 }

@@ -142,6 +142,7 @@ impl Bench {
             run_attempt: 1,
             retry_rejected: false,
             lease_seconds: 600,
+            strategy: delivery::strategy::Strategy::AT_ONCE,
         };
         plan(&wanted, &self.seen().await)
     }

@@ -124,9 +124,13 @@ fn already_back<'a>(wanted: &Wanted, standing: &Standing<'a>) -> Option<&'a Revi
 
 /// The newest healthy revision that gets no traffic, is not rejected, and can serve.
 fn previous<'a>(standing: &Standing<'a>) -> Result<&'a RevisionSeen, Diagnostic> {
-    let gets_traffic = |name: &RevisionName| {
-        let base = standing.base.as_ref();
-        base.is_some_and(|base| base.percent_of(name) > 0)
+    let gets_traffic = |name: &RevisionName| match standing.left_share() {
+        // What is to be left is the candidate that a run which died gave a share to.
+        Some(intent) => intent.revision == *name,
+        None => {
+            let base = standing.base.as_ref();
+            base.is_some_and(|base| base.percent_of(name) > 0)
+        }
     };
     let record = &standing.record;
     if let Some(seen) = standing.standby(record, gets_traffic) {
@@ -235,11 +239,13 @@ fn end(wanted: &Wanted, standing: &Standing<'_>, seen: &RevisionSeen) -> StateRe
         .as_ref()
         .filter(|intent| intent.revision == seen.name && wanted.run.continues(&intent.run))
         .and_then(|intent| intent.undo.as_ref());
+    let shared = standing.left_share().map(|intent| &intent.revision);
     let left = standing
         .base
         .iter()
         .chain(resumed)
         .flat_map(TrafficSplit::revisions)
+        .chain(shared)
         .filter(|name| **name != seen.name)
         .filter_map(|name| standing.record_of(name));
     let mut state = standing.record.without_intent();
