@@ -19,11 +19,13 @@
 //! | [`policy`] | what must hold before an image is pushed |
 //! | [`statistics`] | samples → figures, how sure they are, and whether a limit can be decided |
 //! | [`verdict`] | evidence → verdict |
+//! | [`attestation`] | what is said of an image by who tested it, and when it counts |
 //! | [`gate`] | the gates, and what each failure is called |
 //! | [`diagnostic`] | cause, state, way out, exit code |
 //! | [`event`] | what happens while a plan is executed |
 //! | [`outcome`] | how a run ended, one to one with the exit codes |
 
+pub mod attestation;
 pub mod diagnostic;
 pub mod event;
 pub mod gate;
