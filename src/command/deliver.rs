@@ -73,6 +73,7 @@ fn wanted(job: &Job<'_>, intent: Intent) -> Wanted {
         run_attempt: job.context.attempt,
         retry_rejected: job.inputs.retry_rejected,
         lease_seconds: seconds.saturating_add(LEASE_RESERVE_SECONDS),
+        began: false,
     }
 }
 

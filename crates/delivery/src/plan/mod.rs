@@ -9,6 +9,7 @@
 //! | `steps` | the steps that bring it, from a service that serves or one that does not yet |
 //! | `finish` | the steps when it serves already |
 //! | `undo` | what an undo writes, once the failure is known |
+//! | [`mod@recover`] | what a run that died has left: finished, or taken back |
 //! | [`mod@lint`] | what every plan must keep to |
 //! | [`render`] | plans as text |
 
@@ -17,6 +18,7 @@ mod finish;
 mod guard;
 pub mod lint;
 mod promote;
+pub mod recover;
 pub mod render;
 mod rollback;
 mod standing;
@@ -26,6 +28,7 @@ mod undo;
 pub use candidate::{REVISION_LENGTH, TAG_AND_SERVICE_LENGTH};
 pub use guard::{COMMIT_VARIABLE, RESERVED_VARIABLES, VERSION_VARIABLE};
 pub use lint::lint;
+pub use recover::recover;
 
 use crate::diagnostic::Diagnostic;
 use crate::name::{RevisionName, TagName};
@@ -60,6 +63,9 @@ pub struct Wanted {
     pub retry_rejected: bool,
     /// Seconds for which other runs keep off: the run's own deadline and some reserve.
     pub lease_seconds: u32,
+    /// This run has written already: its intent must still stand in the record, or somebody has ended
+    /// the rollout meanwhile.
+    pub began: bool,
 }
 
 /// Promote or roll back.
@@ -108,7 +114,7 @@ pub struct Plan {
     pub run: RunRef,
     /// Etag that the first write carries; `None` when the service does not exist.
     pub etag: Option<String>,
-    /// The revision that serves at the end.
+    /// The revision that serves at the end; where a rollout is taken back, the one that it brought.
     pub revision: RevisionName,
     /// What serves before, in words: `ml-api-test-v1-0-0-3f9c2a serves 100 %`.
     pub before: String,
@@ -219,6 +225,16 @@ pub enum Action {
         /// The record.
         state: StateRecord,
     },
+    /// Takes back what a run that died has left: writes what served before, who may call, and the
+    /// record without intent. Waits. The only step of its plan.
+    Restore {
+        /// The whole new traffic; `None` leaves it as it is.
+        traffic: Option<TrafficSplit>,
+        /// The record.
+        state: StateRecord,
+        /// Who may call from now on; `None` leaves it as it is.
+        access: Option<Access>,
+    },
 }
 
 impl Action {
@@ -232,6 +248,7 @@ impl Action {
             Self::ShiftTraffic { .. } => "shift-traffic",
             Self::Confirm { .. } => "confirm",
             Self::Record { .. } => "record",
+            Self::Restore { .. } => "restore",
         }
     }
 }

@@ -68,6 +68,7 @@ fn wanted(intent: Intent) -> Wanted {
         run_attempt: 1,
         retry_rejected: false,
         lease_seconds: LEASE,
+        began: false,
     }
 }
 
