@@ -76,6 +76,7 @@ fn wanted(job: &Job<'_>, intent: Intent) -> Wanted {
         retry_rejected: job.inputs.retry_rejected,
         lease_seconds: seconds.saturating_add(LEASE_RESERVE_SECONDS),
         strategy: Strategy::AT_ONCE,
+        began: false,
     }
 }
 

@@ -69,6 +69,11 @@ codes! {
     DeadlinePassed = "D0306", VerificationFailed, "The run took longer than its deadline.";
     UndoFailed = "D0307", RollbackFailed, "What served before could not be restored.";
     LocalTestsFailed = "D0308", VerificationFailed, "The API tests failed against the image, started locally.";
+    RolloutEnded = "D0311", VerificationFailed, "The rollout of this run was ended by its post step or by `ml-deploy recover` while the run was still at work.";
+    RolloutRecovered = "D0312", VerificationFailed, "A run left a rollout unfinished; it was taken back, or finished.";
+    LeaseLives = "D0313", Blocked, "An unfinished rollout belongs to a run that may still be at work.";
+    LeaseOverridden = "D0314", Blocked, "An unfinished rollout was taken from a run whose lease had not ended, as asked.";
+    RecoveryUnknown = "D0315", Cloud, "Whether a rollout was left unfinished could not be found out.";
 
     DockerUnavailable = "D0401", Cloud, "The Docker engine does not answer.";
     BuildFailed = "D0402", Cloud, "The image could not be built.";

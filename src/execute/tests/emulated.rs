@@ -141,6 +141,7 @@ impl Bench {
             run: RunRef(run.to_owned()),
             run_attempt: 1,
             retry_rejected: false,
+            began: false,
             lease_seconds: 600,
             strategy: delivery::strategy::Strategy::AT_ONCE,
         };

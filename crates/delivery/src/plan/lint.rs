@@ -107,11 +107,19 @@ pub fn lint(plan: &Plan) -> Vec<Diagnostic> {
                     find("ends with an intent");
                 }
             }
+            Action::Restore { state, .. } => {
+                if state.intent.is_some() {
+                    find("ends with an intent");
+                }
+                if steps.len() > 1 {
+                    find("does something beside taking a rollout back");
+                }
+            }
         }
     }
     if !matches!(
         steps.last().map(|step| &step.action),
-        Some(Action::Record { .. })
+        Some(Action::Record { .. } | Action::Restore { .. })
     ) {
         findings.push(Diagnostic::error(
             Code::Internal,
@@ -159,7 +167,8 @@ fn writes_traffic(action: &Action) -> bool {
         Action::CreateService { .. }
         | Action::DeployCandidate { .. }
         | Action::TagRevision { .. }
-        | Action::ShiftTraffic { .. } => true,
+        | Action::ShiftTraffic { .. }
+        | Action::Restore { .. } => true,
         Action::Verify { .. }
         | Action::Watch { .. }
         | Action::Confirm { .. }
@@ -179,6 +188,7 @@ fn splits<'a>(action: &'a Action, undo: &'a Undo) -> Vec<&'a TrafficSplit> {
         Action::DeployCandidate { traffic, .. }
         | Action::TagRevision { traffic, .. }
         | Action::ShiftTraffic { traffic, .. } => Some(traffic),
+        Action::Restore { traffic, .. } => traffic.as_ref(),
         Action::CreateService { .. }
         | Action::Verify { .. }
         | Action::Watch { .. }

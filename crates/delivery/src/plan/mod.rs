@@ -10,6 +10,7 @@
 //! | `progress` | the shares of the traffic between the tests and the end |
 //! | `finish` | the steps when it serves already |
 //! | `undo` | what an undo writes, once the failure is known |
+//! | [`mod@recover`] | what a run that died has left: finished, or taken back |
 //! | [`mod@lint`] | what every plan must keep to |
 //! | [`render`] | plans as text |
 
@@ -19,6 +20,7 @@ mod guard;
 pub mod lint;
 mod progress;
 mod promote;
+pub mod recover;
 pub mod render;
 mod rollback;
 mod standing;
@@ -28,6 +30,7 @@ mod undo;
 pub use candidate::{REVISION_LENGTH, TAG_AND_SERVICE_LENGTH};
 pub use guard::{COMMIT_VARIABLE, RESERVED_VARIABLES, VERSION_VARIABLE};
 pub use lint::lint;
+pub use recover::recover;
 
 use std::time::Duration;
 
@@ -67,6 +70,9 @@ pub struct Wanted {
     pub lease_seconds: u32,
     /// How traffic moves to a release that has passed its tests. A rollback goes at once.
     pub strategy: Strategy,
+    /// This run has written already: its intent must still stand in the record, or somebody has ended
+    /// the rollout meanwhile.
+    pub began: bool,
 }
 
 /// Promote or roll back.
@@ -115,7 +121,7 @@ pub struct Plan {
     pub run: RunRef,
     /// Etag that the first write carries; `None` when the service does not exist.
     pub etag: Option<String>,
-    /// The revision that serves at the end.
+    /// The revision that serves at the end; where a rollout is taken back, the one that it brought.
     pub revision: RevisionName,
     /// What serves before, in words: `ml-api-test-v1-0-0-3f9c2a serves 100 %`.
     pub before: String,
@@ -255,6 +261,16 @@ pub enum Action {
         /// The record.
         state: StateRecord,
     },
+    /// Takes back what a run that died has left: writes what served before, who may call, and the
+    /// record without intent. Waits. The only step of its plan.
+    Restore {
+        /// The whole new traffic; `None` leaves it as it is.
+        traffic: Option<TrafficSplit>,
+        /// The record.
+        state: StateRecord,
+        /// Who may call from now on; `None` leaves it as it is.
+        access: Option<Access>,
+    },
 }
 
 impl Action {
@@ -269,6 +285,7 @@ impl Action {
             Self::Watch { .. } => "watch",
             Self::Confirm { .. } => "confirm",
             Self::Record { .. } => "record",
+            Self::Restore { .. } => "restore",
         }
     }
 }

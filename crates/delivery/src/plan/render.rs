@@ -30,7 +30,12 @@ pub fn render_plan(plan: &Plan) -> String {
     };
     line(format!("plan for {}", place(target)));
     line(format!("  before: {before}"));
-    line(format!("  after:  {revision} serves 100 %"));
+    let takes_back = |step: &Step| matches!(step.action, Action::Restore { .. });
+    if steps.iter().any(takes_back) {
+        line(format!("  after:  without {revision}"));
+    } else {
+        line(format!("  after:  {revision} serves 100 %"));
+    }
     let mut undo_before: Option<(usize, &Undo)> = None;
     for (index, step) in steps.iter().enumerate() {
         let Step {
@@ -198,6 +203,17 @@ pub fn describe(action: &Action) -> String {
             Some(newest) => format!("newest healthy revision {}", newest.revision),
             None => "no healthy revision".to_owned(),
         },
+        Action::Restore {
+            traffic: split,
+            state: _,
+            access,
+        } => {
+            let split = split.as_ref().map_or_else(
+                || "traffic as it is".to_owned(),
+                |split| format!("traffic {}", traffic(split)),
+            );
+            format!("{split}{}", access_in_words(*access))
+        }
     }
 }
 

@@ -222,7 +222,7 @@ fn change(
         commit: record.map(|record| record.commit.clone()),
         label,
         access: None,
-        end: end(wanted, standing, seen),
+        end: end(&wanted.run, standing, seen),
         // A failed rollback says more about the tests of today than about a revision of yesterday.
         rejects: None,
     })
@@ -230,14 +230,14 @@ fn change(
 
 /// The record after the rollback: what was left is rejected, what serves is healthy. A revision that
 /// other tools made has no digest or commit to be remembered by.
-fn end(wanted: &Wanted, standing: &Standing<'_>, seen: &RevisionSeen) -> StateRecord {
+pub(crate) fn end(run: &RunRef, standing: &Standing<'_>, seen: &RevisionSeen) -> StateRecord {
     let target = Standing::own_record(seen);
     // A rollback of this run that had shifted already, and died: what it left is in its intent.
     let resumed = standing
         .record
         .intent
         .as_ref()
-        .filter(|intent| intent.revision == seen.name && wanted.run.continues(&intent.run))
+        .filter(|intent| intent.revision == seen.name && run.continues(&intent.run))
         .and_then(|intent| intent.undo.as_ref());
     let shared = standing.left_share().map(|intent| &intent.revision);
     let left = standing
@@ -254,16 +254,14 @@ fn end(wanted: &Wanted, standing: &Standing<'_>, seen: &RevisionSeen) -> StateRe
             Rejection::RolledBack,
             format!("rolled back to {}", seen.name),
             standing.now,
-            wanted.run.clone(),
+            run.clone(),
         );
         state = state.rolled_back(entry, target.map(|record| &record.digest));
     }
     match target {
-        Some(record) => state.recorded_healthy(record.healthy(
-            standing.now,
-            wanted.run.clone(),
-            BroughtBy::Rollback,
-        )),
+        Some(record) => {
+            state.recorded_healthy(record.healthy(standing.now, run.clone(), BroughtBy::Rollback))
+        }
         None => state,
     }
 }

@@ -180,7 +180,7 @@ impl<'a> Standing<'a> {
         }
     }
 
-    fn is_untested(&self, name: &RevisionName) -> bool {
+    pub(crate) fn is_untested(&self, name: &RevisionName) -> bool {
         let failed = |kind| kind == Rejection::Failed;
         let first_deploy_died = self.record.intent.as_ref().is_some_and(|intent| {
             // Traffic follows LATEST until the tests have passed: then it is pinned.
@@ -216,7 +216,7 @@ impl<'a> Standing<'a> {
         left_behind.or_else(|| self.base.clone())
     }
 
-    fn is_ready(&self, to: &Destination) -> bool {
+    pub(crate) fn is_ready(&self, to: &Destination) -> bool {
         self.service.is_some_and(|seen| is_ready(seen, to))
     }
 

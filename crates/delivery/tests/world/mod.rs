@@ -209,6 +209,14 @@ impl World {
             Action::Record { state } => {
                 self.service_mut().state = StateSeen::Known(state.clone());
             }
+            Action::Restore {
+                traffic,
+                state,
+                access,
+            } => {
+                let as_it_is = self.service().traffic.clone();
+                self.write(traffic.as_ref().unwrap_or(&as_it_is), state, *access);
+            }
         }
         self.settle();
     }

@@ -70,6 +70,7 @@ fn wanted(intent: Intent) -> Wanted {
         retry_rejected: false,
         lease_seconds: LEASE,
         strategy: Strategy::AT_ONCE,
+        began: false,
     }
 }
 
