@@ -6,6 +6,7 @@
 //! | `guard` | what must not be done, every reason at once |
 //! | `candidate` | the names of one attempt |
 //! | `promote`, `rollback` | which revision is brought, and what is remembered of it |
+//! | `seen` | what has to be seen before the plan can be made |
 //! | `steps` | the steps that bring it, from a service that serves or one that does not yet |
 //! | `finish` | the steps when it serves already |
 //! | `undo` | what an undo writes, once the failure is known |
@@ -19,6 +20,7 @@ pub mod lint;
 mod promote;
 pub mod render;
 mod rollback;
+mod seen;
 mod standing;
 mod steps;
 mod undo;
@@ -26,6 +28,7 @@ mod undo;
 pub use candidate::{REVISION_LENGTH, TAG_AND_SERVICE_LENGTH};
 pub use guard::{COMMIT_VARIABLE, RESERVED_VARIABLES, VERSION_VARIABLE};
 pub use lint::lint;
+pub use seen::{Missing, missing};
 
 use crate::diagnostic::Diagnostic;
 use crate::name::{RevisionName, TagName};
@@ -179,6 +182,8 @@ pub enum Action {
     TagRevision {
         /// The revision.
         revision: RevisionName,
+        /// True: it was seen ready, and is not looked at again.
+        is_ready: bool,
         /// The whole new traffic.
         traffic: TrafficSplit,
         /// The record.
@@ -196,13 +201,14 @@ pub enum Action {
         commit: Option<Commit>,
     },
     /// Writes the end state: traffic pinned, the candidate's tag gone, the standing tag at what served
-    /// before, who may call, the record. Waits.
+    /// before, who may call, the record: still with the intent, or, for a rollback to what was healthy,
+    /// as it is at the end. Waits.
     ShiftTraffic {
         /// The revision that gets everything.
         revision: RevisionName,
         /// The whole new traffic.
         traffic: TrafficSplit,
-        /// The record, still with the intent.
+        /// The record.
         state: StateRecord,
         /// Who may call from now on; `None` leaves it as it is.
         access: Option<Access>,
