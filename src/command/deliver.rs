@@ -38,6 +38,7 @@ pub(super) async fn deliver(
     let cloud = session.reader();
     let world = World {
         cloud: &cloud,
+        planner: delivery::plan::plan,
         verifier: &verifier,
         sink: job.sink.as_ref(),
         guard: &job.guard,

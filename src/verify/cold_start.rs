@@ -8,7 +8,6 @@ use delivery::verdict::{CaseEnd, Evidence, Measurement};
 use serde_json::Value;
 
 use super::caller::Answer;
-use super::compare::clip;
 use super::figure::shown;
 use super::gate::{Gate, GateContext, case};
 use super::run::read_json;
@@ -126,7 +125,7 @@ async fn first_answer(sample: &Sample, at: &GateContext<'_>, longest: Duration) 
         before += 1;
         let start = *reached.get_or_insert(sent);
         if start.elapsed() + PAUSE >= longest {
-            return Seen::Never(start.elapsed(), clip(&wrong));
+            return Seen::Never(start.elapsed(), at.candidate.mask.clip(&wrong));
         }
         tokio::time::sleep(PAUSE).await;
     }

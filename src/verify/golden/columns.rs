@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::spec::GoldenSpec;
-use crate::verify::compare::{Tolerance, clip, rounded};
+use crate::verify::compare::{Tolerance, rounded};
+use crate::verify::mask::Mask;
 
 /// How each column is compared.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     standard: Tolerance,
     columns: BTreeMap<String, Rule>,
+    mask: Mask,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +63,8 @@ pub(crate) struct RowResult {
 
 impl Rules {
     /// From the file's description; `tolerance` is what holds unless a column says otherwise.
-    pub(crate) fn new(spec: &GoldenSpec, tolerance: Tolerance) -> Self {
+    /// What differs is shown without what the mask hides.
+    pub(crate) fn new(spec: &GoldenSpec, tolerance: Tolerance, mask: Mask) -> Self {
         let rule = |column: &super::spec::ColumnSpec| Rule {
             tolerance: Tolerance {
                 absolute: column.absolute.unwrap_or(tolerance.absolute),
@@ -77,6 +80,7 @@ impl Rules {
                 .iter()
                 .map(|(name, column)| (name.clone(), rule(column)))
                 .collect(),
+            mask,
         }
     }
 
@@ -141,13 +145,29 @@ impl Rules {
         };
         let badness = kind.badness();
         if badness > 1.0 {
-            result.lines.push(line(name, expected, got, &kind));
+            result.lines.push(self.line(name, expected, got, &kind));
         }
         result.badness = result.badness.max(badness);
         result.columns.push(Compared {
             column: shown_name(name).to_owned(),
             kind,
         });
+    }
+
+    fn line(&self, name: &str, expected: &Value, got: Option<&Value>, kind: &Kind) -> String {
+        let name = shown_name(name);
+        let expected = self.mask.clip(&expected.to_string());
+        let got = got.map_or_else(
+            || "nothing".to_owned(),
+            |got| self.mask.clip(&got.to_string()),
+        );
+        match kind {
+            Kind::Number { delta, .. } => {
+                let delta = rounded(*delta);
+                format!("{name}: expected {expected}, got {got}, difference {delta}")
+            }
+            _ => format!("{name}: expected {expected}, got {got}"),
+        }
     }
 }
 
@@ -174,19 +194,6 @@ fn near(tolerance: Tolerance, expected: f64, got: f64) -> Kind {
     Kind::Number { delta, share }
 }
 
-fn line(name: &str, expected: &Value, got: Option<&Value>, kind: &Kind) -> String {
-    let name = shown_name(name);
-    let expected = clip(&expected.to_string());
-    let got = got.map_or_else(|| "nothing".to_owned(), |got| clip(&got.to_string()));
-    match kind {
-        Kind::Number { delta, .. } => {
-            let delta = rounded(*delta);
-            format!("{name}: expected {expected}, got {got}, difference {delta}")
-        }
-        _ => format!("{name}: expected {expected}, got {got}"),
-    }
-}
-
 fn shown_name(name: &str) -> &str {
     if name.is_empty() { "answer" } else { name }
 }
@@ -208,7 +215,7 @@ mod tests {
                 "scores.1": {"absolute": 1},
             },
         }));
-        Rules::new(&spec.unwrap(), Tolerance::default())
+        Rules::new(&spec.unwrap(), Tolerance::default(), Mask::default())
     }
 
     #[test]

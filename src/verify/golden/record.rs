@@ -12,7 +12,6 @@ use serde_json::Value;
 use super::rows::{Row, Rows};
 use super::spec::GoldenSpec;
 use crate::verify::caller::{Call, Caller};
-use crate::verify::compare::clip;
 use crate::verify::run::read_json;
 use crate::verify::suite::Request;
 
@@ -130,7 +129,7 @@ async fn answer(base: &Call, row: &Row, caller: &Caller) -> Result<Value, String
         .await
         .map_err(|error| error.to_string())?;
     if !answer.status.is_success() {
-        let text = clip(&String::from_utf8_lossy(&answer.body));
+        let text = answer.mask.clip(&String::from_utf8_lossy(&answer.body));
         return Err(format!(
             "the API answers {}: {text}",
             answer.status.as_u16()

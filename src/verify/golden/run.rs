@@ -16,7 +16,6 @@ use super::rows::{Row, Rows};
 use super::spec::{Batch, GoldenSpec};
 use super::tally::Tally;
 use crate::verify::caller::{Answer, Call, Caller};
-use crate::verify::compare::clip;
 use crate::verify::run::answer::parse_json;
 use crate::verify::run::prepare;
 use crate::verify::suite::{DEFAULT_CONCURRENCY, LoadedSuite, Request};
@@ -76,7 +75,11 @@ pub(crate) async fn run_file(
     let worst = usize::from(spec.worst.unwrap_or(DEFAULT_WORST));
     let shared = Arc::new(Shared {
         rows: Mutex::new(rows),
-        rules: Rules::new(spec, loaded.suite.tolerance(spec.tolerance)),
+        rules: Rules::new(
+            spec,
+            loaded.suite.tolerance(spec.tolerance),
+            caller.mask.clone(),
+        ),
         caller: caller.clone(),
         call,
         batch: spec.batch.clone(),
@@ -159,7 +162,7 @@ impl Shared {
 
     async fn send_row(&self, row: Row, tally: &mut Tally) {
         let body = Bytes::from(row.input.to_string());
-        let shown = || clip(&String::from_utf8_lossy(&body));
+        let shown = || self.caller.mask.clip(&String::from_utf8_lossy(&body));
         match self.ask(body.clone(), 1).await {
             Err(NotCompared::Open(why)) => tally.open(why),
             Err(NotCompared::Failed(why)) => tally.failed(row.line, why, shown),
@@ -181,18 +184,23 @@ impl Shared {
         match outputs {
             Ok(outputs) => {
                 for (row, got) in rows.into_iter().zip(outputs) {
-                    let expected = row.expected.unwrap_or_default();
-                    let result = self.rules.compare(&expected, &got);
-                    tally.compared(row.line, result, || clip(&row.input.to_string()));
+                    let nothing = Value::Null;
+                    let expected = row.expected.as_ref().unwrap_or(&nothing);
+                    let result = self.rules.compare(expected, &got);
+                    tally.compared(row.line, result, || self.input(&row));
                 }
             }
             Err(NotCompared::Open(why)) => rows.iter().for_each(|_| tally.open(why.clone())),
             Err(NotCompared::Failed(why)) => {
                 for row in rows {
-                    tally.failed(row.line, why.clone(), || clip(&row.input.to_string()));
+                    tally.failed(row.line, why.clone(), || self.input(&row));
                 }
             }
         }
+    }
+
+    fn input(&self, row: &Row) -> String {
+        self.caller.mask.clip(&row.input.to_string())
     }
 
     async fn ask(&self, body: Bytes, rows: usize) -> Result<Value, NotCompared> {
@@ -236,13 +244,13 @@ fn json_of(answer: &Answer) -> Result<Value, String> {
             let target = target.split(['?', '#']).next().unwrap_or_default();
             return Err(format!(
                 "status: expected 2xx, got {status}, a redirect to {}",
-                clip(target)
+                answer.mask.clip(target)
             ));
         }
-        let text = clip(&String::from_utf8_lossy(&answer.body));
+        let text = answer.mask.clip(&String::from_utf8_lossy(&answer.body));
         return Err(format!("status: expected 2xx, got {status}: {text}"));
     }
-    parse_json(&answer.body)
+    parse_json(&answer.body, &answer.mask)
 }
 
 fn outputs(batch: &Batch, got: Value, rows: usize) -> Result<Vec<Value>, NotCompared> {
