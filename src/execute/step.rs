@@ -63,12 +63,13 @@ impl<'a> Execution<'a> {
             }
             Action::TagRevision {
                 revision,
+                is_ready,
                 traffic,
                 state,
                 access,
             } => {
                 let change = Change {
-                    expects: Some(revision),
+                    expects: Some(revision).filter(|_| !is_ready),
                     traffic: Some(traffic),
                     access: *access,
                     ..record_only(state)

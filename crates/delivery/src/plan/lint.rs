@@ -117,10 +117,7 @@ pub fn lint(plan: &Plan) -> Vec<Diagnostic> {
             }
         }
     }
-    if !matches!(
-        steps.last().map(|step| &step.action),
-        Some(Action::Record { .. } | Action::Restore { .. })
-    ) {
+    if !ends_recorded(steps) {
         findings.push(Diagnostic::error(
             Code::Internal,
             "the plan does not end with its record",
@@ -159,6 +156,31 @@ impl Progress {
         }
         self.next = Some(next);
         Ok(())
+    }
+}
+
+/// The last write leaves the record as it is to stay, and what serves is confirmed.
+fn ends_recorded(steps: &[Step]) -> bool {
+    match steps {
+        [
+            ..,
+            Step {
+                action: Action::Record { .. } | Action::Restore { .. },
+                ..
+            },
+        ] => true,
+        [
+            ..,
+            Step {
+                action: Action::ShiftTraffic { state, .. },
+                ..
+            },
+            Step {
+                action: Action::Confirm { .. },
+                ..
+            },
+        ] => state.intent.is_none(),
+        _ => false,
     }
 }
 

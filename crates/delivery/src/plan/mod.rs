@@ -6,6 +6,7 @@
 //! | `guard` | what must not be done, every reason at once |
 //! | `candidate` | the names of one attempt |
 //! | `promote`, `rollback` | which revision is brought, and what is remembered of it |
+//! | `seen` | what has to be seen before the plan can be made |
 //! | `steps` | the steps that bring it, from a service that serves or one that does not yet |
 //! | `progress` | the shares of the traffic between the tests and the end |
 //! | `finish` | the steps when it serves already |
@@ -23,6 +24,7 @@ mod promote;
 pub mod recover;
 pub mod render;
 mod rollback;
+mod seen;
 mod standing;
 mod steps;
 mod undo;
@@ -31,6 +33,7 @@ pub use candidate::{REVISION_LENGTH, TAG_AND_SERVICE_LENGTH};
 pub use guard::{COMMIT_VARIABLE, RESERVED_VARIABLES, VERSION_VARIABLE};
 pub use lint::lint;
 pub use recover::recover;
+pub use seen::{Missing, missing};
 
 use std::time::Duration;
 
@@ -201,6 +204,8 @@ pub enum Action {
     TagRevision {
         /// The revision.
         revision: RevisionName,
+        /// True: it was seen ready, and is not looked at again.
+        is_ready: bool,
         /// The whole new traffic.
         traffic: TrafficSplit,
         /// The record.
@@ -218,13 +223,14 @@ pub enum Action {
         commit: Option<Commit>,
     },
     /// Writes a share of the traffic or, as the last one, the end state: traffic pinned, the
-    /// candidate's tag gone, the standing tag at what served before, who may call, the record. Waits.
+    /// candidate's tag gone, the standing tag at what served before, who may call, the record: still
+    /// with the intent, or, for a rollback to what was healthy, as it is at the end. Waits.
     ShiftTraffic {
         /// The revision that gets it: everything, in the last one.
         revision: RevisionName,
         /// The whole new traffic.
         traffic: TrafficSplit,
-        /// The record, still with the intent.
+        /// The record.
         state: StateRecord,
         /// Who may call from now on; `None` leaves it as it is.
         access: Option<Access>,

@@ -148,6 +148,7 @@ pub fn describe(action: &Action) -> String {
         ),
         Action::TagRevision {
             revision,
+            is_ready: _,
             traffic: split,
             state: _,
             access,

@@ -117,6 +117,7 @@ fn beside(
             undo: undo(None),
             action: Action::TagRevision {
                 revision: revision.clone(),
+                is_ready,
                 traffic: traffic.clone(),
                 state: state.clone(),
                 access: None,
@@ -215,6 +216,7 @@ fn closed(wanted: &Wanted, standing: &Standing<'_>, change: Change) -> Vec<Step>
             (
                 Action::TagRevision {
                     revision: revision.clone(),
+                    is_ready: false,
                     traffic: TrafficSplit::all_to(to, tags.clone()),
                     state: state.clone(),
                     access: Some(Access::Private),

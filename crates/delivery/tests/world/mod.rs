@@ -169,6 +169,7 @@ impl World {
             }
             Action::TagRevision {
                 revision,
+                is_ready: _,
                 traffic,
                 state,
                 access,
