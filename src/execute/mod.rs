@@ -5,6 +5,7 @@
 //! | `seam` | what a plan is walked over: the cloud, the tests |
 //! | `guard` | cancelled? too late? |
 //! | `step` | one step |
+//! | `watch` | the candidate and what serves, under load, while it has a share of the traffic |
 //! | `confirm` | the service answers as the new release |
 //! | `undo` | the way back |
 //! | `failure` | what went wrong, as a diagnostic |
@@ -28,9 +29,10 @@ mod guard;
 mod seam;
 mod step;
 mod undo;
+mod watch;
 
 pub use guard::{Clock, Guard, Stop, SystemClock};
-pub use seam::{CloudWriter, Identity, UnderTest, Verifier};
+pub use seam::{CloudWriter, Identity, UnderTest, UnderWatch, Verifier};
 
 use failure::Failure;
 

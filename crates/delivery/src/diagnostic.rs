@@ -107,6 +107,17 @@ codes! {
     NotConforming = "D0652", VerificationFailed, "The API does not keep to the OpenAPI document that it publishes.";
     GateWarned = "D0653", VerificationFailed, "A gate that only warns would have stopped the release; the run goes on.";
 
+    CanaryFailed = "D0661", VerificationFailed, "With a share of the traffic, the candidate was slower or failed more often than its limits or what serves beside it allow.";
+    CanaryUndecided = "D0662", VerificationFailed, "Whether a candidate with a share of the traffic may get more could not be decided; as a warning: it got more, as `on_inconclusive: proceed` says.";
+    EvidenceMissing = "D0671", Blocked, "Nothing proves that the image passed the environment before.";
+    EvidenceUnsigned = "D0672", Blocked, "The evidence of the environment before is not signed, although it has a key.";
+    EvidenceNotTrusted = "D0673", Blocked, "The evidence of the environment before is not signed by its key.";
+    EvidenceOfAnother = "D0674", Blocked, "The evidence is about another image.";
+    EvidenceOfFailure = "D0675", Blocked, "The evidence says that the image failed in the environment before.";
+    EvidenceNotAttached = "D0676", Cloud, "The release serves, but the evidence of it could not be attached to its image.";
+    SigningKeyUnfit = "D0677", Cloud, "The key for evidence cannot be used, or Cloud KMS answered something else than was asked.";
+    ImageNotCopied = "D0678", Cloud, "The image could not be copied into the repository of its environment.";
+
     Internal = "D0901", Internal, "A defect of this program.";
 }
 
@@ -125,6 +136,7 @@ impl Code {
                 | Self::PredictionsMoved
                 | Self::ColdStartTooSlow
                 | Self::PredictionsDiffer
+                | Self::CanaryFailed
         )
     }
 }

@@ -73,7 +73,7 @@ fn previous_is_the_last_healthy_one_and_twice_goes_on_to_the_one_before() {
 #[test]
 fn a_rollback_that_died_anywhere_is_resumed_and_goes_no_further() {
     for done in 1..=4 {
-        let (mut world, [_, second, third]) = three();
+        let (mut world, [first, second, third]) = three();
         let died = world.expect_plan(&by_run(rollback(RollbackTo::Previous), 7, 1));
         for step in &died.steps[..done] {
             world.apply(&step.action);
@@ -82,7 +82,7 @@ fn a_rollback_that_died_anywhere_is_resumed_and_goes_no_further() {
         world.run(&again);
         let serves = [(second.to_string(), 100)];
         assert_eq!(world.serves(), serves, "after {done} steps");
-        assert!(world.service().traffic.tags().is_empty());
+        assert_eq!(world.tagged(), [first]);
         assert_eq!(world.state().rejected[0].revision, third);
         assert!(matches!(world.plan(&again), Planned::UpToDate { .. }));
     }
@@ -95,7 +95,7 @@ fn a_rollback_is_tested_before_it_gets_traffic_and_a_failure_changes_nothing() {
     let plan = world.expect_plan(&rollback(RollbackTo::Previous));
     world.fail_at(&plan, 1);
     assert_eq!(world.serves(), [(third.to_string(), 100)]);
-    assert!(world.service().traffic.tags().is_empty());
+    assert_eq!(world.tagged(), std::slice::from_ref(&second));
     assert_eq!(
         world.state(),
         before,
@@ -236,4 +236,57 @@ fn a_rollback_that_keeps_the_image_says_so() {
     let (mut world, _) = three();
     let plan = world.run(&rollback(RollbackTo::Previous));
     assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
+}
+
+#[test]
+fn what_served_before_keeps_a_tag_and_no_other_does() {
+    let (mut world, [first, second, third]) = three();
+    assert_eq!(
+        world.tagged(),
+        std::slice::from_ref(&second),
+        "and not {first}"
+    );
+    let next = world.expect_plan(&v("1.3.0", 3));
+    world.apply(&next.steps[0].action);
+    assert_eq!(
+        world.tagged(),
+        [second.clone(), next.revision.clone()],
+        "it stays while a candidate is tested"
+    );
+    world.undo(&next.steps[1].undo, "it failed");
+    assert_eq!(
+        world.tagged(),
+        std::slice::from_ref(&second),
+        "and when that is undone"
+    );
+    world.run(&v("1.4.0", 4));
+    assert_eq!(
+        world.tagged(),
+        std::slice::from_ref(&third),
+        "then it goes on"
+    );
+    world.run(&rollback(RollbackTo::Previous));
+    assert_eq!(world.serves(), [(third.to_string(), 100)]);
+    assert_eq!(world.tagged(), [second], "what was left gets none");
+}
+
+#[test]
+fn a_strangers_tag_of_the_same_name_stays_where_it_is() {
+    let mut world = World::empty(Tier::Production);
+    let first = world.run(&v("1.0.0", 1)).revision;
+    let (_, h6) = first.as_str().rsplit_once('-').unwrap();
+    world.foreign_deploy("api-00002-xyz");
+    let foreign = RevisionName::parse("api-00002-xyz").unwrap();
+    world.foreign_tag(&format!("c-{h6}"), Some(&foreign));
+    world.run(&v("1.1.0", 2));
+    let tags = world.service().traffic.tags();
+    assert_eq!(tags.len(), 1, "{tags:?}");
+    assert_eq!(
+        tags[0].to,
+        delivery::traffic::Destination::Revision(foreign)
+    );
+    assert!(matches!(
+        world.plan(&v("1.1.0", 2)),
+        Planned::UpToDate { .. }
+    ));
 }

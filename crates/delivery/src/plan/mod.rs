@@ -7,6 +7,7 @@
 //! | `candidate` | the names of one attempt |
 //! | `promote`, `rollback` | which revision is brought, and what is remembered of it |
 //! | `steps` | the steps that bring it, from a service that serves or one that does not yet |
+//! | `progress` | the shares of the traffic between the tests and the end |
 //! | `finish` | the steps when it serves already |
 //! | `undo` | what an undo writes, once the failure is known |
 //! | [`mod@lint`] | what every plan must keep to |
@@ -16,6 +17,7 @@ mod candidate;
 mod finish;
 mod guard;
 pub mod lint;
+mod progress;
 mod promote;
 pub mod render;
 mod rollback;
@@ -27,6 +29,8 @@ pub use candidate::{REVISION_LENGTH, TAG_AND_SERVICE_LENGTH};
 pub use guard::{COMMIT_VARIABLE, RESERVED_VARIABLES, VERSION_VARIABLE};
 pub use lint::lint;
 
+use std::time::Duration;
+
 use crate::diagnostic::Diagnostic;
 use crate::name::{RevisionName, TagName};
 use crate::release::{Commit, Release};
@@ -34,6 +38,7 @@ use crate::snapshot::Snapshot;
 use crate::spec::{Access, ServiceSpec};
 use crate::stage::RollbackTo;
 use crate::state::{RevisionRecord, RunRef, StateRecord};
+use crate::strategy::{OnInconclusive, Strategy};
 use crate::target::Target;
 use crate::traffic::TrafficSplit;
 
@@ -60,6 +65,8 @@ pub struct Wanted {
     pub retry_rejected: bool,
     /// Seconds for which other runs keep off: the run's own deadline and some reserve.
     pub lease_seconds: u32,
+    /// How traffic moves to a release that has passed its tests. A rollback goes at once.
+    pub strategy: Strategy,
 }
 
 /// Promote or roll back.
@@ -150,6 +157,15 @@ pub enum Address {
     Service,
 }
 
+/// What serves beside a candidate, at an address of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Baseline {
+    /// The revision.
+    pub revision: RevisionName,
+    /// Its tag.
+    pub tag: TagName,
+}
+
 /// What is done. A closed list: execution makes no choices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -195,9 +211,10 @@ pub enum Action {
         /// The commit that must answer; `None` for a revision that other tools made.
         commit: Option<Commit>,
     },
-    /// Writes the end state: traffic pinned, our tag gone, who may call, the record. Waits.
+    /// Writes a share of the traffic or, as the last one, the end state: traffic pinned, the
+    /// candidate's tag gone, the standing tag at what served before, who may call, the record. Waits.
     ShiftTraffic {
-        /// The revision that gets everything.
+        /// The revision that gets it: everything, in the last one.
         revision: RevisionName,
         /// The whole new traffic.
         traffic: TrafficSplit,
@@ -205,6 +222,25 @@ pub enum Action {
         state: StateRecord,
         /// Who may call from now on; `None` leaves it as it is.
         access: Option<Access>,
+    },
+    /// Puts load on the candidate and on what serves beside it, each at its own address, for as long as
+    /// said, and holds them against their limits and each other. [`crate::decide::decide`] says what
+    /// it means.
+    Watch {
+        /// The candidate.
+        revision: RevisionName,
+        /// Its tag.
+        tag: TagName,
+        /// What it is compared with.
+        serving: Baseline,
+        /// What it gets of the traffic meanwhile.
+        percent: u32,
+        /// What it gets next.
+        next: u32,
+        /// How long it is watched.
+        soak: Duration,
+        /// What is done when that cannot decide.
+        on_inconclusive: OnInconclusive,
     },
     /// `trafficStatuses` shows 100 % on the revision, and consecutive answers through the service's
     /// address come from the commit.
@@ -230,6 +266,7 @@ impl Action {
             Self::TagRevision { .. } => "tag-revision",
             Self::Verify { .. } => "verify",
             Self::ShiftTraffic { .. } => "shift-traffic",
+            Self::Watch { .. } => "watch",
             Self::Confirm { .. } => "confirm",
             Self::Record { .. } => "record",
         }

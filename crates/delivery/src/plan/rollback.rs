@@ -124,23 +124,25 @@ fn already_back<'a>(wanted: &Wanted, standing: &Standing<'a>) -> Option<&'a Revi
 
 /// The newest healthy revision that gets no traffic, is not rejected, and can serve.
 fn previous<'a>(standing: &Standing<'a>) -> Result<&'a RevisionSeen, Diagnostic> {
-    let gets_traffic = |name: &RevisionName| {
-        let base = standing.base.as_ref();
-        base.is_some_and(|base| base.percent_of(name) > 0)
+    let gets_traffic = |name: &RevisionName| match standing.left_share() {
+        // What is to be left is the candidate that a run which died gave a share to.
+        Some(intent) => intent.revision == *name,
+        None => {
+            let base = standing.base.as_ref();
+            base.is_some_and(|base| base.percent_of(name) > 0)
+        }
     };
-    let mut passed_over = Vec::new();
-    for entry in &standing.record.healthy {
-        if gets_traffic(&entry.revision)
-            || standing.record.rejected_entry(&entry.revision).is_some()
-        {
-            continue;
-        }
-        match standing.revision(&entry.revision) {
-            Some(seen) if seen.readiness == Readiness::Ready => return Ok(seen),
-            Some(_) => passed_over.push(format!("`{}` is not ready", entry.revision)),
-            None => passed_over.push(format!("`{}` was deleted", entry.revision)),
-        }
+    let record = &standing.record;
+    if let Some(seen) = standing.standby(record, gets_traffic) {
+        return Ok(seen);
     }
+    let healthy = record.healthy.iter().map(|entry| &entry.revision);
+    let passed_over = healthy
+        .filter(|name| !gets_traffic(name) && record.rejected_entry(name).is_none())
+        .map(|name| match standing.revision(name) {
+            Some(_) => format!("`{name}` is not ready"),
+            None => format!("`{name}` was deleted"),
+        });
     let mut diagnostic = none(
         standing,
         "no earlier revision is recorded healthy here".to_owned(),
@@ -237,11 +239,13 @@ fn end(wanted: &Wanted, standing: &Standing<'_>, seen: &RevisionSeen) -> StateRe
         .as_ref()
         .filter(|intent| intent.revision == seen.name && wanted.run.continues(&intent.run))
         .and_then(|intent| intent.undo.as_ref());
+    let shared = standing.left_share().map(|intent| &intent.revision);
     let left = standing
         .base
         .iter()
         .chain(resumed)
         .flat_map(TrafficSplit::revisions)
+        .chain(shared)
         .filter(|name| **name != seen.name)
         .filter_map(|name| standing.record_of(name));
     let mut state = standing.record.without_intent();
