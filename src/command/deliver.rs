@@ -4,6 +4,7 @@ use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 use delivery::plan::render::render_plan;
 use delivery::plan::{Intent, Plan, Surroundings, Wanted};
+use delivery::strategy::Strategy;
 use delivery::target::Target;
 
 use super::job::Job;
@@ -38,6 +39,7 @@ pub(super) async fn deliver(
     let cloud = session.reader();
     let world = World {
         cloud: &cloud,
+        planner: delivery::plan::plan,
         verifier: &verifier,
         sink: job.sink.as_ref(),
         guard: &job.guard,
@@ -77,6 +79,8 @@ fn wanted(job: &Job<'_>, intent: Intent) -> Wanted {
             reach: job.environment.safety.reach,
             earlier: None,
         },
+        strategy: Strategy::AT_ONCE,
+        began: false,
     }
 }
 

@@ -90,6 +90,8 @@ pub struct RunSummary {
     pub candidate_url: Option<String>,
     /// Who approved, or why nobody was asked.
     pub approval: Option<ApprovalRecord>,
+    /// What is known of earlier environments' passes with this image, one line each.
+    pub passes: Vec<String>,
     /// The steps, one line each.
     pub plan: Vec<String>,
     /// What the tests measured.

@@ -73,6 +73,10 @@ fn facts(outcome: &Outcome, run: &RunSummary) -> String {
             "Approval",
             run.approval.as_ref().map(ApprovalRecord::describe),
         ),
+        (
+            "Evidence",
+            (!run.passes.is_empty()).then(|| run.passes.join("; ")),
+        ),
         ("Exit code", Some((outcome.exit_code() as u8).to_string())),
     ];
     let mut table = String::from("| | |\n|---|---|\n");

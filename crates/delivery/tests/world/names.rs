@@ -6,6 +6,7 @@ use delivery::release::{Commit, ImageDigest, ImageReference, Release};
 use delivery::spec::{Access, ServiceSpec};
 use delivery::stage::RollbackTo;
 use delivery::state::RunRef;
+use delivery::strategy::Strategy;
 use delivery::target::{Approval, Environment, Target, Tier};
 
 /// When stories begin.
@@ -69,6 +70,8 @@ fn wanted(intent: Intent) -> Wanted {
         retry_rejected: false,
         lease_seconds: LEASE,
         surroundings: Surroundings::default(),
+        strategy: Strategy::AT_ONCE,
+        began: false,
     }
 }
 
