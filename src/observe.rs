@@ -1,5 +1,6 @@
 //! Cloud reads → `delivery::snapshot::Snapshot`. Holds read handles only.
 
+use delivery::configuration::Configuration;
 use delivery::diagnostic::Diagnostic;
 use delivery::entrance::Ingress;
 use delivery::snapshot::{ServiceSeen, Snapshot};
@@ -77,6 +78,36 @@ pub async fn observe(
         observed_at: now,
         service,
     })
+}
+
+/// How the revision is configured that has the largest share of a service; `None` where there is no
+/// such service. Needs `run.services.get` and `run.revisions.get`.
+///
+/// # Errors
+/// A [`Diagnostic`] when it cannot be read.
+pub async fn observe_configuration(
+    reader: &RunReader,
+    target: &Target,
+) -> Result<Option<Configuration>, Diagnostic> {
+    let doing = format!("look at the service `{}`", target.service);
+    let failed = |error: GcpError| error.into_diagnostic(&doing);
+    let Some(service) = reader.service(target).await.map_err(failed)? else {
+        return Ok(None);
+    };
+    let serving = live(&service)?.serving;
+    let largest = serving.iter().max_by_key(|entry| entry.percent);
+    let revision = match largest {
+        Some(entry) => reader
+            .revision(target, &entry.revision)
+            .await
+            .map_err(failed)?,
+        None => None,
+    };
+    let template = || service.template.as_ref().map(of_template);
+    Ok(revision
+        .and_then(|revision| revision_seen(&revision))
+        .map(|seen| seen.configuration)
+        .or_else(template))
 }
 
 /// Whether an IAM binding opens the service. Who may not read the policy gets an error: an open

@@ -34,6 +34,7 @@ mod run;
 mod session;
 mod shell;
 mod signals;
+mod surroundings;
 mod trial;
 mod verifier;
 mod verify;
