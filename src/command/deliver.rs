@@ -3,7 +3,7 @@
 use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 use delivery::plan::render::render_plan;
-use delivery::plan::{Intent, Plan, Wanted};
+use delivery::plan::{Intent, Plan, Surroundings, Wanted};
 use delivery::strategy::Strategy;
 use delivery::target::Target;
 
@@ -77,6 +77,10 @@ fn wanted(job: &Job<'_>, intent: Intent) -> Wanted {
         lease_seconds: seconds.saturating_add(LEASE_RESERVE_SECONDS),
         strategy: Strategy::AT_ONCE,
         began: false,
+        surroundings: Surroundings {
+            reach: job.environment.safety.reach,
+            earlier: None,
+        },
     }
 }
 

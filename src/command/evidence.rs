@@ -1,6 +1,7 @@
 //! Evidence of the environment before, asked for before a delivery; evidence of this one, attached
 //! after it.
 
+use delivery::approval;
 use delivery::attestation::admit::{Admission, line};
 use delivery::attestation::record::{ApprovalRecord, Basis, RunRecord, ServiceRecord, gates_of};
 use delivery::attestation::{Asked, DeliveryRecord, Finding, TestResult, TrustedKey, admit};
@@ -176,7 +177,8 @@ pub(super) struct Delivered<'a> {
     pub(super) release: &'a Release,
     /// When the run began with it.
     pub(super) started: Timestamp,
-    pub(super) approvers: &'a [String],
+    /// What is known of its approval.
+    pub(super) approval: Option<&'a approval::ApprovalRecord>,
 }
 
 /// Attaches the evidence of this environment after it passed: of what this run tested, or, where the
@@ -351,7 +353,7 @@ fn pass(
         target,
         release,
         started: _,
-        approvers,
+        approval,
     } = delivered;
     let Tested {
         basis,
@@ -387,8 +389,13 @@ fn pass(
         },
         approval: ApprovalRecord {
             policy: policy(environment.approval).to_owned(),
-            approvers: approvers.to_vec(),
-            attempt: "unknown".to_owned(),
+            approvers: approval
+                .map(|known| known.approvers.clone())
+                .unwrap_or_default(),
+            attempt: match approval.and_then(|known| known.attempt) {
+                Some(approval::ApprovedAttempt::First) => "first".to_owned(),
+                Some(approval::ApprovedAttempt::Unknown) | None => "unknown".to_owned(),
+            },
         },
         basis: *basis,
         started_at: started.to_string(),

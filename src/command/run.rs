@@ -244,7 +244,7 @@ async fn promote(
             target,
             release: &release,
             started,
-            approvers: &run.approvers,
+            approval: run.approval.as_ref(),
         };
         evidence::attach(job, session, &delivered, &outcome)
             .await

@@ -276,6 +276,22 @@ pub const INPUTS: &[InputSpec] = &[
          verifies with it, so it belongs into the configuration file. Unless said, the evidence is unsigned, \
          and whoever may push to the repository could have written it.")
         .per_environment(),
+    InputSpec::new(Safety, "prevent_self_review", Kind::Switch, "true",
+        "With `approval: required`: who starts a run must not be able to approve it. The GitHub environment has to \
+         prevent self-review, and it is checked.")
+        .default("false")
+        .per_environment(),
+    InputSpec::new(Safety, "reachable", Kind::Choice(&["check", "assume"]), "assume",
+        "Whether the runner can call the service. `check`: a service with limited ingress that does not answer the \
+         runner, without its default URL or behind Identity-Aware Proxy is refused before anything is deployed, for its \
+         candidate could not be tested. `assume`: the runner is inside; the tests decide.")
+        .default("check")
+        .per_environment(),
+    InputSpec::new(Safety, "drift", Kind::Choice(&["warn", "error", "off"]), "error",
+        "What it does to a promotion to production when the environment before has variables or secrets that \
+         production would not have. Names are compared, never values. `off` does not look.")
+        .default("warn")
+        .per_environment(),
     InputSpec::new(Safety, "retry_rejected", Kind::Switch, "true", "Promote a digest again that was rolled back in this environment.")
         .default("false"),
     InputSpec::new(Safety, "deadline", Kind::Number { least: 1, most: LONGEST_DEADLINE_MINUTES, unit: "minutes" }, "30",

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use delivery::diagnostic::{Code, Diagnostic};
+use delivery::entrance::Reach;
 use delivery::gate::Mode;
 use delivery::name::{EnvironmentName, ProjectId, Region, ServiceName};
-use delivery::policy::Policies;
+use delivery::policy::{self, Policies};
 use delivery::spec::ServiceSpec;
 use delivery::target::{Environment, Target};
 
@@ -92,6 +93,17 @@ pub struct LimitInputs {
     pub max_cold_start: Option<Duration>,
 }
 
+/// What is demanded before a run may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SafetyInputs {
+    /// Who starts a run must not be able to approve it.
+    pub prevent_self_review: bool,
+    /// Whether the runner can call the service.
+    pub reach: Reach,
+    /// What a configuration that lacks what the environment before has does to the run.
+    pub drift: policy::Mode,
+}
+
 /// What is promised under load, and the load.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadInputs {
@@ -159,6 +171,8 @@ pub struct EnvironmentInputs {
     pub evidence: Mode,
     /// Signs the evidence of this environment.
     pub evidence_kms_key: Option<KeyVersion>,
+    /// What is demanded before a run may write.
+    pub safety: SafetyInputs,
     /// The provider that trusts this repository.
     pub workload_identity_provider: Option<String>,
     /// Whom to act as.

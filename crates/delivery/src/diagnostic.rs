@@ -61,6 +61,12 @@ codes! {
     NotARelease = "D0215", Blocked, "A build of a branch does not go to production.";
     ForeignChange = "D0216", Blocked, "Something about the service was made by another tool; the run goes on and says what it does about it.";
 
+    CandidateUnreachable = "D0221", Blocked, "The runner cannot reach the candidate: the service does not let it in.";
+    SelfReviewAllowed = "D0222", Blocked, "Who starts a run could approve it, although `prevent_self_review` is asked for.";
+    ApprovalMissing = "D0223", Blocked, "No reviewer has approved this run.";
+    ConfigurationDrift = "D0224", Blocked, "Variables or secrets of the environment before would be missing here.";
+    DriftUnknown = "D0225", Blocked, "The configuration of the environment before cannot be read; the run goes on without the comparison.";
+
     CandidateNotReady = "D0301", VerificationFailed, "The candidate revision did not become ready.";
     TestsFailed = "D0302", VerificationFailed, "The API tests failed against the candidate.";
     TestsInconclusive = "D0303", VerificationFailed, "The API tests against the candidate could not be decided.";

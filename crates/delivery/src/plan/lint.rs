@@ -15,6 +15,7 @@ pub fn lint(plan: &Plan) -> Vec<Diagnostic> {
         before: _,
         steps,
         warnings: _,
+        outlook: _,
     } = plan;
     let mut findings = Vec::new();
     let mut verified = false;
