@@ -16,6 +16,7 @@ use semver::Version;
 use super::checkout::must_be_clean;
 use super::deliver::{Mode, deliver};
 use super::job::{Ask, Job};
+use super::post::{self, MainEnd};
 use super::session::Session;
 use super::shell::Shell;
 use super::{build, gate, look, release, trial};
@@ -67,6 +68,16 @@ pub(super) async fn run(
             outcome
         }
     };
+    if shell.on_github {
+        post::save_end(
+            shell,
+            if summary.left_open {
+                MainEnd::Open
+            } else {
+                MainEnd::Closed
+            },
+        );
+    }
     shell.finish(&outcome, &summary)
 }
 
@@ -100,6 +111,9 @@ async fn go(
         place(target),
         session.tokens.describe()
     )));
+    if mode == Mode::CarryOut {
+        post::save_rollout(job.shell, std::slice::from_ref(target));
+    }
     match stage(job, &session, target, (mode, source), run).await {
         Err(problems) => Err(with_state(problems, &session, target).await),
         Ok(Outcome::Stopped(problems)) => Ok(Outcome::Stopped(
