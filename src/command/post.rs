@@ -31,9 +31,10 @@ pub(super) const PROGRAM: &str = "ml-deploy-post";
 const ROLLOUT: &str = "rollout";
 /// What the main step saves at its end: whether it may have left something open.
 const ENDED: &str = "ended";
-/// How long a main step that has not told its end may take to close its record: after a signal it is
-/// done within 7 s.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// How long a main step that has not told its end may take to close its record. The runner kills the
+/// docker client 10 s after its first signal, and within 7 s of it the main step is done: this is for
+/// what is still on its way.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Longest time for all of it. What is left of a cancelled job's five minutes is shared by every post
 /// step of it.
 const TIME: Duration = Duration::from_secs(120);

@@ -6,6 +6,7 @@ mod diagnosis;
 mod failing;
 mod permissions;
 mod promote;
+mod recovery;
 mod rollback;
 mod terminal;
 
