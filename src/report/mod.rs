@@ -100,6 +100,8 @@ pub struct RunSummary {
     pub warnings: Vec<Diagnostic>,
     /// Files that the results are written to.
     pub reports: ReportFiles,
+    /// The run may have left a rollout unfinished, which its post step looks for.
+    pub left_open: bool,
 }
 
 /// Files for other programs.
@@ -143,7 +145,10 @@ impl RunSummary {
             | Outcome::RolledBack { revision, url } => {
                 (Some(url.clone()), Some(revision.to_string()))
             }
-            Outcome::Verified | Outcome::Stopped(_) | Outcome::RollbackFailed(_) => (None, None),
+            Outcome::Verified
+            | Outcome::Recovered { .. }
+            | Outcome::Stopped(_)
+            | Outcome::RollbackFailed(_) => (None, None),
         };
         [
             ("url", url),
