@@ -63,6 +63,8 @@ pub(crate) struct Watch {
     /// The traffic that somebody answers for; `None` while nothing tested serves.
     pub(crate) settled: Option<Split>,
     pub(crate) settled_public: bool,
+    /// Callers have met it.
+    in_effect: bool,
     pub(crate) foreign_tags: BTreeSet<String>,
     pub(crate) foreign_annotations: BTreeMap<String, String>,
     pub(crate) foreign_labels: BTreeMap<String, String>,
@@ -154,6 +156,7 @@ impl Watch {
     /// What must hold at every moment. Gives lines for the trace.
     pub(crate) fn check(&mut self, cloud: &Cloud) -> Vec<String> {
         if let Some(service) = &cloud.service {
+            self.in_effect |= self.settled.as_ref() == Some(&shares(&service.routed));
             self.untested(service);
             self.splits(service);
             self.foreign(service);
@@ -172,7 +175,7 @@ impl Watch {
 
     fn untested(&mut self, service: &Service) {
         // In a closed service that nobody depends on, only the tests reach anything.
-        let reachable = service.is_public() || self.settled.is_some();
+        let reachable = service.is_public() || self.in_effect;
         let mut seen = Vec::new();
         for (where_, split) in [
             ("the API tells", shares(&service.shown)),
