@@ -16,6 +16,7 @@ use super::resource;
 use super::service;
 use super::typed::EnvironmentInputs;
 use super::value::{self, ValueProblem};
+use crate::gcp::kms::{KeyNameError, KeyVersion};
 
 /// The list that holds when the configuration file has none, in the order of promotion.
 pub const DEFAULT_ENVIRONMENTS: [&str; 4] = ["dev", "test", "staging", "production"];
@@ -153,6 +154,9 @@ fn parse_environment(
         semver_gate: mode(layers, "semver_gate"),
         conformance: mode(layers, "conformance"),
         limits: parse_limits(layers),
+        image: layers.parsed("image", resource::parse_image),
+        evidence: mode(layers, "evidence"),
+        evidence_kms_key: layers.parsed("evidence_kms_key", parse_key_version),
         workload_identity_provider: layers
             .parsed("workload_identity_provider", resource::parse_provider),
         service_account: layers.parsed("service_account", resource::parse_service_account),
@@ -266,6 +270,19 @@ fn mode(layers: &mut Layers<'_>, name: &'static str) -> Mode {
         Some("off") => Mode::Off,
         _ => Mode::Require,
     }
+}
+
+fn parse_key_version(text: &str) -> Result<KeyVersion, ValueProblem> {
+    KeyVersion::parse(text).map_err(|error| {
+        let problem = ValueProblem::new(error.to_string());
+        match error {
+            KeyNameError::NoVersion => problem.help(format!(
+                "use `{}/cryptoKeyVersions/1`",
+                text.trim().trim_end_matches('/')
+            )),
+            KeyNameError::Form => problem,
+        }
+    })
 }
 
 /// `none` says that the API has no such path.

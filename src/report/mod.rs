@@ -89,6 +89,8 @@ pub struct RunSummary {
     pub candidate_url: Option<String>,
     /// Who approved on GitHub.
     pub approvers: Vec<String>,
+    /// What is known of earlier environments' passes with this image, one line each.
+    pub passes: Vec<String>,
     /// The steps, one line each.
     pub plan: Vec<String>,
     /// What the tests measured.

@@ -72,6 +72,10 @@ fn facts(outcome: &Outcome, run: &RunSummary) -> String {
             "Approved by",
             (!run.approvers.is_empty()).then(|| run.approvers.join(", ")),
         ),
+        (
+            "Evidence",
+            (!run.passes.is_empty()).then(|| run.passes.join("; ")),
+        ),
         ("Exit code", Some((outcome.exit_code() as u8).to_string())),
     ];
     let mut table = String::from("| | |\n|---|---|\n");

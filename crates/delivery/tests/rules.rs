@@ -223,7 +223,11 @@ fn an_erased_record_is_started_anew_and_health_is_not_guessed() {
     let block = blocks(&world, &rollback(RollbackTo::Previous)).remove(0);
     assert_eq!(block.code, Code::NoRollbackTarget);
     let plan = world.run(&v("1.2.0", 12));
-    assert_eq!(world::ids(&plan), ["verify", "confirm", "record"]);
+    assert_eq!(
+        world::ids(&plan),
+        ["verify", "shift-traffic", "confirm", "record"],
+        "a standing tag leads to what is recorded healthy, or it goes"
+    );
     assert!(
         plan.warnings[0].title.contains("record is missing"),
         "{plan:?}"

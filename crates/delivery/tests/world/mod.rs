@@ -12,7 +12,7 @@ use delivery::snapshot::{
 use delivery::spec::Access;
 use delivery::state::{RunRef, StateRecord, Timestamp};
 use delivery::target::Tier;
-use delivery::traffic::{Destination, Share, TrafficSplit};
+use delivery::traffic::{Destination, Share, Tag, TrafficSplit};
 
 mod names;
 
@@ -91,6 +91,22 @@ impl World {
         shares
     }
 
+    /// The revisions that a tag of ours points at: a candidate while it is tested, or the one that a
+    /// rollback would lead to.
+    pub(crate) fn tagged(&self) -> Vec<RevisionName> {
+        let tags = self.service().traffic.tags().iter();
+        tags.filter_map(|tag| match &tag.to {
+            Destination::Revision(name)
+                if tag.name.as_str().strip_prefix("c-")
+                    == name.as_str().rsplit_once('-').map(|(_, h6)| h6) =>
+            {
+                Some(name.clone())
+            }
+            Destination::Revision(_) | Destination::Latest => None,
+        })
+        .collect()
+    }
+
     pub(crate) fn later(&mut self, seconds: u32) {
         self.seen.observed_at = self.seen.observed_at.plus(seconds);
     }
@@ -153,6 +169,7 @@ impl World {
             }
             Action::TagRevision {
                 revision,
+                is_ready: _,
                 traffic,
                 state,
                 access,
@@ -169,11 +186,37 @@ impl World {
             Action::Verify { revision, .. } => {
                 self.tested.insert(revision.clone());
             }
+            Action::Watch {
+                revision,
+                tag,
+                serving,
+                percent,
+                ..
+            } => {
+                let traffic = &self.service().traffic;
+                assert_eq!(traffic.percent_of(revision), *percent);
+                for (tag, name) in [(tag, revision), (&serving.tag, &serving.revision)] {
+                    let to = Destination::Revision(name.clone());
+                    let own = |one: &&Tag| one.name == *tag;
+                    assert_eq!(
+                        traffic.tags().iter().find(own).map(|one| &one.to),
+                        Some(&to)
+                    );
+                }
+            }
             Action::Confirm { revision, .. } => {
                 assert_eq!(self.serves(), [(revision.to_string(), 100)]);
             }
             Action::Record { state } => {
                 self.service_mut().state = StateSeen::Known(state.clone());
+            }
+            Action::Restore {
+                traffic,
+                state,
+                access,
+            } => {
+                let as_it_is = self.service().traffic.clone();
+                self.write(traffic.as_ref().unwrap_or(&as_it_is), state, *access);
             }
         }
         self.settle();
