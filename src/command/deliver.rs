@@ -67,6 +67,7 @@ pub(super) async fn deliver(
             let (outcome, told) = crate::deliver::deliver(&world, target, &wanted).await;
             run.before = told.before;
             run.candidate_url = told.candidate_url;
+            run.left_open = told.left_open;
             outcome
         }
     }

@@ -1,7 +1,7 @@
 //! Evidence of the environment before, asked for before a delivery; evidence of this one, attached
 //! after it.
 
-use delivery::approval::{ApprovalRecord as Approved, ApprovedAttempt};
+use delivery::approval;
 use delivery::attestation::admit::{Admission, line};
 use delivery::attestation::record::{ApprovalRecord, Basis, RunRecord, ServiceRecord, gates_of};
 use delivery::attestation::{Asked, DeliveryRecord, Finding, TestResult, TrustedKey, admit};
@@ -177,8 +177,8 @@ pub(super) struct Delivered<'a> {
     pub(super) release: &'a Release,
     /// When the run began with it.
     pub(super) started: Timestamp,
-    /// What is known of the approval.
-    pub(super) approval: Option<&'a Approved>,
+    /// What is known of its approval.
+    pub(super) approval: Option<&'a approval::ApprovalRecord>,
 }
 
 /// Attaches the evidence of this environment after it passed: of what this run tested, or, where the
@@ -212,6 +212,7 @@ pub(super) async fn attach(
                 catch_up(job, session, delivered, revision, url).await
             }
             Outcome::RolledBack { .. }
+            | Outcome::Recovered { .. }
             | Outcome::Verified
             | Outcome::Stopped(_)
             | Outcome::RollbackFailed(_) => Ok(()),
@@ -389,8 +390,13 @@ fn pass(
         },
         approval: ApprovalRecord {
             policy: policy(environment.approval).to_owned(),
-            approvers: approval.map_or_else(Vec::new, |it| it.approvers.clone()),
-            attempt: attempt(*approval).to_owned(),
+            approvers: approval
+                .map(|known| known.approvers.clone())
+                .unwrap_or_default(),
+            attempt: match approval.and_then(|known| known.attempt) {
+                Some(approval::ApprovedAttempt::First) => "first".to_owned(),
+                Some(approval::ApprovedAttempt::Unknown) | None => "unknown".to_owned(),
+            },
         },
         basis: *basis,
         started_at: started.to_string(),
@@ -404,14 +410,6 @@ fn pass(
         environment: environment.name.clone(),
         result: TestResult::of(&environment.name, configuration, page, evidence),
         record,
-    }
-}
-
-/// A run that was started again keeps the approvals of its earlier attempts.
-fn attempt(approval: Option<&Approved>) -> &'static str {
-    match approval.and_then(|it| it.attempt) {
-        Some(ApprovedAttempt::First) => "1",
-        Some(ApprovedAttempt::Unknown) | None => "unknown",
     }
 }
 

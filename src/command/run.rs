@@ -17,6 +17,7 @@ use super::checkout::must_be_clean;
 use super::deliver::{Mode, deliver};
 use super::evidence::Delivered;
 use super::job::{Ask, Job};
+use super::post::{self, MainEnd};
 use super::session::Session;
 use super::shell::Shell;
 use super::{build, evidence, gate, look, release, trial};
@@ -68,6 +69,16 @@ pub(super) async fn run(
             outcome
         }
     };
+    if shell.on_github {
+        post::save_end(
+            shell,
+            if summary.left_open {
+                MainEnd::Open
+            } else {
+                MainEnd::Closed
+            },
+        );
+    }
     shell.finish(&outcome, &summary)
 }
 
@@ -101,6 +112,9 @@ async fn go(
         place(target),
         session.tokens.describe()
     )));
+    if mode == Mode::CarryOut {
+        post::save_rollout(job.shell, std::slice::from_ref(target));
+    }
     match stage(job, &session, target, (mode, source), run).await {
         Err(problems) => Err(with_state(problems, &session, target).await),
         Ok(Outcome::Stopped(problems)) => Ok(Outcome::Stopped(

@@ -3,8 +3,10 @@
 //! Everything outside comes in through [`World`], so that the same loop runs over the real cloud, the
 //! local one and a simulated one.
 
+mod recover;
 mod seam;
 
+pub use recover::{Recovered, left_open, look_for_unfinished, open_intent, recover};
 pub use seam::{Cloud, Planner, World};
 
 use delivery::diagnostic::{Code, Diagnostic};
@@ -27,6 +29,8 @@ pub struct Told {
     pub before: Option<String>,
     /// The candidate's own address, if it had one.
     pub candidate_url: Option<String>,
+    /// This run may have left its intent in the record: its post step has something to look for.
+    pub left_open: bool,
 }
 
 /// What a look at the service and a plan bring.
@@ -116,6 +120,7 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
                 evidence: _,
             } => {
                 told.candidate_url = tag_url;
+                told.left_open = false;
                 let revision = plan.revision;
                 let outcome = match wanted.intent {
                     Intent::Promote { .. } => Outcome::Promoted { revision, url },
@@ -125,6 +130,7 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
             }
             ExecutionEnd::Conflict { began } => {
                 wanted.began |= began;
+                told.left_open = wanted.began;
                 written = Some(format!(
                     "not looked at again since another tool changed it; before this run: {}; the candidate `{}` may stand in the service, and the next run goes on from it",
                     plan.before, plan.revision
@@ -133,8 +139,12 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
                     "the service was changed meanwhile: looking and planning again".to_owned(),
                 ));
             }
-            ExecutionEnd::Stopped(problems) => return (Outcome::Stopped(problems), told),
+            ExecutionEnd::Stopped(problems) => {
+                told.left_open = false;
+                return (Outcome::Stopped(problems), told);
+            }
             ExecutionEnd::UndoFailed(problems) => {
+                told.left_open = true;
                 return (Outcome::RollbackFailed(problems), told);
             }
         }

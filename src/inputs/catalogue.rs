@@ -264,6 +264,18 @@ pub const INPUTS: &[InputSpec] = &[
          `external`: something outside GitHub. `none`: nobody. Unless said: `required` for production, \
          `none` for the others.")
         .per_environment(),
+    InputSpec::new(Safety, "evidence", Kind::Choice(&["require", "warn", "off"]), "warn",
+        "Whether a release must have evidence, attached to its image, that it passed the environment before this \
+         one (docs/evidence.md). `require` stops it without, `warn` goes on and says so, `off` neither asks for \
+         evidence nor attaches any.")
+        .default("require")
+        .per_environment(),
+    InputSpec::new(Safety, "evidence_kms_key", Kind::Text,
+        "projects/my-project/locations/europe-west1/keyRings/deploy/cryptoKeys/staging/cryptoKeyVersions/1",
+        "The Cloud KMS key that signs this environment's evidence, with its version. The environment after it \
+         verifies with it, so it belongs into the configuration file. Unless said, the evidence is unsigned, \
+         and whoever may push to the repository could have written it.")
+        .per_environment(),
     InputSpec::new(Safety, "prevent_self_review", Kind::Switch, "true",
         "With `approval: required`: who starts a run must not be able to approve it. The GitHub environment has to \
          prevent self-review, and it is checked.")
@@ -279,18 +291,6 @@ pub const INPUTS: &[InputSpec] = &[
         "What it does to a promotion to production when the environment before has variables or secrets that \
          production would not have. Names are compared, never values. `off` does not look.")
         .default("warn")
-        .per_environment(),
-    InputSpec::new(Safety, "evidence", Kind::Choice(&["require", "warn", "off"]), "warn",
-        "Whether a release must have evidence, attached to its image, that it passed the environment before this \
-         one (docs/evidence.md). `require` stops it without, `warn` goes on and says so, `off` neither asks for \
-         evidence nor attaches any.")
-        .default("require")
-        .per_environment(),
-    InputSpec::new(Safety, "evidence_kms_key", Kind::Text,
-        "projects/my-project/locations/europe-west1/keyRings/deploy/cryptoKeys/staging/cryptoKeyVersions/1",
-        "The Cloud KMS key that signs this environment's evidence, with its version. The environment after it \
-         verifies with it, so it belongs into the configuration file. Unless said, the evidence is unsigned, \
-         and whoever may push to the repository could have written it.")
         .per_environment(),
     InputSpec::new(Safety, "retry_rejected", Kind::Switch, "true", "Promote a digest again that was rolled back in this environment.")
         .default("false"),

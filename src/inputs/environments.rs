@@ -156,10 +156,10 @@ fn parse_environment(
         semver_gate: mode(layers, "semver_gate"),
         conformance: mode(layers, "conformance"),
         limits: parse_limits(layers),
-        safety: parse_safety(layers),
         image: layers.parsed("image", resource::parse_image),
         evidence: mode(layers, "evidence"),
         evidence_kms_key: layers.parsed("evidence_kms_key", parse_key_version),
+        safety: parse_safety(layers),
         workload_identity_provider: layers
             .parsed("workload_identity_provider", resource::parse_provider),
         service_account: layers.parsed("service_account", resource::parse_service_account),

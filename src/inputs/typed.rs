@@ -165,14 +165,14 @@ pub struct EnvironmentInputs {
     pub model_version: Option<String>,
     /// What a candidate must keep to under load, against what serves, and at its first answer.
     pub limits: LimitInputs,
-    /// What is demanded before a run may write.
-    pub safety: SafetyInputs,
     /// `REGION-docker.pkg.dev/P/R/I`, where this environment's images and evidence lie.
     pub image: Option<String>,
     /// What it means that nothing proves the pass of the environment before.
     pub evidence: Mode,
     /// Signs the evidence of this environment.
     pub evidence_kms_key: Option<KeyVersion>,
+    /// What is demanded before a run may write.
+    pub safety: SafetyInputs,
     /// The provider that trusts this repository.
     pub workload_identity_provider: Option<String>,
     /// Whom to act as.

@@ -86,6 +86,7 @@ pub fn outcome_name(outcome: &Outcome) -> &'static str {
         Outcome::UpToDate { .. } => "up-to-date",
         Outcome::RolledBack { .. } => "rolled-back",
         Outcome::Verified => "verified",
+        Outcome::Recovered { .. } => "recovered",
         Outcome::Stopped(_) => "stopped",
         Outcome::RollbackFailed(_) => "rollback-failed",
     }
@@ -100,6 +101,7 @@ pub fn outcome(outcome: &Outcome, run: &RunSummary) -> Value {
         Outcome::Promoted { .. }
         | Outcome::UpToDate { .. }
         | Outcome::RolledBack { .. }
+        | Outcome::Recovered { .. }
         | Outcome::Verified => Vec::new(),
     };
     let outputs: serde_json::Map<String, Value> = run

@@ -91,10 +91,10 @@ pub struct RunSummary {
     pub before: Option<String>,
     /// The candidate's own address.
     pub candidate_url: Option<String>,
-    /// Who approved, or why nobody was asked.
-    pub approval: Option<ApprovalRecord>,
     /// What is known of earlier environments' passes with this image, one line each.
     pub passes: Vec<String>,
+    /// Who approved, or why nobody was asked.
+    pub approval: Option<ApprovalRecord>,
     /// The steps, one line each.
     pub plan: Vec<String>,
     /// What is to be read beside the steps before somebody approves; only of a plan.
@@ -105,6 +105,8 @@ pub struct RunSummary {
     pub warnings: Vec<Diagnostic>,
     /// Files that the results are written to.
     pub reports: ReportFiles,
+    /// The run may have left a rollout unfinished, which its post step looks for.
+    pub left_open: bool,
 }
 
 /// Files for other programs.
@@ -148,7 +150,10 @@ impl RunSummary {
             | Outcome::RolledBack { revision, url } => {
                 (Some(url.clone()), Some(revision.to_string()))
             }
-            Outcome::Verified | Outcome::Stopped(_) | Outcome::RollbackFailed(_) => (None, None),
+            Outcome::Verified
+            | Outcome::Recovered { .. }
+            | Outcome::Stopped(_)
+            | Outcome::RollbackFailed(_) => (None, None),
         };
         [
             ("url", url),

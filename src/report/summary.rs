@@ -46,6 +46,9 @@ pub fn headline(outcome: &Outcome, run: &RunSummary) -> String {
         Outcome::UpToDate { .. } => format!("✅ {release} serves in {environment} already"),
         Outcome::RolledBack { revision, .. } => format!("↩️ {environment} is back at {revision}"),
         Outcome::Verified => "✅ No problem was found; nothing was deployed".to_owned(),
+        Outcome::Recovered { state } => {
+            format!("↩️ {environment}: an unfinished rollout was ended; {state}")
+        }
         // Wrong inputs end a run before its environment is known.
         Outcome::Stopped(_) if run.environment.is_none() => {
             "❌ Stopped: nothing was changed".to_owned()
@@ -60,7 +63,10 @@ fn facts(outcome: &Outcome, run: &RunSummary) -> String {
         Outcome::Promoted { revision, url }
         | Outcome::UpToDate { revision, url }
         | Outcome::RolledBack { revision, url } => Some((revision.to_string(), url.clone())),
-        Outcome::Verified | Outcome::Stopped(_) | Outcome::RollbackFailed(_) => None,
+        Outcome::Verified
+        | Outcome::Recovered { .. }
+        | Outcome::Stopped(_)
+        | Outcome::RollbackFailed(_) => None,
     };
     let rows = [
         ("Service", run.service.clone()),

@@ -8,6 +8,7 @@ mod failing;
 mod permissions;
 mod plan_view;
 mod promote;
+mod recovery;
 mod rollback;
 mod terminal;
 

@@ -49,6 +49,11 @@ pub enum Outcome {
     },
     /// Built and, for a pull request, tested; nothing deployed.
     Verified,
+    /// A rollout that another run left unfinished was ended.
+    Recovered {
+        /// What serves now, in words.
+        state: String,
+    },
     /// It did not go through, and what served before serves now.
     Stopped(Vec<Diagnostic>),
     /// It did not go through, and neither did the undo. The cause comes first.
@@ -63,6 +68,7 @@ impl Outcome {
             Self::Promoted { .. }
             | Self::UpToDate { .. }
             | Self::RolledBack { .. }
+            | Self::Recovered { .. }
             | Self::Verified => &[],
         }
     }
@@ -73,6 +79,7 @@ impl Outcome {
             Self::Promoted { .. }
             | Self::UpToDate { .. }
             | Self::RolledBack { .. }
+            | Self::Recovered { .. }
             | Self::Verified => ExitCode::Success,
             Self::Stopped(diagnostics) => diagnostics
                 .first()

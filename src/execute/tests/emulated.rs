@@ -143,8 +143,8 @@ impl Bench {
             retry_rejected: false,
             began: false,
             lease_seconds: 600,
-            surroundings: delivery::plan::Surroundings::default(),
             strategy: delivery::strategy::Strategy::AT_ONCE,
+            surroundings: delivery::plan::Surroundings::default(),
         };
         plan(&wanted, &self.seen().await)
     }

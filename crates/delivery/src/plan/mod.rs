@@ -34,10 +34,10 @@ mod undo;
 pub use candidate::{REVISION_LENGTH, TAG_AND_SERVICE_LENGTH};
 pub use guard::{COMMIT_VARIABLE, RESERVED_VARIABLES, VERSION_VARIABLE};
 pub use lint::lint;
-pub use outlook::{Outlook, Surroundings};
 pub use recover::recover;
 pub use seen::{Missing, missing};
 
+pub use outlook::{Outlook, Surroundings};
 use std::time::Duration;
 
 use crate::diagnostic::Diagnostic;
@@ -75,13 +75,13 @@ pub struct Wanted {
     pub retry_rejected: bool,
     /// Seconds for which other runs keep off: the run's own deadline and some reserve.
     pub lease_seconds: u32,
-    /// What is known of the world around the target.
-    pub surroundings: Surroundings,
     /// How traffic moves to a release that has passed its tests. A rollback goes at once.
     pub strategy: Strategy,
     /// This run has written already: its intent must still stand in the record, or somebody has ended
     /// the rollout meanwhile.
     pub began: bool,
+    /// What is known of the world around the target.
+    pub surroundings: Surroundings,
 }
 
 /// Promote or roll back.

@@ -69,9 +69,9 @@ fn wanted(intent: Intent) -> Wanted {
         run_attempt: 1,
         retry_rejected: false,
         lease_seconds: LEASE,
-        surroundings: Surroundings::default(),
         strategy: Strategy::AT_ONCE,
         began: false,
+        surroundings: Surroundings::default(),
     }
 }
 
