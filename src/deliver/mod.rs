@@ -93,8 +93,9 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
     let mut told = Told::default();
     // What to say of the service if this ends after a round that met a stranger's change.
     let mut written: Option<String> = None;
+    let mut wanted = wanted.clone();
     for _ in 0..MOST_PLANS {
-        let seen = match see(world, target, wanted).await {
+        let seen = match see(world, target, &wanted).await {
             Ok(seen) => seen,
             Err(problem) => {
                 let state = written.or(problem.state.clone());
@@ -102,7 +103,7 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
                 return (Outcome::Stopped(vec![problem]), told);
             }
         };
-        let plan = match prospect(world, wanted, &seen) {
+        let plan = match prospect(world, &wanted, &seen) {
             Prospect::UpToDate {
                 revision,
                 url,
@@ -133,7 +134,8 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
                 };
                 return (outcome, told);
             }
-            ExecutionEnd::Conflict => {
+            ExecutionEnd::Conflict { began } => {
+                wanted.began |= began;
                 written = Some(format!(
                     "not looked at again since another tool changed it; before this run: {}; the candidate `{}` may stand in the service, and the next run goes on from it",
                     plan.before, plan.revision

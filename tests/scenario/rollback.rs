@@ -7,9 +7,10 @@ use super::{Told, release, world};
 /// What ml-deploy asked of Cloud Run's API since there were `before` exchanges: method, and what of.
 fn asked_since(world: &World, before: usize) -> Vec<String> {
     let exchanges = world.exchanges();
-    let ours = exchanges.iter().skip(before).filter(|one| {
-        one.path.starts_with("/v2/projects/") && one.agent.starts_with("ml-deploy")
-    });
+    let ours = exchanges
+        .iter()
+        .skip(before)
+        .filter(|one| one.path.starts_with("/v2/projects/") && one.agent.starts_with("ml-deploy"));
     ours.map(|one| {
         let (_, what) = one.path.rsplit_once("/us-central1/").unwrap_or_default();
         format!("{} {what}", one.method)

@@ -19,11 +19,16 @@
 //! | [`policy`] | what must hold before an image is pushed |
 //! | [`statistics`] | samples → figures, how sure they are, and whether a limit can be decided |
 //! | [`verdict`] | evidence → verdict |
+//! | [`strategy`] | how traffic moves: at once, or in steps that are watched |
+//! | [`decide`] | verdict → shift, hold, finish, roll back |
+//! | [`attestation`] | what is said of an image by who tested it, and when it counts |
 //! | [`gate`] | the gates, and what each failure is called |
 //! | [`diagnostic`] | cause, state, way out, exit code |
 //! | [`event`] | what happens while a plan is executed |
 //! | [`outcome`] | how a run ended, one to one with the exit codes |
 
+pub mod attestation;
+pub mod decide;
 pub mod diagnostic;
 pub mod event;
 pub mod gate;
@@ -38,6 +43,7 @@ pub mod spec;
 pub mod stage;
 pub mod state;
 pub mod statistics;
+pub mod strategy;
 pub mod target;
 pub mod traffic;
 pub mod verdict;

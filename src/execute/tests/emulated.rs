@@ -141,7 +141,9 @@ impl Bench {
             run: RunRef(run.to_owned()),
             run_attempt: 1,
             retry_rejected: false,
+            began: false,
             lease_seconds: 600,
+            strategy: delivery::strategy::Strategy::AT_ONCE,
         };
         plan(&wanted, &self.seen().await)
     }

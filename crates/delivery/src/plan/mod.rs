@@ -8,8 +8,10 @@
 //! | `promote`, `rollback` | which revision is brought, and what is remembered of it |
 //! | `seen` | what has to be seen before the plan can be made |
 //! | `steps` | the steps that bring it, from a service that serves or one that does not yet |
+//! | `progress` | the shares of the traffic between the tests and the end |
 //! | `finish` | the steps when it serves already |
 //! | `undo` | what an undo writes, once the failure is known |
+//! | [`mod@recover`] | what a run that died has left: finished, or taken back |
 //! | [`mod@lint`] | what every plan must keep to |
 //! | [`render`] | plans as text |
 
@@ -17,7 +19,9 @@ mod candidate;
 mod finish;
 mod guard;
 pub mod lint;
+mod progress;
 mod promote;
+pub mod recover;
 pub mod render;
 mod rollback;
 mod seen;
@@ -28,7 +32,10 @@ mod undo;
 pub use candidate::{REVISION_LENGTH, TAG_AND_SERVICE_LENGTH};
 pub use guard::{COMMIT_VARIABLE, RESERVED_VARIABLES, VERSION_VARIABLE};
 pub use lint::lint;
+pub use recover::recover;
 pub use seen::{Missing, missing};
+
+use std::time::Duration;
 
 use crate::diagnostic::Diagnostic;
 use crate::name::{RevisionName, TagName};
@@ -37,6 +44,7 @@ use crate::snapshot::Snapshot;
 use crate::spec::{Access, ServiceSpec};
 use crate::stage::RollbackTo;
 use crate::state::{RevisionRecord, RunRef, StateRecord};
+use crate::strategy::{OnInconclusive, Strategy};
 use crate::target::Target;
 use crate::traffic::TrafficSplit;
 
@@ -63,6 +71,11 @@ pub struct Wanted {
     pub retry_rejected: bool,
     /// Seconds for which other runs keep off: the run's own deadline and some reserve.
     pub lease_seconds: u32,
+    /// How traffic moves to a release that has passed its tests. A rollback goes at once.
+    pub strategy: Strategy,
+    /// This run has written already: its intent must still stand in the record, or somebody has ended
+    /// the rollout meanwhile.
+    pub began: bool,
 }
 
 /// Promote or roll back.
@@ -111,7 +124,7 @@ pub struct Plan {
     pub run: RunRef,
     /// Etag that the first write carries; `None` when the service does not exist.
     pub etag: Option<String>,
-    /// The revision that serves at the end.
+    /// The revision that serves at the end; where a rollout is taken back, the one that it brought.
     pub revision: RevisionName,
     /// What serves before, in words: `ml-api-test-v1-0-0-3f9c2a serves 100 %`.
     pub before: String,
@@ -151,6 +164,15 @@ pub enum Address {
     Tag(TagName),
     /// The address of the service.
     Service,
+}
+
+/// What serves beside a candidate, at an address of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Baseline {
+    /// The revision.
+    pub revision: RevisionName,
+    /// Its tag.
+    pub tag: TagName,
 }
 
 /// What is done. A closed list: execution makes no choices.
@@ -200,11 +222,11 @@ pub enum Action {
         /// The commit that must answer; `None` for a revision that other tools made.
         commit: Option<Commit>,
     },
-    /// Writes the end state: traffic pinned, the candidate's tag gone, the standing tag at what served
-    /// before, who may call, the record: still with the intent, or, for a rollback to what was healthy,
-    /// as it is at the end. Waits.
+    /// Writes a share of the traffic or, as the last one, the end state: traffic pinned, the
+    /// candidate's tag gone, the standing tag at what served before, who may call, the record: still
+    /// with the intent, or, for a rollback to what was healthy, as it is at the end. Waits.
     ShiftTraffic {
-        /// The revision that gets everything.
+        /// The revision that gets it: everything, in the last one.
         revision: RevisionName,
         /// The whole new traffic.
         traffic: TrafficSplit,
@@ -212,6 +234,25 @@ pub enum Action {
         state: StateRecord,
         /// Who may call from now on; `None` leaves it as it is.
         access: Option<Access>,
+    },
+    /// Puts load on the candidate and on what serves beside it, each at its own address, for as long as
+    /// said, and holds them against their limits and each other. [`crate::decide::decide`] says what
+    /// it means.
+    Watch {
+        /// The candidate.
+        revision: RevisionName,
+        /// Its tag.
+        tag: TagName,
+        /// What it is compared with.
+        serving: Baseline,
+        /// What it gets of the traffic meanwhile.
+        percent: u32,
+        /// What it gets next.
+        next: u32,
+        /// How long it is watched.
+        soak: Duration,
+        /// What is done when that cannot decide.
+        on_inconclusive: OnInconclusive,
     },
     /// `trafficStatuses` shows 100 % on the revision, and consecutive answers through the service's
     /// address come from the commit.
@@ -226,6 +267,16 @@ pub enum Action {
         /// The record.
         state: StateRecord,
     },
+    /// Takes back what a run that died has left: writes what served before, who may call, and the
+    /// record without intent. Waits. The only step of its plan.
+    Restore {
+        /// The whole new traffic; `None` leaves it as it is.
+        traffic: Option<TrafficSplit>,
+        /// The record.
+        state: StateRecord,
+        /// Who may call from now on; `None` leaves it as it is.
+        access: Option<Access>,
+    },
 }
 
 impl Action {
@@ -237,8 +288,10 @@ impl Action {
             Self::TagRevision { .. } => "tag-revision",
             Self::Verify { .. } => "verify",
             Self::ShiftTraffic { .. } => "shift-traffic",
+            Self::Watch { .. } => "watch",
             Self::Confirm { .. } => "confirm",
             Self::Record { .. } => "record",
+            Self::Restore { .. } => "restore",
         }
     }
 }

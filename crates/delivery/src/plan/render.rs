@@ -1,12 +1,14 @@
 //! Plans as text for people.
 
 use std::fmt::Write;
+use std::time::Duration;
 
-use super::{Action, Address, NewRevision, Plan, Step, Undo};
+use super::{Action, Address, Baseline, NewRevision, Plan, Step, Undo};
 use crate::diagnostic::Diagnostic;
 use crate::release::Commit;
 use crate::snapshot::Serving;
 use crate::spec::Access;
+use crate::strategy::OnInconclusive;
 use crate::target::Target;
 use crate::traffic::{Destination, TrafficSplit};
 
@@ -28,7 +30,12 @@ pub fn render_plan(plan: &Plan) -> String {
     };
     line(format!("plan for {}", place(target)));
     line(format!("  before: {before}"));
-    line(format!("  after:  {revision} serves 100 %"));
+    let takes_back = |step: &Step| matches!(step.action, Action::Restore { .. });
+    if steps.iter().any(takes_back) {
+        line(format!("  after:  without {revision}"));
+    } else {
+        line(format!("  after:  {revision} serves 100 %"));
+    }
     let mut undo_before: Option<(usize, &Undo)> = None;
     for (index, step) in steps.iter().enumerate() {
         let Step {
@@ -170,6 +177,23 @@ pub fn describe(action: &Action) -> String {
             state: _,
             access,
         } => format!("traffic {}{}", traffic(split), access_in_words(*access)),
+        Action::Watch {
+            revision,
+            tag,
+            serving:
+                Baseline {
+                    revision: baseline,
+                    tag: baseline_tag,
+                },
+            percent,
+            next: _,
+            soak,
+            on_inconclusive,
+        } => format!(
+            "{revision} at {percent} % for {}, beside {baseline}, at the addresses of tags {tag} and {baseline_tag}; {}",
+            duration(*soak),
+            when_undecided(*on_inconclusive)
+        ),
         Action::Confirm { revision, commit } => {
             format!(
                 "{revision}{} answers at the service's address",
@@ -180,6 +204,35 @@ pub fn describe(action: &Action) -> String {
             Some(newest) => format!("newest healthy revision {}", newest.revision),
             None => "no healthy revision".to_owned(),
         },
+        Action::Restore {
+            traffic: split,
+            state: _,
+            access,
+        } => {
+            let split = split.as_ref().map_or_else(
+                || "traffic as it is".to_owned(),
+                |split| format!("traffic {}", traffic(split)),
+            );
+            format!("{split}{}", access_in_words(*access))
+        }
+    }
+}
+
+fn when_undecided(mode: OnInconclusive) -> &'static str {
+    match mode {
+        OnInconclusive::Fail => "undecided counts as failed",
+        OnInconclusive::Hold => "undecided is watched again",
+        OnInconclusive::Proceed => "undecided goes on, with a warning",
+    }
+}
+
+/// `90 s`, `1.5 s`, `10 min`.
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds >= 120.0 && time.as_secs().is_multiple_of(60) && time.subsec_nanos() == 0 {
+        format!("{} min", time.as_secs() / 60)
+    } else {
+        format!("{} s", (seconds * 1000.0).round() / 1000.0)
     }
 }
 

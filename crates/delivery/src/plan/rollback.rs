@@ -84,12 +84,12 @@ fn back(
 ) -> Vec<Step> {
     let revision = change.revision().clone();
     let to_target = || Destination::Revision(revision.clone());
-    let with_kept = |shares: TrafficSplit| {
+    let with_kept = |shares: &TrafficSplit| {
         let mut tags = standing.foreign_tags();
-        tags.extend(standing.kept_tag(&shares));
+        tags.extend(standing.kept_tag(shares));
         shares.with_tags(tags)
     };
-    let undo_traffic = with_kept(standing.undo_shares().unwrap_or_else(|| base.clone()));
+    let undo_traffic = with_kept(&standing.undo_shares().unwrap_or_else(|| base.clone()));
     let undo = Undo::Restore {
         traffic: undo_traffic.clone(),
         state: standing.record.without_intent(),
@@ -106,7 +106,7 @@ fn back(
         action: Action::TagRevision {
             revision: revision.clone(),
             is_ready: true,
-            traffic: with_kept(base.clone()).with_tag(change.tag.clone(), to_target()),
+            traffic: with_kept(base).with_tag(change.tag.clone(), to_target()),
             state: intent(wanted, standing, change, Some(undo_traffic.clone())),
             access: None,
         },
@@ -219,9 +219,13 @@ pub(super) fn already_back<'a>(
 
 /// The newest healthy revision that gets no traffic, is not rejected, and can serve.
 pub(super) fn previous<'a>(standing: &Standing<'a>) -> Result<&'a RevisionSeen, Diagnostic> {
-    let gets_traffic = |name: &RevisionName| {
-        let base = standing.base.as_ref();
-        base.is_some_and(|base| base.percent_of(name) > 0)
+    let gets_traffic = |name: &RevisionName| match standing.left_share() {
+        // What is to be left is the candidate that a run which died gave a share to.
+        Some(intent) => intent.revision == *name,
+        None => {
+            let base = standing.base.as_ref();
+            base.is_some_and(|base| base.percent_of(name) > 0)
+        }
     };
     let record = &standing.record;
     if let Some(seen) = standing.standby(record, gets_traffic) {
@@ -313,7 +317,7 @@ fn change(
         commit: record.map(|record| record.commit.clone()),
         label,
         access: None,
-        end: end(wanted, standing, seen),
+        end: end(&wanted.run, standing, seen),
         // A failed rollback says more about the tests of today than about a revision of yesterday.
         rejects: None,
     })
@@ -321,20 +325,22 @@ fn change(
 
 /// The record after the rollback: what was left is rejected, what serves is healthy. A revision that
 /// other tools made has no digest or commit to be remembered by.
-fn end(wanted: &Wanted, standing: &Standing<'_>, seen: &RevisionSeen) -> StateRecord {
+pub(crate) fn end(run: &RunRef, standing: &Standing<'_>, seen: &RevisionSeen) -> StateRecord {
     let target = Standing::own_record(seen);
     // A rollback of this run that had shifted already, and died: what it left is in its intent.
     let resumed = standing
         .record
         .intent
         .as_ref()
-        .filter(|intent| intent.revision == seen.name && wanted.run.continues(&intent.run))
+        .filter(|intent| intent.revision == seen.name && run.continues(&intent.run))
         .and_then(|intent| intent.undo.as_ref());
+    let shared = standing.left_share().map(|intent| &intent.revision);
     let left = standing
         .base
         .iter()
         .chain(resumed)
         .flat_map(TrafficSplit::revisions)
+        .chain(shared)
         .filter(|name| **name != seen.name)
         .filter_map(|name| standing.known(name));
     let mut state = standing.record.without_intent();
@@ -343,16 +349,14 @@ fn end(wanted: &Wanted, standing: &Standing<'_>, seen: &RevisionSeen) -> StateRe
             Rejection::RolledBack,
             format!("rolled back to {}", seen.name),
             standing.now,
-            wanted.run.clone(),
+            run.clone(),
         );
         state = state.rolled_back(entry, target.map(|record| &record.digest));
     }
     match target {
-        Some(record) => state.recorded_healthy(record.healthy(
-            standing.now,
-            wanted.run.clone(),
-            BroughtBy::Rollback,
-        )),
+        Some(record) => {
+            state.recorded_healthy(record.healthy(standing.now, run.clone(), BroughtBy::Rollback))
+        }
         None => state,
     }
 }

@@ -16,7 +16,8 @@ pub(crate) struct Standing<'a> {
     /// The record as it was read. Empty where there is none: health is never guessed from the fact
     /// that a revision serves. Empty too where it is unreadable, which blocks every plan.
     pub(crate) record: StateRecord,
-    /// The shares to build on, pinned, with the tags of the service; `None` while nothing serves.
+    /// The shares to build on, pinned, with the tags of the service; `None` while nothing serves. Where
+    /// a run that died has given a share to its candidate, what served before that.
     pub(crate) base: Option<TrafficSplit>,
 }
 
@@ -35,8 +36,8 @@ impl<'a> Standing<'a> {
             target,
             now: *observed_at,
             service: service.as_ref(),
+            base: service.as_ref().and_then(|seen| base(seen, &record)),
             record,
-            base: service.as_ref().and_then(base),
         }
     }
 
@@ -160,9 +161,18 @@ impl<'a> Standing<'a> {
 
     /// True when everything goes to this revision, if LATEST is taken for the latest ready one.
     pub(crate) fn serves_alone(&self, name: &RevisionName) -> bool {
-        self.base
-            .as_ref()
-            .is_some_and(|base| base.percent_of(name) == 100)
+        self.left_share().is_none()
+            && self
+                .base
+                .as_ref()
+                .is_some_and(|base| base.percent_of(name) == 100)
+    }
+
+    /// The intent of a run that died while its candidate had a share of the traffic, if that still
+    /// stands as that run wrote it and what served before can serve. It is tested, and not confirmed:
+    /// nothing is built upon it.
+    pub(crate) fn left_share(&self) -> Option<&OpenIntent> {
+        self.service.and_then(|seen| left_share(seen, &self.record))
     }
 
     /// The revision with the largest share.
@@ -182,7 +192,7 @@ impl<'a> Standing<'a> {
         }
     }
 
-    fn is_untested(&self, name: &RevisionName) -> bool {
+    pub(crate) fn is_untested(&self, name: &RevisionName) -> bool {
         let failed = |kind| kind == Rejection::Failed;
         let first_deploy_died = self.record.intent.as_ref().is_some_and(|intent| {
             // Traffic follows LATEST until the tests have passed: then it is pinned.
@@ -218,7 +228,7 @@ impl<'a> Standing<'a> {
         left_behind.or_else(|| self.base.clone())
     }
 
-    fn is_ready(&self, to: &Destination) -> bool {
+    pub(crate) fn is_ready(&self, to: &Destination) -> bool {
         self.service.is_some_and(|seen| is_ready(seen, to))
     }
 
@@ -241,14 +251,39 @@ fn is_ready(service: &ServiceSeen, to: &Destination) -> bool {
         .any(|seen| seen.name == *name && seen.readiness == Readiness::Ready))
 }
 
+/// See [`Standing::left_share`]. A split that a stranger wrote meanwhile is told by its shares: those
+/// of a step follow from what served before and the candidate's percent.
+fn left_share<'a>(service: &ServiceSeen, record: &'a StateRecord) -> Option<&'a OpenIntent> {
+    let intent = record.intent.as_ref()?;
+    let before = intent.undo.as_ref()?;
+    let percent = service.traffic.percent_of(&intent.revision);
+    let is_ours = (1..100).contains(&percent)
+        && before
+            .beside(&intent.revision, percent)
+            .same_shares(&pinned(service));
+    let can_serve = before
+        .shares()
+        .iter()
+        .all(|share| is_ready(service, &share.to));
+    (is_ours && can_serve).then_some(intent)
+}
+
+fn pinned(service: &ServiceSeen) -> TrafficSplit {
+    match &service.latest_ready {
+        Some(ready) => service.traffic.pinned_to(ready),
+        None => service.traffic.clone(),
+    }
+}
+
 /// The wanted traffic, pinned, if all of it can serve: a new split may take a while to show in what
 /// serves, and going by the old one would undo a stranger's change. Else (a failed rollout, a
 /// deleted revision) what serves.
-fn base(service: &ServiceSeen) -> Option<TrafficSplit> {
-    let pinned = match &service.latest_ready {
-        Some(ready) => service.traffic.pinned_to(ready),
-        None => service.traffic.clone(),
-    };
+fn base(service: &ServiceSeen, record: &StateRecord) -> Option<TrafficSplit> {
+    let before = left_share(service, record).and_then(|intent| intent.undo.as_ref());
+    if let Some(before) = before {
+        return Some(before.with_tags(service.traffic.tags().to_vec()));
+    }
+    let pinned = pinned(service);
     if pinned
         .shares()
         .iter()

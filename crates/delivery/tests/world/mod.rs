@@ -12,7 +12,7 @@ use delivery::snapshot::{
 use delivery::spec::Access;
 use delivery::state::{RunRef, StateRecord, Timestamp};
 use delivery::target::Tier;
-use delivery::traffic::{Destination, Share, TrafficSplit};
+use delivery::traffic::{Destination, Share, Tag, TrafficSplit};
 
 mod names;
 
@@ -186,11 +186,37 @@ impl World {
             Action::Verify { revision, .. } => {
                 self.tested.insert(revision.clone());
             }
+            Action::Watch {
+                revision,
+                tag,
+                serving,
+                percent,
+                ..
+            } => {
+                let traffic = &self.service().traffic;
+                assert_eq!(traffic.percent_of(revision), *percent);
+                for (tag, name) in [(tag, revision), (&serving.tag, &serving.revision)] {
+                    let to = Destination::Revision(name.clone());
+                    let own = |one: &&Tag| one.name == *tag;
+                    assert_eq!(
+                        traffic.tags().iter().find(own).map(|one| &one.to),
+                        Some(&to)
+                    );
+                }
+            }
             Action::Confirm { revision, .. } => {
                 assert_eq!(self.serves(), [(revision.to_string(), 100)]);
             }
             Action::Record { state } => {
                 self.service_mut().state = StateSeen::Known(state.clone());
+            }
+            Action::Restore {
+                traffic,
+                state,
+                access,
+            } => {
+                let as_it_is = self.service().traffic.clone();
+                self.write(traffic.as_ref().unwrap_or(&as_it_is), state, *access);
             }
         }
         self.settle();
