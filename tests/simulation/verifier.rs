@@ -38,7 +38,9 @@ pub(crate) struct SimulatedVerifier {
 impl SimulatedVerifier {
     /// Asks once.
     async fn ask(&self, url: &str, audience: Option<&str>) -> Reply {
-        let arrival = self.world.arrive(&self.process, &format!("ask {url}"), false);
+        let arrival = self
+            .world
+            .arrive(&self.process, &format!("ask {url}"), false);
         tokio::time::sleep(arrival.ways.0).await;
         if arrival.kill == Some(Moment::Before) {
             match self.process.die().await {}

@@ -184,7 +184,9 @@ impl Watch {
         ] {
             for (name, percent) in split {
                 if reachable && !name.is_empty() && !self.tested.contains(&name) {
-                    seen.push(format!("{where_} {percent} % on {name}, which has not passed"));
+                    seen.push(format!(
+                        "{where_} {percent} % on {name}, which has not passed"
+                    ));
                 }
             }
         }
@@ -194,7 +196,10 @@ impl Watch {
                 .as_ref()
                 .filter(|tag| self.foreign_tags.contains(*tag));
             if let Some(tag) = foreign.filter(|_| !self.tested.contains(&entry.revision)) {
-                seen.push(format!("tag {tag} leads to {}, which has not passed", entry.revision));
+                seen.push(format!(
+                    "tag {tag} leads to {}, which has not passed",
+                    entry.revision
+                ));
             }
         }
         for text in seen {
@@ -285,14 +290,7 @@ impl Watch {
     }
 
     /// The record is without intent now.
-    fn closed(
-        &mut self,
-        service: &Service,
-        split: &Split,
-        restored: bool,
-        moved: bool,
-        run: &str,
-    ) {
+    fn closed(&mut self, service: &Service, split: &Split, restored: bool, moved: bool, run: &str) {
         if restored {
             return;
         }
@@ -378,7 +376,7 @@ impl Watch {
                 }
                 self.in_doubt = true;
             }
-            Outcome::Verified => {}
+            Outcome::Recovered { .. } | Outcome::Verified => {}
         }
     }
 
@@ -396,7 +394,9 @@ impl Watch {
         if !self.tested.contains(revision) {
             self.broken(Invariant::ExitCodeLies, format!("{revision} never passed"));
         }
-        let digest = service.revision(revision).map(|one| one.digest().to_owned());
+        let digest = service
+            .revision(revision)
+            .map(|one| one.digest().to_owned());
         let digest = digest.unwrap_or_default();
         match &wanted.intent {
             Intent::Promote { release, spec } => {
@@ -415,7 +415,8 @@ impl Watch {
             Intent::Rollback { .. } => {
                 if let Outcome::RolledBack { .. } = outcome {
                     let left = self.left.take().unwrap_or_default();
-                    self.rolled_back.extend(left.into_iter().filter(|one| *one != digest));
+                    self.rolled_back
+                        .extend(left.into_iter().filter(|one| *one != digest));
                     self.rolled_back.remove(&digest);
                 }
             }
@@ -462,7 +463,10 @@ impl Watch {
                 self.broken(Invariant::OldTrafficLost, "the access is not as it was");
             }
             None if service.is_public() && !blocked => {
-                self.broken(Invariant::OldTrafficLost, "nothing tested serves, and it is open");
+                self.broken(
+                    Invariant::OldTrafficLost,
+                    "nothing tested serves, and it is open",
+                );
             }
             Some(_) | None => {}
         }
@@ -500,14 +504,20 @@ impl Watch {
             self.broken(Invariant::OldTrafficLost, text);
         }
         if self.settled.is_some() && shares(&service.routed) != split {
-            let text = format!("at rest callers meet {:?}, not {split:?}", shares(&service.routed));
+            let text = format!(
+                "at rest callers meet {:?}, not {split:?}",
+                shares(&service.routed)
+            );
             self.broken(Invariant::SplitUnsound, text);
         }
         if self.settled.is_none() && service.is_public() {
             self.broken(Invariant::UntestedServes, "open, and nothing tested serves");
         }
         if let Some(run) = text(&service.record(), "/intent/run") {
-            self.broken(Invariant::LeftOver, format!("at rest the intent of {run} is open"));
+            self.broken(
+                Invariant::LeftOver,
+                format!("at rest the intent of {run} is open"),
+            );
         }
     }
 }

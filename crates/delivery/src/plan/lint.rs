@@ -127,6 +127,31 @@ pub fn lint(plan: &Plan) -> Vec<Diagnostic> {
     findings
 }
 
+/// The last write leaves the record as it is to stay, and what serves is confirmed.
+fn ends_recorded(steps: &[Step]) -> bool {
+    match steps {
+        [
+            ..,
+            Step {
+                action: Action::Record { .. } | Action::Restore { .. },
+                ..
+            },
+        ] => true,
+        [
+            ..,
+            Step {
+                action: Action::ShiftTraffic { state, .. },
+                ..
+            },
+            Step {
+                action: Action::Confirm { .. },
+                ..
+            },
+        ] => state.intent.is_none(),
+        _ => false,
+    }
+}
+
 /// How far traffic has moved to the plan's revision.
 #[derive(Debug, Default)]
 struct Progress {
@@ -157,31 +182,6 @@ impl Progress {
         }
         self.next = Some(next);
         Ok(())
-    }
-}
-
-/// The last write leaves the record as it is to stay, and what serves is confirmed.
-fn ends_recorded(steps: &[Step]) -> bool {
-    match steps {
-        [
-            ..,
-            Step {
-                action: Action::Record { .. } | Action::Restore { .. },
-                ..
-            },
-        ] => true,
-        [
-            ..,
-            Step {
-                action: Action::ShiftTraffic { state, .. },
-                ..
-            },
-            Step {
-                action: Action::Confirm { .. },
-                ..
-            },
-        ] => state.intent.is_none(),
-        _ => false,
     }
 }
 
