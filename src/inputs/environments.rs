@@ -14,6 +14,7 @@ use super::origin::{Given, Origin};
 use super::raw::RawInputs;
 use super::resource;
 use super::service;
+use super::traffic::parse_traffic;
 use super::typed::EnvironmentInputs;
 use super::value::{self, ValueProblem};
 
@@ -138,7 +139,10 @@ fn parse_environment(
         .filter(|text| !text.is_empty())
         .unwrap_or_else(|| name.to_string());
     let service = parse_service_name(&name, entry, layers);
+    let limits = parse_limits(layers);
     EnvironmentInputs {
+        traffic: parse_traffic(layers, &limits),
+        limits,
         service,
         project: layers.parsed("project_id", |text| {
             ProjectId::parse(text).map_err(from_name)
@@ -152,7 +156,6 @@ fn parse_environment(
         openapi_path: layers.parsed("openapi_path", parse_optional_path).flatten(),
         semver_gate: mode(layers, "semver_gate"),
         conformance: mode(layers, "conformance"),
-        limits: parse_limits(layers),
         workload_identity_provider: layers
             .parsed("workload_identity_provider", resource::parse_provider),
         service_account: layers.parsed("service_account", resource::parse_service_account),

@@ -8,6 +8,7 @@ use delivery::gate::Mode;
 use delivery::name::{EnvironmentName, ProjectId, Region, ServiceName};
 use delivery::policy::Policies;
 use delivery::spec::ServiceSpec;
+use delivery::strategy::Strategy;
 use delivery::target::{Environment, Target};
 
 use super::catalogue;
@@ -93,6 +94,22 @@ pub struct LimitInputs {
     pub max_cold_start: Option<Duration>,
 }
 
+/// How traffic moves to what has passed its tests, and how a candidate with a share of it is held
+/// against what serves beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrafficInputs {
+    /// At once, or in steps.
+    pub strategy: Strategy,
+    /// Most that its p50, p95 and p99 may be over those of what serves.
+    pub latency_ratio: f64,
+    /// Most that its error rate may be above that of what serves, from 0 to 1.
+    pub error_delta: f64,
+    /// Requests a second to each of both.
+    pub rate: u64,
+    /// Names of the cases that are sent; all when it is empty.
+    pub requests: Vec<String>,
+}
+
 /// What is promised under load, and the load.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadInputs {
@@ -154,6 +171,8 @@ pub struct EnvironmentInputs {
     pub model_version: Option<String>,
     /// What a candidate must keep to under load, against what serves, and at its first answer.
     pub limits: LimitInputs,
+    /// How traffic moves to what has passed its tests.
+    pub traffic: TrafficInputs,
     /// The provider that trusts this repository.
     pub workload_identity_provider: Option<String>,
     /// Whom to act as.

@@ -4,4 +4,4 @@ mod expect;
 mod golden;
 mod identity;
 mod parse;
-mod server;
+pub(super) mod server;
