@@ -3,7 +3,7 @@
 use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 use delivery::plan::render::render_plan;
-use delivery::plan::{Intent, Plan, Wanted};
+use delivery::plan::{Intent, Plan, Surroundings, Wanted};
 use delivery::target::Target;
 
 use super::job::Job;
@@ -38,6 +38,7 @@ pub(super) async fn deliver(
     let cloud = session.reader();
     let world = World {
         cloud: &cloud,
+        planner: delivery::plan::plan,
         verifier: &verifier,
         sink: job.sink.as_ref(),
         guard: &job.guard,
@@ -74,6 +75,11 @@ fn wanted(job: &Job<'_>, intent: Intent) -> Wanted {
         retry_rejected: job.inputs.retry_rejected,
         lease_seconds: seconds.saturating_add(LEASE_RESERVE_SECONDS),
         strategy: job.environment.traffic.strategy.clone(),
+        began: false,
+        surroundings: Surroundings {
+            reach: job.environment.safety.reach,
+            earlier: None,
+        },
     }
 }
 

@@ -21,7 +21,9 @@ use crate::gcp::run::RunReader;
 use crate::secret::Secret;
 use crate::verify::canary::{Callers, Canary, Watch};
 use crate::verify::openapi::{ConformanceGate, SemverGate};
-use crate::verify::{self, Caller, Gate, GateContext, GoldenGate, Graces, IdentityGate, SuiteGate};
+use crate::verify::{
+    self, Caller, Gate, GateContext, GoldenGate, Graces, IdentityGate, Mask, SuiteGate,
+};
 
 /// How long a new address may take to answer with its refusal.
 const REFUSAL_GRACE: Duration = Duration::from_secs(20);
@@ -42,6 +44,8 @@ pub(super) struct DeployedVerifier {
     target: Target,
     /// The path that tells who answers, or that the service is healthy.
     path: String,
+    /// Secrets of the test files.
+    mask: Mask,
     /// What kept the last test from being decided.
     obstacle: Mutex<Option<Diagnostic>>,
 }
@@ -107,6 +111,7 @@ impl DeployedVerifier {
             reader: session.reader(),
             target: target.clone(),
             path: path.unwrap_or(&environment.health_path).clone(),
+            mask: Mask::default().and_of(&job.suites),
             obstacle: Mutex::default(),
             tokens: session.tokens.clone(),
             gates: gates(job),
@@ -122,7 +127,9 @@ impl DeployedVerifier {
             Some(audience) => Some(self.tokens.id_token(audience).await?),
             None => None,
         };
-        Caller::new(base_url, bearer)
+        let mut caller = Caller::new(base_url, bearer)?;
+        caller.mask = caller.mask.and_mask(&self.mask);
+        Ok(caller)
     }
 
     /// Nothing can be said about the candidate, because of something else.

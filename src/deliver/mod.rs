@@ -5,13 +5,13 @@
 
 mod seam;
 
-pub use seam::{Cloud, World};
+pub use seam::{Cloud, Planner, World};
 
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::Event;
 use delivery::name::RevisionName;
 use delivery::outcome::Outcome;
-use delivery::plan::{Intent, Plan, Planned, Wanted, lint, plan};
+use delivery::plan::{Intent, Plan, Planned, Wanted, lint};
 use delivery::snapshot::Snapshot;
 use delivery::target::Target;
 
@@ -62,7 +62,7 @@ pub async fn look(
         stop = world.guard.stopped() => return Err(stopped(stop)),
         seen = observing => seen?,
     };
-    Ok(match plan(wanted, &snapshot) {
+    Ok(match (world.planner)(wanted, &snapshot) {
         Planned::UpToDate { revision, because } => Prospect::UpToDate {
             revision,
             url: address(&snapshot),
@@ -85,8 +85,9 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
     let mut told = Told::default();
     // What to say of the service if this ends after a round that met a stranger's change.
     let mut written: Option<String> = None;
+    let mut wanted = wanted.clone();
     for _ in 0..MOST_PLANS {
-        let plan = match look(world, target, wanted).await {
+        let plan = match look(world, target, &wanted).await {
             Err(problem) => {
                 let state = written.or(problem.state.clone());
                 let problem = Diagnostic { state, ..problem };
@@ -122,7 +123,8 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
                 };
                 return (outcome, told);
             }
-            ExecutionEnd::Conflict => {
+            ExecutionEnd::Conflict { began } => {
+                wanted.began |= began;
                 written = Some(format!(
                     "not looked at again since another tool changed it; before this run: {}; the candidate `{}` may stand in the service, and the next run goes on from it",
                     plan.before, plan.revision

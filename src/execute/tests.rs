@@ -71,6 +71,7 @@ fn under_way() -> StateRecord {
         tag: tag(),
         undo: Some(all_to(OLD)),
         expires: Timestamp(1),
+        passed: None,
     })
 }
 
@@ -153,6 +154,7 @@ fn promotion() -> Plan {
             }),
         ],
         warnings: Vec::new(),
+        outlook: delivery::plan::Outlook::default(),
     }
 }
 

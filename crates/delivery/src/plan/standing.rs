@@ -1,7 +1,7 @@
 //! How the service stands: what the planner concludes from a snapshot before it decides anything.
 
-use super::candidate::is_our_tag;
-use crate::name::RevisionName;
+use super::candidate::{is_our_tag, tag_of};
+use crate::name::{RevisionName, TagName};
 use crate::snapshot::{Readiness, RevisionSeen, ServiceSeen, Snapshot, StateSeen};
 use crate::state::{OpenIntent, Rejection, RevisionRecord, StateRecord, Timestamp};
 use crate::target::Target;
@@ -60,6 +60,18 @@ impl<'a> Standing<'a> {
         self.revision(name).and_then(Self::own_record)
     }
 
+    /// What is known of a revision: by its own record, or, where it was not seen, by ours.
+    pub(crate) fn known(&self, name: &RevisionName) -> Option<RevisionRecord> {
+        let own = self.record_of(name).cloned();
+        own.or_else(|| Some(self.record.healthy_entry(name)?.revision_record()))
+    }
+
+    /// True when this tag leads to this revision.
+    pub(crate) fn has_tag(&self, name: &TagName, revision: &RevisionName) -> bool {
+        let to = Destination::Revision(revision.clone());
+        self.tags().any(|tag| tag.name == *name && tag.to == to)
+    }
+
     /// Tags that are not ours, as they are.
     pub(crate) fn foreign_tags(&self) -> Vec<Tag> {
         self.tags()
@@ -68,9 +80,59 @@ impl<'a> Standing<'a> {
             .collect()
     }
 
-    /// Tags that this program left behind.
-    pub(crate) fn has_our_tags(&self) -> bool {
-        self.tags().any(|tag| self.is_ours(tag))
+    /// True when a tag of ours is there that does not belong to what serves at the end.
+    pub(crate) fn has_tags_left_over(&self, end: &StateRecord, serving: &RevisionName) -> bool {
+        let standing = self.standing_tag(end, |name| name == serving);
+        self.tags()
+            .any(|tag| self.is_ours(tag) && Some(tag) != standing.as_ref())
+    }
+
+    /// The newest revision that `record` calls healthy, gets no traffic (`serves`), and can serve:
+    /// where a rollback to the previous one leads.
+    pub(crate) fn standby(
+        &self,
+        record: &StateRecord,
+        serves: impl Fn(&RevisionName) -> bool,
+    ) -> Option<&'a RevisionSeen> {
+        record
+            .healthy
+            .iter()
+            .map(|entry| &entry.revision)
+            .filter(|name| !serves(name) && record.rejected_entry(name).is_none())
+            .filter_map(|name| self.revision(name))
+            .find(|seen| seen.readiness == Readiness::Ready)
+    }
+
+    /// The tag of the [standby](Self::standby), so that a rollback can test it at an address of its
+    /// own before the first write. `None` too where a stranger's tag has that name.
+    pub(crate) fn standing_tag(
+        &self,
+        record: &StateRecord,
+        serves: impl Fn(&RevisionName) -> bool,
+    ) -> Option<Tag> {
+        let revision = &self.standby(record, serves)?.name;
+        let name = tag_of(&self.target.service, revision).ok()?;
+        let taken = self
+            .tags()
+            .any(|tag| tag.name == name && !self.is_ours(tag));
+        (!taken).then(|| Tag {
+            name,
+            to: Destination::Revision(revision.clone()),
+        })
+    }
+
+    /// The tags beside `serving` at the end of a plan: those that are not ours, and the standing one.
+    pub(crate) fn end_tags(&self, end: &StateRecord, serving: &RevisionName) -> Vec<Tag> {
+        let mut tags = self.foreign_tags();
+        tags.extend(self.standing_tag(end, |name| name == serving));
+        tags
+    }
+
+    /// The standing tag, if the service has it and it is right beside `shares`: it stays while a
+    /// candidate is tested, and when that is undone.
+    pub(crate) fn kept_tag(&self, shares: &TrafficSplit) -> Option<Tag> {
+        self.standing_tag(&self.record, |name| shares.percent_of(name) > 0)
+            .filter(|standing| self.tags().any(|tag| tag == standing))
     }
 
     fn tags(&self) -> impl Iterator<Item = &'a Tag> {
@@ -130,7 +192,7 @@ impl<'a> Standing<'a> {
         }
     }
 
-    fn is_untested(&self, name: &RevisionName) -> bool {
+    pub(crate) fn is_untested(&self, name: &RevisionName) -> bool {
         let failed = |kind| kind == Rejection::Failed;
         let first_deploy_died = self.record.intent.as_ref().is_some_and(|intent| {
             // Traffic follows LATEST until the tests have passed: then it is pinned.
@@ -166,7 +228,7 @@ impl<'a> Standing<'a> {
         left_behind.or_else(|| self.base.clone())
     }
 
-    fn is_ready(&self, to: &Destination) -> bool {
+    pub(crate) fn is_ready(&self, to: &Destination) -> bool {
         self.service.is_some_and(|seen| is_ready(seen, to))
     }
 

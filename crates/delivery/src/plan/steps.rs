@@ -7,7 +7,7 @@ use crate::name::{RevisionName, TagName};
 use crate::release::Commit;
 use crate::snapshot::Readiness;
 use crate::spec::Access;
-use crate::state::{OpenIntent, RevisionRecord, StateRecord};
+use crate::state::{BroughtBy, OpenIntent, Passed, RevisionRecord, StateRecord};
 use crate::traffic::{Destination, Tag, TrafficSplit};
 
 /// A decided change: bring this revision to 100 %.
@@ -69,17 +69,20 @@ fn beside(
     } else {
         standing.foreign_tags_pinned()
     };
+    let with_kept = |shares: &TrafficSplit| {
+        let mut tags = waiting_tags.clone();
+        tags.extend(standing.kept_tag(shares));
+        shares.with_tags(tags)
+    };
     let undo_shares = standing.undo_shares().unwrap_or_else(|| base.clone());
-    let undo_traffic = undo_shares.with_tags(waiting_tags.clone());
+    let undo_traffic = with_kept(&undo_shares);
     let baseline = progress::baseline(wanted, standing, &undo_shares, &revision);
     // Shares are taken from what was confirmed, so that a run which finds them can tell whose they are.
     let base = match baseline {
         Some(_) => &undo_shares,
         None => base,
     };
-    let tagged = base
-        .with_tags(waiting_tags)
-        .with_tag(change.tag.clone(), to_candidate());
+    let tagged = with_kept(base).with_tag(change.tag.clone(), to_candidate());
     let traffic = progress::with_address(tagged, baseline.as_ref());
     let state = intent(wanted, standing, &change, Some(undo_traffic.clone()));
     let undo = |access| Undo::Restore {
@@ -114,6 +117,7 @@ fn beside(
             undo: undo(None),
             action: Action::TagRevision {
                 revision: revision.clone(),
+                is_ready,
                 traffic: traffic.clone(),
                 state: state.clone(),
                 access: None,
@@ -141,7 +145,7 @@ fn beside(
     let seen_access = standing.service.map(|seen| seen.access);
     let access = change.access.filter(|wanted| Some(*wanted) != seen_access);
     let end = End {
-        traffic: TrafficSplit::all_to(to_candidate(), standing.foreign_tags()),
+        traffic: TrafficSplit::all_to(to_candidate(), standing.end_tags(&change.end, &revision)),
         state,
         access,
         undo: undo(access.and(seen_access)),
@@ -212,6 +216,7 @@ fn closed(wanted: &Wanted, standing: &Standing<'_>, change: Change) -> Vec<Step>
             (
                 Action::TagRevision {
                     revision: revision.clone(),
+                    is_ready: false,
                     traffic: TrafficSplit::all_to(to, tags.clone()),
                     state: state.clone(),
                     access: Some(Access::Private),
@@ -240,7 +245,10 @@ fn closed(wanted: &Wanted, standing: &Standing<'_>, change: Change) -> Vec<Step>
     };
     let as_it_was = standing.service.map_or(Access::Private, |seen| seen.access);
     let end = End {
-        traffic: TrafficSplit::all_to(Destination::Revision(revision), tags),
+        traffic: TrafficSplit::all_to(
+            Destination::Revision(revision.clone()),
+            standing.end_tags(&change.end, &revision),
+        ),
         state,
         access: Some(change.access.unwrap_or(as_it_was)),
         undo: undo(),
@@ -276,7 +284,7 @@ impl End {
             action: Action::ShiftTraffic {
                 revision,
                 traffic: self.traffic,
-                state: self.state,
+                state: passed(self.state, change, &self.undo),
                 access: self.access,
             },
         };
@@ -326,7 +334,25 @@ pub(crate) fn intent(
         tag: change.tag.clone(),
         undo,
         expires: standing.now.plus(wanted.lease_seconds),
+        passed: None,
     })
+}
+
+/// The record that is written with the traffic of what has passed.
+fn passed(mut state: StateRecord, change: &Change, undo: &Undo) -> StateRecord {
+    let entry = change.end.healthy_entry(change.revision());
+    let access_before = match undo {
+        Undo::Restore { access, .. } => *access,
+        Undo::KeepClosed { .. } | Undo::Nothing => None,
+    };
+    if let Some(intent) = &mut state.intent {
+        intent.passed = Some(Passed {
+            // What is not remembered as healthy was made by another tool: only a rollback leads there.
+            by: entry.map_or(BroughtBy::Rollback, |entry| entry.by),
+            access_before,
+        });
+    }
+    state
 }
 
 /// Tags that follow LATEST, for the warning.
