@@ -4,7 +4,6 @@ use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 use delivery::plan::render::render_plan;
 use delivery::plan::{Intent, Plan, Surroundings, Wanted};
-use delivery::strategy::Strategy;
 use delivery::target::Target;
 
 use super::job::Job;
@@ -76,7 +75,7 @@ fn wanted(job: &Job<'_>, intent: Intent) -> Wanted {
         run_attempt: job.context.attempt,
         retry_rejected: job.inputs.retry_rejected,
         lease_seconds: seconds.saturating_add(LEASE_RESERVE_SECONDS),
-        strategy: Strategy::AT_ONCE,
+        strategy: job.environment.traffic.strategy.clone(),
         began: false,
         surroundings: Surroundings {
             reach: job.environment.safety.reach,

@@ -139,6 +139,13 @@ impl<'a> Job<'a> {
             }
         };
         problems.extend(limits::check(&environment.limits, &suites));
+        let traffic = limits::check_traffic(&environment.traffic, inputs.deadline, &suites);
+        problems.extend(
+            traffic
+                .into_iter()
+                .filter(|one| !problems.contains(one))
+                .collect::<Vec<_>>(),
+        );
         if !problems.is_empty() {
             return Err(problems);
         }
