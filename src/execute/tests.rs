@@ -71,6 +71,7 @@ fn under_way() -> StateRecord {
         tag: tag(),
         undo: Some(all_to(OLD)),
         expires: Timestamp(1),
+        verified: false,
     })
 }
 

@@ -4,6 +4,7 @@
 mod blocked;
 mod diagnosis;
 mod failing;
+mod own_tests;
 mod permissions;
 mod promote;
 mod rollback;

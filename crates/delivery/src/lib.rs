@@ -27,8 +27,8 @@
 //! | [`event`] | what happens while a plan is executed |
 //! | [`outcome`] | how a run ended, one to one with the exit codes |
 
-pub mod decide;
 pub mod attestation;
+pub mod decide;
 pub mod diagnostic;
 pub mod event;
 pub mod gate;

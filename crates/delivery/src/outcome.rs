@@ -47,6 +47,13 @@ pub enum Outcome {
         /// The service's address.
         url: String,
     },
+    /// The candidate has passed and waits for its promotion; what served before serves.
+    Waiting {
+        /// The candidate.
+        revision: RevisionName,
+        /// The service's address.
+        url: String,
+    },
     /// Built and, for a pull request, tested; nothing deployed.
     Verified,
     /// It did not go through, and what served before serves now.
@@ -63,6 +70,7 @@ impl Outcome {
             Self::Promoted { .. }
             | Self::UpToDate { .. }
             | Self::RolledBack { .. }
+            | Self::Waiting { .. }
             | Self::Verified => &[],
         }
     }
@@ -73,6 +81,7 @@ impl Outcome {
             Self::Promoted { .. }
             | Self::UpToDate { .. }
             | Self::RolledBack { .. }
+            | Self::Waiting { .. }
             | Self::Verified => ExitCode::Success,
             Self::Stopped(diagnostics) => diagnostics
                 .first()

@@ -165,6 +165,9 @@ pub struct OpenIntent {
     pub undo: Option<TrafficSplit>,
     /// Until then, other runs keep off.
     pub expires: Timestamp,
+    /// The candidate has passed its tests, and the run waits for tests that are not ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub verified: bool,
 }
 
 /// What a revision says about itself: written into its template, so it cannot change later.

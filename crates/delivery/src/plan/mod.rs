@@ -10,10 +10,12 @@
 //! | `progress` | the shares of the traffic between the tests and the end |
 //! | `finish` | the steps when it serves already |
 //! | `undo` | what an undo writes, once the failure is known |
+//! | `cut` | a promotion in two parts, with tests of the user's own between them |
 //! | [`mod@lint`] | what every plan must keep to |
 //! | [`render`] | plans as text |
 
 mod candidate;
+mod cut;
 mod finish;
 mod guard;
 pub mod lint;
@@ -26,6 +28,7 @@ mod steps;
 mod undo;
 
 pub use candidate::{REVISION_LENGTH, TAG_AND_SERVICE_LENGTH};
+pub use cut::{plan_from_verified, plan_to_verified};
 pub use guard::{COMMIT_VARIABLE, RESERVED_VARIABLES, VERSION_VARIABLE};
 pub use lint::lint;
 
