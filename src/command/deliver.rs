@@ -9,7 +9,8 @@ use delivery::target::Target;
 use super::job::Job;
 use super::session::Session;
 use super::verifier::DeployedVerifier;
-use crate::deliver::{Prospect, World, look};
+use crate::deliver::{Planner, Prospect, World, look};
+use crate::inputs::Wish;
 use crate::report::{RunSummary, text};
 
 /// Seconds that other runs keep off beyond this run's own deadline: it may be undoing by then.
@@ -38,7 +39,7 @@ pub(super) async fn deliver(
     let cloud = session.reader();
     let world = World {
         cloud: &cloud,
-        planner: delivery::plan::plan,
+        planner: planner(job.inputs.command),
         verifier: &verifier,
         sink: job.sink.as_ref(),
         guard: &job.guard,
@@ -52,6 +53,15 @@ pub(super) async fn deliver(
             run.left_open = told.left_open;
             outcome
         }
+    }
+}
+
+fn planner(command: Wish) -> Planner {
+    match command {
+        Wish::Deploy => delivery::plan::plan_to_verified,
+        // Its verifier asks only who answers: see `verifier::gates`.
+        Wish::Promote => delivery::plan::plan_from_verified,
+        Wish::Auto | Wish::Plan | Wish::Status => delivery::plan::plan,
     }
 }
 

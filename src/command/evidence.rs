@@ -213,6 +213,7 @@ pub(super) async fn attach(
             }
             Outcome::RolledBack { .. }
             | Outcome::Recovered { .. }
+            | Outcome::Waiting { .. }
             | Outcome::Verified
             | Outcome::Stopped(_)
             | Outcome::RollbackFailed(_) => Ok(()),

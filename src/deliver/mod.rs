@@ -132,8 +132,14 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
             } => {
                 told.candidate_url = tag_url;
                 told.left_open = false;
+                let waits = plan.waits();
                 let revision = plan.revision;
                 let outcome = match wanted.intent {
+                    _ if waits => {
+                        // Closed, a first deploy is tested at the service's own address.
+                        told.candidate_url.get_or_insert_with(|| url.clone());
+                        Outcome::Waiting { revision, url }
+                    }
                     Intent::Promote { .. } => Outcome::Promoted { revision, url },
                     Intent::Rollback { .. } => Outcome::RolledBack { revision, url },
                 };

@@ -5,6 +5,7 @@ mod approval;
 mod blocked;
 mod diagnosis;
 mod failing;
+mod own_tests;
 mod permissions;
 mod plan_view;
 mod promote;

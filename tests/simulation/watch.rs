@@ -376,7 +376,7 @@ impl Watch {
                 }
                 self.in_doubt = true;
             }
-            Outcome::Recovered { .. } | Outcome::Verified => {}
+            Outcome::Recovered { .. } | Outcome::Waiting { .. } | Outcome::Verified => {}
         }
     }
 
