@@ -3,6 +3,7 @@
 
 mod blocked;
 mod diagnosis;
+mod evidence;
 mod failing;
 mod permissions;
 mod promote;
