@@ -4,6 +4,7 @@
 mod approval;
 mod blocked;
 mod diagnosis;
+mod evidence;
 mod failing;
 mod own_tests;
 mod permissions;
