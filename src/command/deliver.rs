@@ -3,7 +3,8 @@
 use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 use delivery::plan::render::render_plan;
-use delivery::plan::{Intent, Plan, Wanted};
+use delivery::plan::{Intent, Plan, Surroundings, Wanted};
+use delivery::strategy::Strategy;
 use delivery::target::Target;
 
 use super::job::Job;
@@ -38,6 +39,7 @@ pub(super) async fn deliver(
     let cloud = session.reader();
     let world = World {
         cloud: &cloud,
+        planner: delivery::plan::plan,
         verifier: &verifier,
         sink: job.sink.as_ref(),
         guard: &job.guard,
@@ -74,7 +76,12 @@ fn wanted(job: &Job<'_>, intent: Intent) -> Wanted {
         run_attempt: job.context.attempt,
         retry_rejected: job.inputs.retry_rejected,
         lease_seconds: seconds.saturating_add(LEASE_RESERVE_SECONDS),
+        strategy: Strategy::AT_ONCE,
         began: false,
+        surroundings: Surroundings {
+            reach: job.environment.safety.reach,
+            earlier: None,
+        },
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `session` | endpoints, credentials and clients for one environment |
 //! | `check` | the policies, before the build and before the push, and by hand |
 //! | `deliver` | observe → plan → execute, again when somebody else was faster |
+//! | `evidence` | evidence of the environment before is asked for, that of this one attached |
 //! | `run` | what each stage does |
 //! | `recover` | ends what a run that died has left |
 //! | `post` | the action's post step: the same, for its own main step |
@@ -23,6 +24,7 @@ pub mod demo;
 #[cfg(feature = "local-cloud")]
 mod emulator;
 mod entry;
+mod evidence;
 mod gate;
 pub mod generate;
 mod job;

@@ -21,7 +21,9 @@ use crate::gcp::run::RunReader;
 use crate::inputs::EnvironmentInputs;
 use crate::secret::Secret;
 use crate::verify::openapi::{ConformanceGate, SemverGate};
-use crate::verify::{self, Caller, Gate, GateContext, GoldenGate, Graces, IdentityGate, SuiteGate};
+use crate::verify::{
+    self, Caller, Gate, GateContext, GoldenGate, Graces, IdentityGate, Mask, SuiteGate,
+};
 
 /// How long a new address may take to answer with its refusal.
 const REFUSAL_GRACE: Duration = Duration::from_secs(20);
@@ -40,6 +42,8 @@ pub(super) struct DeployedVerifier {
     target: Target,
     /// The path that tells who answers, or that the service is healthy.
     path: String,
+    /// Secrets of the test files.
+    mask: Mask,
     /// What kept the last test from being decided.
     obstacle: Mutex<Option<Diagnostic>>,
 }
@@ -104,6 +108,7 @@ impl DeployedVerifier {
             reader: session.reader(),
             target: target.clone(),
             path: path.unwrap_or(&environment.health_path).clone(),
+            mask: Mask::default(),
             obstacle: Mutex::default(),
             tokens: session.tokens.clone(),
             gates: Vec::new(),
@@ -122,6 +127,7 @@ impl DeployedVerifier {
     ) -> Self {
         Self {
             gates: gates(job),
+            mask: Mask::default().and_of(&job.suites),
             version,
             ..Self::of_identity(&job.environment, session, target, job.sink.clone())
         }
@@ -132,7 +138,9 @@ impl DeployedVerifier {
             Some(audience) => Some(self.tokens.id_token(audience).await?),
             None => None,
         };
-        Caller::new(base_url, bearer)
+        let mut caller = Caller::new(base_url, bearer)?;
+        caller.mask = caller.mask.and_mask(&self.mask);
+        Ok(caller)
     }
 
     /// Nothing can be said about the candidate, because of something else.

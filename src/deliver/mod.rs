@@ -7,13 +7,13 @@ mod recover;
 mod seam;
 
 pub use recover::{Recovered, left_open, look_for_unfinished, open_intent, recover};
-pub use seam::{Cloud, World};
+pub use seam::{Cloud, Planner, World};
 
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::Event;
 use delivery::name::RevisionName;
 use delivery::outcome::Outcome;
-use delivery::plan::{Intent, Plan, Planned, Wanted, lint, plan};
+use delivery::plan::{Intent, Plan, Planned, Wanted, lint};
 use delivery::snapshot::Snapshot;
 use delivery::target::Target;
 
@@ -66,7 +66,7 @@ pub async fn look(
         stop = world.guard.stopped() => return Err(stopped(stop)),
         seen = observing => seen?,
     };
-    Ok(match plan(wanted, &snapshot) {
+    Ok(match (world.planner)(wanted, &snapshot) {
         Planned::UpToDate { revision, because } => Prospect::UpToDate {
             revision,
             url: address(&snapshot),

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use delivery::diagnostic::Diagnostic;
 use delivery::event::EventSink;
+use delivery::plan::{Planned, Wanted};
 use delivery::snapshot::Snapshot;
 use delivery::state::Timestamp;
 use delivery::target::Target;
@@ -11,11 +12,16 @@ use crate::execute::{CloudWriter, Guard, Verifier};
 use crate::gcp::run::{RunReader, RunWriter};
 use crate::observe::observe;
 
+/// Makes a plan of what is wanted and what is seen.
+pub type Planner = fn(&Wanted, &Snapshot) -> Planned;
+
 /// Everything outside.
 #[derive(Clone, Copy)]
 pub struct World<'a> {
     /// Services and their revisions.
     pub cloud: &'a dyn Cloud,
+    /// What makes the plan: `delivery::plan::plan`.
+    pub planner: Planner,
     /// The tests.
     pub verifier: &'a dyn Verifier,
     /// Who is told.

@@ -5,6 +5,7 @@
 //! | `seam` | what a plan is walked over: the cloud, the tests |
 //! | `guard` | cancelled? too late? |
 //! | `step` | one step |
+//! | `watch` | the candidate and what serves, under load, while it has a share of the traffic |
 //! | `confirm` | the service answers as the new release |
 //! | `undo` | the way back |
 //! | `failure` | what went wrong, as a diagnostic |
@@ -28,9 +29,10 @@ mod guard;
 mod seam;
 mod step;
 mod undo;
+mod watch;
 
 pub use guard::{Clock, Guard, Stop, SystemClock};
-pub use seam::{CloudWriter, Identity, UnderTest, Verifier};
+pub use seam::{CloudWriter, Identity, UnderTest, UnderWatch, Verifier};
 
 use failure::Failure;
 
@@ -49,7 +51,7 @@ pub enum ExecutionEnd {
     /// Somebody else changed the service: observe and plan again. What this run has written so far
     /// stays, with its intent in the record, and the next plan goes on from it.
     Conflict {
-        /// This run has written: its intent stands in the record, unless somebody took it out.
+        /// This run has written its intent into the record, where it stands unless somebody took it out.
         began: bool,
     },
     /// It did not go through; what served before serves now.
@@ -73,7 +75,7 @@ struct Execution<'a> {
     own_traffic: Vec<TrafficSplit>,
     /// Each record that this execution wrote.
     own_records: Vec<StateRecord>,
-    /// A write of this execution was accepted.
+    /// The last write of this execution that was accepted has its intent in the record.
     began: bool,
     /// The run whose intent the plan was made upon: it has died, and its undo is this plan's.
     taken_over: Option<RunRef>,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use delivery::decide::Watched;
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::{Event, EventSink, Unit};
 use delivery::gate::judge_gates;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use super::Execution;
 use super::failure::Failure;
 use super::seam::UnderTest;
+use super::watch::Share;
 use crate::gcp::run::{Change, Live, WriteError};
 
 /// How long a write under way is waited for when the run must end: its outcome decides the way back.
@@ -61,12 +63,13 @@ impl<'a> Execution<'a> {
             }
             Action::TagRevision {
                 revision,
+                is_ready,
                 traffic,
                 state,
                 access,
             } => {
                 let change = Change {
-                    expects: Some(revision),
+                    expects: Some(revision).filter(|_| !is_ready),
                     traffic: Some(traffic),
                     access: *access,
                     ..record_only(state)
@@ -95,6 +98,30 @@ impl<'a> Execution<'a> {
                 };
                 let live = self.write(step, change, "traffic").await?;
                 Ok(serving_in_words(&live.serving))
+            }
+            Action::Watch {
+                revision,
+                tag,
+                serving,
+                percent,
+                next,
+                soak,
+                on_inconclusive,
+            } => {
+                self.undo = &step.undo;
+                let share = Share {
+                    revision,
+                    tag,
+                    serving,
+                    percent: *percent,
+                    soak: *soak,
+                };
+                let at = Watched {
+                    next: *next,
+                    on_inconclusive: *on_inconclusive,
+                    held: 0,
+                };
+                self.watch(share, at).await
             }
             Action::Confirm { revision, commit } => {
                 self.undo = &step.undo;
@@ -178,7 +205,7 @@ impl<'a> Execution<'a> {
             Some(Ok(pending)) => {
                 // Our own intent stands in the record from now on.
                 self.taken_over = None;
-                self.began = true;
+                self.began = change.state.intent.is_some();
                 pending
             }
             Some(Err(error)) => return Err(failure(error, started)),
@@ -236,7 +263,7 @@ impl<'a> Execution<'a> {
     }
 
     /// What kept the tests from being decided says more than that they were not.
-    fn with_obstacle(&self, mut problem: Box<Diagnostic>) -> Box<Diagnostic> {
+    pub(super) fn with_obstacle(&self, mut problem: Box<Diagnostic>) -> Box<Diagnostic> {
         if let Some(obstacle) = self.verifier.obstacle() {
             problem.cause = std::iter::once(obstacle.title)
                 .chain(obstacle.cause)

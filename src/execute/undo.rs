@@ -240,6 +240,7 @@ async fn out_of_time(guard: &Guard) {
         tokio::time::sleep(TIME_AFTER_SIGNAL).await;
     };
     tokio::select! {
+        biased;
         () = tokio::time::sleep(TIME) => {}
         () = hurried => {}
     }

@@ -115,6 +115,11 @@ impl Endpoints {
         self.base("https://artifactregistry.googleapis.com")
     }
 
+    /// Cloud KMS; `/v1/projects/…` follows.
+    pub fn kms(&self) -> &str {
+        self.base("https://cloudkms.googleapis.com")
+    }
+
     /// Security Token Service; `/v1/token` follows.
     pub fn sts(&self) -> &str {
         self.base("https://sts.googleapis.com")
@@ -239,6 +244,7 @@ mod tests {
             local.sts(),
             local.iam_credentials(),
             local.oauth(),
+            local.kms(),
         ] {
             assert_eq!(base, "http://127.0.0.1:4711");
         }

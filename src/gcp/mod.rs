@@ -10,6 +10,7 @@
 //! | [`api`] | transport + tokens: one authenticated call |
 //! | [`artifacts`] | which image of a repository has a tag |
 //! | [`run`] | Cloud Run Admin API v2: reader, writer, rollout |
+//! | [`kms`] | Cloud KMS: signatures, public keys |
 //! | [`logging`] | the last lines that a revision wrote |
 //! | [`registry`] | the OCI registry |
 
@@ -19,6 +20,7 @@ pub mod artifacts;
 pub mod auth;
 pub mod endpoint;
 pub mod error;
+pub mod kms;
 pub mod logging;
 pub mod registry;
 pub mod run;

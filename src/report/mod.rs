@@ -24,6 +24,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use delivery::approval::ApprovalRecord;
 use delivery::diagnostic::Diagnostic;
 use delivery::event::EventSink;
 use delivery::outcome::Outcome;
@@ -87,8 +88,10 @@ pub struct RunSummary {
     pub before: Option<String>,
     /// The candidate's own address.
     pub candidate_url: Option<String>,
-    /// Who approved on GitHub.
-    pub approvers: Vec<String>,
+    /// What is known of earlier environments' passes with this image, one line each.
+    pub passes: Vec<String>,
+    /// Who approved, or why nobody was asked.
+    pub approval: Option<ApprovalRecord>,
     /// The steps, one line each.
     pub plan: Vec<String>,
     /// What the tests measured.

@@ -1,5 +1,6 @@
 //! The job's summary page: Markdown that nobody else can write into. Pure.
 
+use delivery::approval::ApprovalRecord;
 use delivery::diagnostic::{Diagnostic, Level};
 use delivery::outcome::Outcome;
 use delivery::verdict::{CaseEnd, Evidence, Measurement, Plot};
@@ -75,8 +76,12 @@ fn facts(outcome: &Outcome, run: &RunSummary) -> String {
         ("Commit", run.commit.clone()),
         ("Served before", run.before.clone()),
         (
-            "Approved by",
-            (!run.approvers.is_empty()).then(|| run.approvers.join(", ")),
+            "Approval",
+            run.approval.as_ref().map(ApprovalRecord::describe),
+        ),
+        (
+            "Evidence",
+            (!run.passes.is_empty()).then(|| run.passes.join("; ")),
         ),
         ("Exit code", Some((outcome.exit_code() as u8).to_string())),
     ];

@@ -1,10 +1,12 @@
 //! Stories: the real program, started as the runner starts it, against the local cloud in this
 //! process. Containers are told what to do, so that no engine is needed.
 
+mod approval;
 mod blocked;
 mod diagnosis;
 mod failing;
 mod permissions;
+mod plan_view;
 mod promote;
 mod recovery;
 mod rollback;

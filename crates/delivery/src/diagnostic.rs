@@ -61,6 +61,12 @@ codes! {
     NotARelease = "D0215", Blocked, "A build of a branch does not go to production.";
     ForeignChange = "D0216", Blocked, "Something about the service was made by another tool; the run goes on and says what it does about it.";
 
+    CandidateUnreachable = "D0221", Blocked, "The runner cannot reach the candidate: the service does not let it in.";
+    SelfReviewAllowed = "D0222", Blocked, "Who starts a run could approve it, although `prevent_self_review` is asked for.";
+    ApprovalMissing = "D0223", Blocked, "No reviewer has approved this run.";
+    ConfigurationDrift = "D0224", Blocked, "Variables or secrets of the environment before would be missing here.";
+    DriftUnknown = "D0225", Blocked, "The configuration of the environment before cannot be read; the run goes on without the comparison.";
+
     CandidateNotReady = "D0301", VerificationFailed, "The candidate revision did not become ready.";
     TestsFailed = "D0302", VerificationFailed, "The API tests failed against the candidate.";
     TestsInconclusive = "D0303", VerificationFailed, "The API tests against the candidate could not be decided.";
@@ -112,6 +118,17 @@ codes! {
     NotConforming = "D0652", VerificationFailed, "The API does not keep to the OpenAPI document that it publishes.";
     GateWarned = "D0653", VerificationFailed, "A gate that only warns would have stopped the release; the run goes on.";
 
+    CanaryFailed = "D0661", VerificationFailed, "With a share of the traffic, the candidate was slower or failed more often than its limits or what serves beside it allow.";
+    CanaryUndecided = "D0662", VerificationFailed, "Whether a candidate with a share of the traffic may get more could not be decided; as a warning: it got more, as `on_inconclusive: proceed` says.";
+    EvidenceMissing = "D0671", Blocked, "Nothing proves that the image passed the environment before.";
+    EvidenceUnsigned = "D0672", Blocked, "The evidence of the environment before is not signed, although it has a key.";
+    EvidenceNotTrusted = "D0673", Blocked, "The evidence of the environment before is not signed by its key.";
+    EvidenceOfAnother = "D0674", Blocked, "The evidence is about another image.";
+    EvidenceOfFailure = "D0675", Blocked, "The evidence says that the image failed in the environment before.";
+    EvidenceNotAttached = "D0676", Cloud, "The release serves, but the evidence of it could not be attached to its image.";
+    SigningKeyUnfit = "D0677", Cloud, "The key for evidence cannot be used, or Cloud KMS answered something else than was asked.";
+    ImageNotCopied = "D0678", Cloud, "The image could not be copied into the repository of its environment.";
+
     Internal = "D0901", Internal, "A defect of this program.";
 }
 
@@ -130,6 +147,7 @@ impl Code {
                 | Self::PredictionsMoved
                 | Self::ColdStartTooSlow
                 | Self::PredictionsDiffer
+                | Self::CanaryFailed
         )
     }
 }

@@ -336,7 +336,7 @@ impl Story {
         let service = self.world.seen.service.as_ref()?;
         let left_behind = matches!(&service.state, StateSeen::Known(state)
             if state.intent.as_ref().is_some_and(|intent|
-                self.world.serves() == [(intent.revision.to_string(), 100)]));
+                self.world.serves().iter().any(|(name, _)| *name == intent.revision.as_str())));
         let keeps_closed = |undo: &Undo| matches!(undo, Undo::KeepClosed { .. });
         let closes = plan.steps.iter().any(|step| keeps_closed(&step.undo));
         (!left_behind && !closes).then(|| (self.world.serves(), service.access))

@@ -51,8 +51,8 @@ pub enum TagPut {
 
 /// Reads and tags the images of one repository path.
 pub struct Client {
-    http: Http,
-    address: RegistryAddress,
+    pub(super) http: Http,
+    pub(super) address: RegistryAddress,
 }
 
 impl Client {
@@ -153,7 +153,7 @@ impl Client {
     /// # Errors
     /// A diagnostic of the registry's refusal or silence.
     pub async fn tags(&self) -> Result<Vec<String>, Diagnostic> {
-        self.try_tags()
+        self.all_tags()
             .await
             .map_err(|error| self.failed(error, "list the tags of the image"))
     }
@@ -189,12 +189,13 @@ impl Client {
         }
     }
 
-    fn failed(&self, error: RegistryError, doing: &str) -> Diagnostic {
+    /// An error as a diagnostic; `doing` completes "cannot …".
+    pub(crate) fn failed(&self, error: RegistryError, doing: &str) -> Diagnostic {
         error.into_diagnostic(doing, &self.address)
     }
 
-    async fn ask(&self, method: Method, rest: &str) -> Result<Answer, RegistryError> {
-        let path = format!("/v2/{}/{rest}", self.address.path);
+    pub(super) async fn ask(&self, method: Method, rest: &str) -> Result<Answer, RegistryError> {
+        let path = self.path(rest);
         self.http
             .send(&Ask {
                 method,
@@ -280,7 +281,8 @@ impl Client {
         }
     }
 
-    async fn try_tags(&self) -> Result<Vec<String>, RegistryError> {
+    /// All tags of the repository, sorted.
+    pub(crate) async fn all_tags(&self) -> Result<Vec<String>, RegistryError> {
         #[derive(Deserialize)]
         struct Page {
             tags: Option<Vec<String>>,
@@ -330,12 +332,12 @@ fn same_or_taken(
 }
 
 /// The target of `Link: <…>; rel="next"`.
-fn next_page(link: &str) -> Option<String> {
+pub(super) fn next_page(link: &str) -> Option<String> {
     let (target, relation) = link.strip_prefix('<')?.split_once('>')?;
     relation.contains("next").then(|| target.to_owned())
 }
 
-fn digest_of(bytes: &[u8]) -> String {
+pub(super) fn digest_of(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
@@ -355,7 +357,7 @@ fn info(answer: &Answer, computed: Option<String>) -> Result<ManifestInfo, Regis
     })
 }
 
-fn media_type(answer: &Answer) -> String {
+pub(super) fn media_type(answer: &Answer) -> String {
     let value = answer
         .header("content-type")
         .unwrap_or("application/vnd.oci.image.manifest.v1+json");

@@ -11,6 +11,7 @@ use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 
 use super::error::RegistryError;
+use crate::gcp::endpoint::is_near;
 use crate::gcp::error::Tries;
 use crate::gcp::transport::nobody_listens;
 use crate::secret::Secret;
@@ -162,6 +163,29 @@ impl Http {
             }
             tokio::time::sleep(wait).await;
             pause *= 2;
+        }
+    }
+
+    /// Fetches what the registry has sent elsewhere for, without the credential. Nothing but HTTPS,
+    /// or a host as near as the registry itself, is asked.
+    pub(super) async fn fetch_elsewhere(&self, target: &str) -> Result<Answer, RegistryError> {
+        let refused = |why: &str| RegistryError::Unexpected(format!("it sends elsewhere, {why}"));
+        let url = self
+            .base_url
+            .join(target)
+            .map_err(|error| refused(&error.to_string()))?;
+        let host = url.host_str().unwrap_or_default();
+        let base_is_near = self.base_url.host_str().is_some_and(is_near);
+        if url.scheme() != "https" && !(base_is_near && is_near(host)) {
+            return Err(refused("and not by HTTPS"));
+        }
+        match read(self.client.get(url)).await {
+            Ok(answer) => Ok(answer),
+            Err(Failure::Final(error)) => Err(error),
+            Err(Failure::Transient(causes)) => Err(RegistryError::Unanswered {
+                tries: Tries::default(),
+                causes,
+            }),
         }
     }
 

@@ -1,11 +1,12 @@
 //! The OCI registry (Artifact Registry): resolve, tag, confirm.
 //!
-//! Written directly on the HTTP client and not on `oci-client`: five requests are needed, and that
+//! Written directly on the HTTP client and not on `oci-client`: few requests are needed, and that
 //! crate does not retry 429 and 5xx, keeps one credential for a registry's lifetime, and its typed
 //! manifests change digests. A manifest is moved here byte for byte; no layer is ever read.
 //! Protocol: OCI Distribution Specification 1.1.
 
 mod advice;
+mod artifact;
 mod client;
 mod error;
 mod http;
@@ -14,6 +15,7 @@ mod http;
 mod tests;
 
 pub(crate) use advice::{FREE_SPACE, explain_refusal, names_immutability};
+pub(crate) use artifact::{RawManifest, Referrers, SubjectSeen, descriptors};
 pub use client::{Client, ManifestInfo, TagPut};
 pub use error::RegistryError;
 

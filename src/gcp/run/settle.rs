@@ -1,7 +1,7 @@
 //! Waits until a change is in effect: the operation's long poll first, then its plain reading, then
 //! the service alone, whichever of them the caller is allowed and the server knows.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cloud_api::rpc::{Operation, OperationError};
 use cloud_api::run::Service;
@@ -9,6 +9,7 @@ use delivery::diagnostic::{Code, Diagnostic};
 use delivery::snapshot::Readiness;
 use delivery::target::Target;
 use delivery::traffic::Destination;
+use tokio::time::Instant;
 
 use super::change::{Pending, WriteError};
 use super::reader::RunReader;

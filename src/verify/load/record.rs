@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use delivery::statistics::histogram::Histogram;
 
-use crate::verify::compare::clip;
-
 /// Why a request has no right answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -63,12 +61,10 @@ pub struct Failures(BTreeMap<String, (u64, String)>);
 impl Failures {
     /// Counts one. `request` is the name of what was sent.
     pub(super) fn add(&mut self, request: &str, failure: &Failure) {
-        let entry = self.0.entry(failure.kind()).or_insert_with(|| {
-            (
-                0,
-                format!("`{}`: {}", clip(request), clip(&failure.to_string())),
-            )
-        });
+        let entry = self
+            .0
+            .entry(failure.kind())
+            .or_insert_with(|| (0, format!("`{request}`: {failure}")));
         entry.0 += 1;
     }
 

@@ -236,14 +236,7 @@ fn with_kinds(end: CaseEnd, measured: &Measured) -> CaseEnd {
 
 /// What is told beside.
 fn facts(measured: &Measured) -> Vec<Measurement> {
-    let fact = |name: &str, value: f64, unit: &str| Measurement {
-        name: name.to_owned(),
-        value,
-        unit: unit.to_owned(),
-        low: None,
-        high: None,
-        limit: None,
-    };
+    let fact = |name: &str, value: f64, unit: &str| Measurement::new(name, value, unit);
     let millis = |micros: Option<u64>| micros.unwrap_or(0) as f64 / 1000.0;
     vec![
         fact("slowest", measured.latency.greatest() as f64 / 1000.0, "ms"),

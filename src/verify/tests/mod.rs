@@ -4,4 +4,5 @@ mod expect;
 mod golden;
 mod identity;
 mod parse;
+mod secrets;
 mod server;

@@ -10,6 +10,7 @@ mod tests;
 pub use conformance::ConformanceGate;
 pub use version::SemverGate;
 
+use delivery::attestation::test_result::WARNS_ONLY;
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::{Event, EventSink};
 use delivery::gate::Mode;
@@ -32,7 +33,7 @@ fn ended(mode: Mode, sink: &dyn EventSink, name: &str, found: (CaseEnd, u64)) ->
     let warning = Diagnostic::warning(Code::GateWarned, format!("{name}: would not have passed"));
     let warning = lines.into_iter().fold(warning, Diagnostic::cause);
     sink.emit(Event::Warning(warning));
-    let end = CaseEnd::Skipped(format!("warns only: {first}"));
+    let end = CaseEnd::Skipped(format!("{WARNS_ONLY}{first}"));
     case(sink, name, end, millis)
 }
 

@@ -1,0 +1,211 @@
+//! The record of a delivery: what the verdict has no field for.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::attestation::test_result::WARNS_ONLY;
+use crate::verdict::{CaseEnd, CaseResult, Evidence, Measurement};
+
+/// URI of the predicate. A new version of it is a new URI.
+pub const DELIVERY_RECORD: &str =
+    "https://github.com/org/ml-deploy-action/attestation/delivery-record/v1";
+
+/// The predicate: one delivery of one image to one environment that passed there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliveryRecord {
+    /// The environment.
+    pub environment: String,
+    /// Where it serves there.
+    pub services: Vec<ServiceRecord>,
+    /// The image by digest, `REPOSITORY@sha256:…`, as it was deployed.
+    pub image: String,
+    /// The full commit that it was built from.
+    pub commit: String,
+    /// The semantic version, without `v`; absent for a build of a branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// SHA-256 of the service's configuration, hexadecimal.
+    pub configuration: String,
+    /// The run.
+    pub run: RunRecord,
+    /// Who approved.
+    pub approval: ApprovalRecord,
+    /// Whether this run tested it, or found it recorded.
+    pub basis: Basis,
+    /// When the run began, RFC 3339 in UTC.
+    pub started_at: String,
+    /// When it had passed, RFC 3339 in UTC.
+    pub passed_at: String,
+    /// The gates that ran, in their order.
+    pub gates: Vec<GateRecord>,
+    /// What was not tried, and why.
+    pub skipped: Vec<SkippedRecord>,
+    /// Version of the program that wrote it.
+    pub tool_version: String,
+}
+
+/// One service in one region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceRecord {
+    /// The project.
+    pub project: String,
+    /// The region.
+    pub region: String,
+    /// The service.
+    pub service: String,
+    /// The revision that serves.
+    pub revision: String,
+    /// The service's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+/// Which run it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunRecord {
+    /// `ID/ATTEMPT` on GitHub, `cli/USER@HOST/PROCESS` on a terminal.
+    pub run: String,
+    /// 1, or more for a re-run.
+    pub attempt: u32,
+    /// Its page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// `OWNER/NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The full ref, such as `refs/tags/v1.2.3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_ref: Option<String>,
+    /// Whom it acted as in the cloud, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+}
+
+/// Who approved. GitHub's API tells who approved a run, neither when nor which attempt of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalRecord {
+    /// `required`, `external` or `none`, as configured.
+    pub policy: String,
+    /// Names on GitHub.
+    pub approvers: Vec<String>,
+    /// Which attempt was approved: `first`, or `unknown` wherever it cannot be told.
+    pub attempt: String,
+}
+
+/// What the verdict rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Basis {
+    /// This run tested it.
+    Tested,
+    /// The service's own record says that an earlier run, which `run` and `passedAt` name, had tested
+    /// it and brought it to serve; its evidence was missing and was attached later.
+    Recorded,
+}
+
+/// One gate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GateRecord {
+    /// Its name.
+    pub gate: String,
+    /// Cases that passed.
+    pub passed: usize,
+    /// Cases that were tried.
+    pub tried: usize,
+    /// The sum of its cases' times, in milliseconds.
+    pub millis: u64,
+    /// What it measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measurements: Vec<MeasurementRecord>,
+}
+
+/// One figure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MeasurementRecord {
+    /// What, such as `p95`.
+    pub name: String,
+    /// How much.
+    pub value: f64,
+    /// In what; empty for a plain number.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+    /// Lower end of its 95 % confidence interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<f64>,
+    /// Upper end of its 95 % confidence interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+    /// What was allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
+}
+
+/// Something that was not tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SkippedRecord {
+    /// `gate/case`.
+    pub case: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The gates and what was skipped, from the evidence of a run.
+pub fn gates_of(evidence: &[Evidence]) -> (Vec<GateRecord>, Vec<SkippedRecord>) {
+    let mut skipped = Vec::new();
+    let mut gates = Vec::new();
+    for one in evidence {
+        let Evidence {
+            gate,
+            cases,
+            measurements,
+            plots: _,
+        } = one;
+        for CaseResult { name, end, .. } in cases {
+            if let CaseEnd::Skipped(reason) = end
+                && !reason.starts_with(WARNS_ONLY)
+            {
+                skipped.push(SkippedRecord {
+                    case: format!("{gate}/{name}"),
+                    reason: reason.clone(),
+                });
+            }
+        }
+        let (passed, tried) = one.passed_of();
+        gates.push(GateRecord {
+            gate: gate.clone(),
+            passed,
+            tried,
+            millis: cases.iter().map(|case| case.millis).sum(),
+            measurements: measurements.iter().map(MeasurementRecord::from).collect(),
+        });
+    }
+    (gates, skipped)
+}
+
+impl From<&Measurement> for MeasurementRecord {
+    fn from(measurement: &Measurement) -> Self {
+        let Measurement {
+            name,
+            value,
+            unit,
+            low,
+            high,
+            limit,
+        } = measurement.clone();
+        Self {
+            name,
+            value,
+            unit,
+            low,
+            high,
+            limit,
+        }
+    }
+}
