@@ -215,6 +215,7 @@ pub(super) async fn attach(
             | Outcome::Recovered { .. }
             | Outcome::Waiting { .. }
             | Outcome::Verified
+            | Outcome::Recovered { .. }
             | Outcome::Stopped(_)
             | Outcome::RollbackFailed(_) => Ok(()),
         }
