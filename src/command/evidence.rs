@@ -212,6 +212,8 @@ pub(super) async fn attach(
                 catch_up(job, session, delivered, revision, url).await
             }
             Outcome::RolledBack { .. }
+            | Outcome::Recovered { .. }
+            | Outcome::Waiting { .. }
             | Outcome::Verified
             | Outcome::Stopped(_)
             | Outcome::RollbackFailed(_) => Ok(()),

@@ -17,6 +17,7 @@ use super::checkout::must_be_clean;
 use super::deliver::{Mode, deliver};
 use super::evidence::Delivered;
 use super::job::{Ask, Job};
+use super::post::{self, MainEnd};
 use super::session::Session;
 use super::shell::Shell;
 use super::{build, evidence, gate, look, release, trial};
@@ -45,7 +46,12 @@ pub(super) async fn run_job(shell: &Shell) -> u8 {
         Ok(job) if job.inputs.command == Wish::Plan => Mode::Show,
         _ => Mode::CarryOut,
     };
-    run(shell, prepared, mode, Source::Built).await
+    let source = match &prepared {
+        // The step before has built it.
+        Ok(job) if job.inputs.command == Wish::Promote => Source::Existing,
+        _ => Source::Built,
+    };
+    run(shell, prepared, mode, source).await
 }
 
 /// Runs a prepared job, or tells why there is none; gives the exit code.
@@ -68,6 +74,16 @@ pub(super) async fn run(
             outcome
         }
     };
+    if shell.on_github {
+        post::save_end(
+            shell,
+            if summary.left_open {
+                MainEnd::Open
+            } else {
+                MainEnd::Closed
+            },
+        );
+    }
     shell.finish(&outcome, &summary)
 }
 
@@ -101,6 +117,9 @@ async fn go(
         place(target),
         session.tokens.describe()
     )));
+    if mode == Mode::CarryOut {
+        post::save_rollout(job.shell, std::slice::from_ref(target));
+    }
     match stage(job, &session, target, (mode, source), run).await {
         Err(problems) => Err(with_state(problems, &session, target).await),
         Ok(Outcome::Stopped(problems)) => Ok(Outcome::Stopped(
@@ -147,16 +166,12 @@ async fn stage(
         Stage::PullRequest => trial::try_image(job).await,
         Stage::Rollback { to } => {
             run.release_label = Some("the rollback".to_owned());
-            if mode == Mode::CarryOut {
-                check_gate(job, session, Purpose::RollBack, run).await?;
-            }
+            check_gate(job, session, mode.purpose(Purpose::RollBack), run).await?;
             let intent = Intent::Rollback { to: to.clone() };
             Ok(deliver(job, session, target, intent, mode, run).await)
         }
         Stage::Branch { .. } => {
-            if mode == Mode::CarryOut {
-                check_gate(job, session, Purpose::Promote, run).await?;
-            }
+            check_gate(job, session, mode.purpose(Purpose::Promote), run).await?;
             let digest = match (mode, source) {
                 (Mode::CarryOut, Source::Built) => {
                     // A job's checkout is its commit's; files that the workflow made are its own business.
@@ -170,9 +185,7 @@ async fn stage(
             promote(job, session, target, (digest, None), mode, run).await
         }
         Stage::Release { version, .. } => {
-            if mode == Mode::CarryOut {
-                check_gate(job, session, Purpose::Promote, run).await?;
-            }
+            check_gate(job, session, mode.purpose(Purpose::Promote), run).await?;
             let digest = match mode {
                 Mode::CarryOut => release::resolve(job, session, version).await?,
                 Mode::Show => find(job, session).await?,

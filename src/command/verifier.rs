@@ -18,6 +18,7 @@ use crate::execute::{Identity, UnderTest, UnderWatch, Verifier};
 use crate::gcp::advice::{self, Facts};
 use crate::gcp::auth::TokenSource;
 use crate::gcp::run::RunReader;
+use crate::inputs::{EnvironmentInputs, Wish};
 use crate::secret::Secret;
 use crate::verify::canary::{Callers, Canary, Watch};
 use crate::verify::openapi::{ConformanceGate, SemverGate};
@@ -53,14 +54,19 @@ pub(super) struct DeployedVerifier {
 /// The gates of the job's environment, in the order in which they run.
 pub(super) fn gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
     let environment = &job.environment;
-    // Every other gate would start an instance.
-    let mut gates: Vec<Box<dyn Gate>> = limits::cold_start(&environment.limits, &job.suites);
-    gates.push(Box::new(IdentityGate {
+    let identity = Box::new(IdentityGate {
         version_path: environment.version_path.clone(),
         health_path: environment.health_path.clone(),
         model_version: environment.model_version.clone(),
         graces: Graces::default(),
-    }));
+    });
+    if job.inputs.command == Wish::Promote {
+        // The planner lets pass only what passed all of them in an earlier step of this run.
+        return vec![identity];
+    }
+    // Every other gate would start an instance.
+    let mut gates: Vec<Box<dyn Gate>> = limits::cold_start(&environment.limits, &job.suites);
+    gates.push(identity);
     gates.push(Box::new(SuiteGate {
         suites: job.suites.clone(),
     }));
@@ -98,6 +104,29 @@ fn document_gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
 }
 
 impl DeployedVerifier {
+    /// One that asks who answers, and tests nothing.
+    pub(super) fn of_identity(
+        environment: &EnvironmentInputs,
+        session: &Session,
+        target: &Target,
+        sink: Arc<dyn EventSink>,
+    ) -> Self {
+        let path = environment.version_path.as_ref();
+        Self {
+            reader: session.reader(),
+            target: target.clone(),
+            path: path.unwrap_or(&environment.health_path).clone(),
+            mask: Mask::default(),
+            obstacle: Mutex::default(),
+            tokens: session.tokens.clone(),
+            gates: Vec::new(),
+            canary: limits::canary(&environment.traffic, &environment.limits, &[]),
+            version_path: environment.version_path.clone(),
+            version: None,
+            sink,
+        }
+    }
+
     /// The verifier of the job's environment. `version` is that of the release, if it has one.
     pub(super) fn new(
         job: &Job<'_>,
@@ -105,20 +134,16 @@ impl DeployedVerifier {
         target: &Target,
         version: Option<String>,
     ) -> Self {
-        let environment = &job.environment;
-        let path = environment.version_path.as_ref();
         Self {
-            reader: session.reader(),
-            target: target.clone(),
-            path: path.unwrap_or(&environment.health_path).clone(),
-            mask: Mask::default().and_of(&job.suites),
-            obstacle: Mutex::default(),
-            tokens: session.tokens.clone(),
             gates: gates(job),
-            canary: limits::canary(&environment.traffic, &environment.limits, &job.suites),
-            version_path: job.environment.version_path.clone(),
+            mask: Mask::default().and_of(&job.suites),
+            canary: limits::canary(
+                &job.environment.traffic,
+                &job.environment.limits,
+                &job.suites,
+            ),
             version,
-            sink: job.sink.clone(),
+            ..Self::of_identity(&job.environment, session, target, job.sink.clone())
         }
     }
 

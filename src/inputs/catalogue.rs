@@ -24,9 +24,11 @@ const MODE: Kind = Kind::Choice(&["error", "warn", "off"]);
 
 /// Every input.
 pub const INPUTS: &[InputSpec] = &[
-    InputSpec::new(Target, "command", Kind::Choice(&["auto", "plan", "status"]), "plan",
+    InputSpec::new(Target, "command", Kind::Choice(&["auto", "deploy", "promote", "plan", "status"]), "plan",
         "What to do. `auto` follows from the event: a pull request builds and tests, a push to a \
-         configured branch deploys to the first environment, a version tag promotes. `plan` shows \
+         configured branch deploys to the first environment, a version tag promotes. `deploy` ends \
+         when the candidate has passed, without traffic, and gives its `candidate_url`; `promote`, \
+         later in the same job, gives that candidate the traffic. `plan` shows \
          what `auto` would do and writes nothing. `status` shows what serves.")
         .default("auto"),
     InputSpec::new(Target, "environment", Kind::Text, "staging",

@@ -21,6 +21,10 @@ use crate::secret::Secret;
 pub enum Wish {
     /// What follows from the event.
     Auto,
+    /// The same, until the candidate has passed.
+    Deploy,
+    /// The rest of that.
+    Promote,
     /// Show what `Auto` would do.
     Plan,
     /// Show what serves.

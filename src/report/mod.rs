@@ -13,12 +13,15 @@ pub mod json;
 pub mod junit;
 pub mod lines;
 pub mod masker;
+pub mod plan_view;
 pub mod results;
 pub mod style;
 pub mod summary;
 pub mod terminal;
 pub mod text;
 pub mod token;
+
+pub use plan_view::PlanView;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -94,12 +97,16 @@ pub struct RunSummary {
     pub approval: Option<ApprovalRecord>,
     /// The steps, one line each.
     pub plan: Vec<String>,
+    /// What is to be read beside the steps before somebody approves; only of a plan.
+    pub view: Option<PlanView>,
     /// What the tests measured.
     pub evidence: Vec<Evidence>,
     /// Things to know.
     pub warnings: Vec<Diagnostic>,
     /// Files that the results are written to.
     pub reports: ReportFiles,
+    /// The run may have left a rollout unfinished, which its post step looks for.
+    pub left_open: bool,
 }
 
 /// Files for other programs.
@@ -140,10 +147,12 @@ impl RunSummary {
         let (url, revision) = match outcome {
             Outcome::Promoted { revision, url }
             | Outcome::UpToDate { revision, url }
-            | Outcome::RolledBack { revision, url } => {
-                (Some(url.clone()), Some(revision.to_string()))
-            }
-            Outcome::Verified | Outcome::Stopped(_) | Outcome::RollbackFailed(_) => (None, None),
+            | Outcome::RolledBack { revision, url }
+            | Outcome::Waiting { revision, url } => (Some(url.clone()), Some(revision.to_string())),
+            Outcome::Verified
+            | Outcome::Recovered { .. }
+            | Outcome::Stopped(_)
+            | Outcome::RollbackFailed(_) => (None, None),
         };
         [
             ("url", url),
@@ -164,7 +173,10 @@ impl RunSummary {
 /// The outputs of the action, with what they mean; `action.yml` is made from it.
 pub const OUTPUTS: &[(&str, &str)] = &[
     ("url", "Address of the service, as Cloud Run gives it."),
-    ("revision", "The revision that serves."),
+    (
+        "revision",
+        "The revision that serves; after `command: deploy`, the candidate.",
+    ),
     ("digest", "Digest of the image, `sha256:…`."),
     ("image", "The image by digest, `REPOSITORY@sha256:…`."),
     (
@@ -173,11 +185,12 @@ pub const OUTPUTS: &[(&str, &str)] = &[
     ),
     (
         "candidate_url",
-        "Address of the candidate's own, while it had one.",
+        "Address of the candidate's own, while it had one. After `command: deploy` it answers there; \
+         where callers need an ID token, its audience is `url`.",
     ),
     (
         "outcome",
-        "`promoted`, `up-to-date`, `rolled-back`, `verified`, `stopped` or `rollback-failed`.",
+        "`promoted`, `waiting` (after `command: deploy`), `up-to-date`, `rolled-back`, `verified`, `stopped` or `rollback-failed`.",
     ),
     ("environment", "The environment that was deployed to."),
 ];

@@ -20,11 +20,12 @@ pub fn render(outcome: &Outcome, run: &RunSummary) -> String {
     for diagnostic in outcome.diagnostics().iter().chain(&run.warnings) {
         page.push_str(&render_diagnostic(diagnostic));
     }
+    if let Some(view) = &run.view {
+        page.push_str(&view.markdown(&run.passes));
+    }
     if !run.plan.is_empty() {
-        page.push_str("\n### Plan\n\n");
-        for (number, line) in run.plan.iter().enumerate() {
-            page.push_str(&format!("{}. {}\n", number + 1, escape(line)));
-        }
+        // The lines are numbered and indented by themselves.
+        page.push_str(&format!("\n### Plan\n\n{}", fenced(&run.plan.join("\n"))));
     }
     for evidence in &run.evidence {
         page.push_str(&render_evidence(evidence));
@@ -44,7 +45,13 @@ pub fn headline(outcome: &Outcome, run: &RunSummary) -> String {
         }
         Outcome::UpToDate { .. } => format!("✅ {release} serves in {environment} already"),
         Outcome::RolledBack { revision, .. } => format!("↩️ {environment} is back at {revision}"),
+        Outcome::Waiting { revision, .. } => {
+            format!("⏸️ {release} passed in {environment}: {revision} waits for its promotion")
+        }
         Outcome::Verified => "✅ No problem was found; nothing was deployed".to_owned(),
+        Outcome::Recovered { state } => {
+            format!("↩️ {environment}: an unfinished rollout was ended; {state}")
+        }
         // Wrong inputs end a run before its environment is known.
         Outcome::Stopped(_) if run.environment.is_none() => {
             "❌ Stopped: nothing was changed".to_owned()
@@ -58,12 +65,22 @@ fn facts(outcome: &Outcome, run: &RunSummary) -> String {
     let served = match outcome {
         Outcome::Promoted { revision, url }
         | Outcome::UpToDate { revision, url }
-        | Outcome::RolledBack { revision, url } => Some((revision.to_string(), url.clone())),
-        Outcome::Verified | Outcome::Stopped(_) | Outcome::RollbackFailed(_) => None,
+        | Outcome::RolledBack { revision, url }
+        | Outcome::Waiting { revision, url } => Some((revision.to_string(), url.clone())),
+        Outcome::Verified
+        | Outcome::Recovered { .. }
+        | Outcome::Stopped(_)
+        | Outcome::RollbackFailed(_) => None,
     };
     let rows = [
         ("Service", run.service.clone()),
         ("Address", served.as_ref().map(|(_, url)| url.clone())),
+        (
+            "Candidate",
+            run.candidate_url
+                .clone()
+                .filter(|_| matches!(outcome, Outcome::Waiting { .. })),
+        ),
         ("Revision", served.map(|(revision, _)| revision)),
         ("Image", run.image.clone()),
         ("Version", run.version.clone()),

@@ -4,10 +4,13 @@
 mod approval;
 mod blocked;
 mod diagnosis;
+mod evidence;
 mod failing;
+mod own_tests;
 mod permissions;
 mod plan_view;
 mod promote;
+mod recovery;
 mod rollback;
 mod terminal;
 mod traffic;

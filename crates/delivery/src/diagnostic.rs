@@ -117,6 +117,7 @@ codes! {
     ApiBroken = "D0651", VerificationFailed, "The API changed more than the version of the release says.";
     NotConforming = "D0652", VerificationFailed, "The API does not keep to the OpenAPI document that it publishes.";
     GateWarned = "D0653", VerificationFailed, "A gate that only warns would have stopped the release; the run goes on.";
+    NothingWaits = "D0654", Blocked, "No candidate of this run has passed its tests and waits for its promotion.";
 
     CanaryFailed = "D0661", VerificationFailed, "With a share of the traffic, the candidate was slower or failed more often than its limits or what serves beside it allow.";
     CanaryUndecided = "D0662", VerificationFailed, "Whether a candidate with a share of the traffic is good enough for more could not be decided.";

@@ -36,8 +36,8 @@ pub fn render_plan(plan: &Plan) -> String {
         line(format!("  after:  without {revision}"));
     } else {
         line(format!("  after:  {revision} serves 100 %"));
+        outlook_lines(outlook).into_iter().for_each(&mut line);
     }
-    outlook_lines(outlook).into_iter().for_each(&mut line);
     let mut undo_before: Option<(usize, &Undo)> = None;
     for (index, step) in steps.iter().enumerate() {
         let Step {
@@ -226,6 +226,9 @@ pub fn describe(action: &Action) -> String {
                 "{revision}{} answers at the service's address",
                 of(commit.as_ref())
             )
+        }
+        Action::Record { state } if state.intent.as_ref().is_some_and(|it| it.verified) => {
+            "the candidate has passed and waits".to_owned()
         }
         Action::Record { state } => match state.healthy.first() {
             Some(newest) => format!("newest healthy revision {}", newest.revision),
