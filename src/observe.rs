@@ -1,13 +1,14 @@
 //! Cloud reads → `delivery::snapshot::Snapshot`. Holds read handles only.
 
 use delivery::diagnostic::Diagnostic;
+use delivery::entrance::Ingress;
 use delivery::snapshot::{ServiceSeen, Snapshot};
 use delivery::spec::Access;
 use delivery::state::Timestamp;
 use delivery::target::Target;
 
 use crate::gcp::error::GcpError;
-use crate::gcp::run::{Live, RunReader, is_public, live, revision_seen};
+use crate::gcp::run::{Live, RunReader, entrance, is_public, live, of_template, revision_seen};
 
 /// Looks at the target. The service (then, where it matters, who may call it) and its revisions are
 /// read at the same time.
@@ -48,7 +49,16 @@ pub async fn observe(
                 invoker_check_off: _,
                 state,
             } = live(&service)?;
+            let mut entrance = entrance(&service);
+            entrance.answers = entrance.ingress != Ingress::All
+                && match &uri {
+                    Some(uri) => reader.answers(uri).await,
+                    None => false,
+                };
+            let template = service.template.as_ref();
             Some(ServiceSeen {
+                entrance,
+                template: template.map(of_template).unwrap_or_default(),
                 etag,
                 uri,
                 traffic,

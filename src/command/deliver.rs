@@ -3,7 +3,7 @@
 use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 use delivery::plan::render::render_plan;
-use delivery::plan::{Intent, Plan, Wanted};
+use delivery::plan::{Intent, Plan, Surroundings, Wanted};
 use delivery::strategy::Strategy;
 use delivery::target::Target;
 
@@ -51,6 +51,7 @@ pub(super) async fn deliver(
             let (outcome, told) = crate::deliver::deliver(&world, target, &wanted).await;
             run.before = told.before;
             run.candidate_url = told.candidate_url;
+            run.left_open = told.left_open;
             outcome
         }
     }
@@ -86,6 +87,11 @@ fn wanted(job: &Job<'_>, intent: Intent) -> Wanted {
         retry_rejected: job.inputs.retry_rejected,
         lease_seconds: seconds.saturating_add(LEASE_RESERVE_SECONDS),
         strategy: Strategy::AT_ONCE,
+        began: false,
+        surroundings: Surroundings {
+            reach: job.environment.safety.reach,
+            earlier: None,
+        },
     }
 }
 

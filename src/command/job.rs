@@ -122,7 +122,7 @@ impl<'a> Job<'a> {
             problems.extend(context.commit().err());
         }
         if matches!(stage, Stage::Branch { .. } | Stage::Release { .. }) {
-            problems.extend(inputs.repository().err());
+            problems.extend(environment.repository().err());
         }
         let target = match (&stage, environment.target()) {
             (Stage::PullRequest, _) => None,
@@ -161,6 +161,11 @@ impl<'a> Job<'a> {
     /// The commit; checked by [`Self::prepare`] for every stage that has one.
     pub(super) fn commit(&self) -> Result<&Commit, Diagnostic> {
         self.context.commit()
+    }
+
+    /// The repository of this environment's images.
+    pub(super) fn repository(&self) -> Result<&str, Diagnostic> {
+        self.environment.repository()
     }
 
     /// Files for the results.

@@ -15,10 +15,12 @@ use semver::Version;
 
 use super::checkout::must_be_clean;
 use super::deliver::{Mode, deliver};
+use super::evidence::Delivered;
 use super::job::{Ask, Job};
+use super::post::{self, MainEnd};
 use super::session::Session;
 use super::shell::Shell;
-use super::{build, gate, look, release, trial};
+use super::{build, evidence, gate, look, release, trial};
 use crate::github::gate::Purpose;
 use crate::inputs::Wish;
 use crate::report::RunSummary;
@@ -72,6 +74,16 @@ pub(super) async fn run(
             outcome
         }
     };
+    if shell.on_github {
+        post::save_end(
+            shell,
+            if summary.left_open {
+                MainEnd::Open
+            } else {
+                MainEnd::Closed
+            },
+        );
+    }
     shell.finish(&outcome, &summary)
 }
 
@@ -105,6 +117,9 @@ async fn go(
         place(target),
         session.tokens.describe()
     )));
+    if mode == Mode::CarryOut {
+        post::save_rollout(job.shell, std::slice::from_ref(target));
+    }
     match stage(job, &session, target, (mode, source), run).await {
         Err(problems) => Err(with_state(problems, &session, target).await),
         Ok(Outcome::Stopped(problems)) => Ok(Outcome::Stopped(
@@ -223,7 +238,7 @@ async fn promote(
     run: &mut RunSummary,
 ) -> Result<Outcome, Vec<Diagnostic>> {
     let image = ImageReference {
-        repository: job.inputs.repository().map_err(one)?.to_owned(),
+        repository: job.repository().map_err(one)?.to_owned(),
         digest,
     };
     run.image = Some(image.to_string());
@@ -235,9 +250,26 @@ async fn promote(
         version,
     };
     run.release_label = Some(release.label());
+    let started = job.guard.clock.now();
+    evidence::check(job, session, &release, mode, run).await?;
     let spec = Box::new(job.environment.spec.clone());
-    let intent = Intent::Promote { release, spec };
-    Ok(deliver(job, session, target, intent, mode, run).await)
+    let intent = Intent::Promote {
+        release: release.clone(),
+        spec,
+    };
+    let outcome = deliver(job, session, target, intent, mode, run).await;
+    if mode == Mode::CarryOut {
+        let delivered = Delivered {
+            target,
+            release: &release,
+            started,
+            approval: run.approval.as_ref(),
+        };
+        evidence::attach(job, session, &delivered, &outcome)
+            .await
+            .map_err(one)?;
+    }
+    Ok(outcome)
 }
 
 fn one(problem: Diagnostic) -> Vec<Diagnostic> {

@@ -18,7 +18,7 @@ use crate::execute::{Identity, UnderTest, Verifier};
 use crate::gcp::advice::{self, Facts};
 use crate::gcp::auth::TokenSource;
 use crate::gcp::run::RunReader;
-use crate::inputs::Wish;
+use crate::inputs::{EnvironmentInputs, Wish};
 use crate::secret::Secret;
 use crate::verify::openapi::{ConformanceGate, SemverGate};
 use crate::verify::{
@@ -101,6 +101,28 @@ fn document_gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
 }
 
 impl DeployedVerifier {
+    /// One that asks who answers, and tests nothing.
+    pub(super) fn of_identity(
+        environment: &EnvironmentInputs,
+        session: &Session,
+        target: &Target,
+        sink: Arc<dyn EventSink>,
+    ) -> Self {
+        let path = environment.version_path.as_ref();
+        Self {
+            reader: session.reader(),
+            target: target.clone(),
+            path: path.unwrap_or(&environment.health_path).clone(),
+            mask: Mask::default(),
+            obstacle: Mutex::default(),
+            tokens: session.tokens.clone(),
+            gates: Vec::new(),
+            version_path: environment.version_path.clone(),
+            version: None,
+            sink,
+        }
+    }
+
     /// The verifier of the job's environment. `version` is that of the release, if it has one.
     pub(super) fn new(
         job: &Job<'_>,
@@ -108,19 +130,11 @@ impl DeployedVerifier {
         target: &Target,
         version: Option<String>,
     ) -> Self {
-        let environment = &job.environment;
-        let path = environment.version_path.as_ref();
         Self {
-            reader: session.reader(),
-            target: target.clone(),
-            path: path.unwrap_or(&environment.health_path).clone(),
-            mask: Mask::default().and_of(&job.suites),
-            obstacle: Mutex::default(),
-            tokens: session.tokens.clone(),
             gates: gates(job),
-            version_path: job.environment.version_path.clone(),
+            mask: Mask::default().and_of(&job.suites),
             version,
-            sink: job.sink.clone(),
+            ..Self::of_identity(&job.environment, session, target, job.sink.clone())
         }
     }
 

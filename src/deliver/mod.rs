@@ -3,8 +3,10 @@
 //! Everything outside comes in through [`World`], so that the same loop runs over the real cloud, the
 //! local one and a simulated one.
 
+mod recover;
 mod seam;
 
+pub use recover::{Recovered, left_open, look_for_unfinished, open_intent, recover};
 pub use seam::{Cloud, Planner, World};
 
 use delivery::diagnostic::{Code, Diagnostic};
@@ -27,6 +29,8 @@ pub struct Told {
     pub before: Option<String>,
     /// The candidate's own address, if it had one.
     pub candidate_url: Option<String>,
+    /// This run may have left its intent in the record: its post step has something to look for.
+    pub left_open: bool,
 }
 
 /// What a look at the service and a plan bring.
@@ -85,8 +89,9 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
     let mut told = Told::default();
     // What to say of the service if this ends after a round that met a stranger's change.
     let mut written: Option<String> = None;
+    let mut wanted = wanted.clone();
     for _ in 0..MOST_PLANS {
-        let plan = match look(world, target, wanted).await {
+        let plan = match look(world, target, &wanted).await {
             Err(problem) => {
                 let state = written.or(problem.state.clone());
                 let problem = Diagnostic { state, ..problem };
@@ -116,6 +121,7 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
             } => {
                 told.candidate_url = tag_url;
                 let waits = plan.waits();
+                told.left_open = waits;
                 let revision = plan.revision;
                 let outcome = match wanted.intent {
                     _ if waits => {
@@ -128,7 +134,9 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
                 };
                 return (outcome, told);
             }
-            ExecutionEnd::Conflict => {
+            ExecutionEnd::Conflict { began } => {
+                wanted.began |= began;
+                told.left_open = wanted.began;
                 written = Some(format!(
                     "not looked at again since another tool changed it; before this run: {}; the candidate `{}` may stand in the service, and the next run goes on from it",
                     plan.before, plan.revision
@@ -137,8 +145,12 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
                     "the service was changed meanwhile: looking and planning again".to_owned(),
                 ));
             }
-            ExecutionEnd::Stopped(problems) => return (Outcome::Stopped(problems), told),
+            ExecutionEnd::Stopped(problems) => {
+                told.left_open = false;
+                return (Outcome::Stopped(problems), told);
+            }
             ExecutionEnd::UndoFailed(problems) => {
+                told.left_open = true;
                 return (Outcome::RollbackFailed(problems), told);
             }
         }

@@ -5,10 +5,12 @@
 //! | [`store`] | evidence as artifacts of an OCI registry |
 //! | [`index`] | the fallback of registries that list no referrers |
 //! | [`key`] | public keys |
+//! | [`pass`] | a pass, as it is found and as it is attached |
 //! | [`signer`] | Cloud KMS as the hand that signs |
 
 mod index;
 pub mod key;
+pub mod pass;
 pub mod signer;
 pub mod store;
 
@@ -18,6 +20,7 @@ use delivery::diagnostic::Diagnostic;
 use delivery::release::ImageDigest;
 
 pub use key::PublicKey;
+pub use pass::{Pass, attach_pass, find_pass};
 pub use signer::KmsSigner;
 pub use store::RegistryStore;
 

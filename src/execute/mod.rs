@@ -16,7 +16,7 @@ use delivery::diagnostic::Diagnostic;
 use delivery::event::{Event, EventSink};
 use delivery::plan::{Plan, Undo};
 use delivery::snapshot::StateSeen;
-use delivery::state::RunRef;
+use delivery::state::{RunRef, StateRecord};
 use delivery::traffic::TrafficSplit;
 use delivery::verdict::Evidence;
 use tokio::time::Instant;
@@ -50,7 +50,10 @@ pub enum ExecutionEnd {
     },
     /// Somebody else changed the service: observe and plan again. What this run has written so far
     /// stays, with its intent in the record, and the next plan goes on from it.
-    Conflict,
+    Conflict {
+        /// This run has written: its intent stands in the record, unless somebody took it out.
+        began: bool,
+    },
     /// It did not go through; what served before serves now.
     Stopped(Vec<Diagnostic>),
     /// It did not go through, and neither did the way back. The first cause comes first.
@@ -70,6 +73,10 @@ struct Execution<'a> {
     undo: &'a Undo,
     /// Each traffic that this execution wrote, or that was there before.
     own_traffic: Vec<TrafficSplit>,
+    /// Each record that this execution wrote.
+    own_records: Vec<StateRecord>,
+    /// A write of this execution was accepted.
+    began: bool,
     /// The run whose intent the plan was made upon: it has died, and its undo is this plan's.
     taken_over: Option<RunRef>,
     tag_url: Option<String>,
@@ -94,6 +101,8 @@ pub async fn execute(
         live: None,
         undo: &Undo::Nothing,
         own_traffic: Vec::new(),
+        own_records: Vec::new(),
+        began: false,
         taken_over: None,
         tag_url: None,
         evidence: Vec::new(),
@@ -159,7 +168,7 @@ impl Execution<'_> {
     /// Ends it: the way back first, then what is to be said.
     async fn fail(&mut self, index: usize, failure: Failure) -> ExecutionEnd {
         if matches!(failure, Failure::Conflict) {
-            return ExecutionEnd::Conflict;
+            return ExecutionEnd::Conflict { began: self.began };
         }
         let diagnostic = self.diagnostic(index, failure);
         let undone = self.undo(&diagnostic).await;

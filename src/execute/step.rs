@@ -63,12 +63,13 @@ impl<'a> Execution<'a> {
             }
             Action::TagRevision {
                 revision,
+                is_ready,
                 traffic,
                 state,
                 access,
             } => {
                 let change = Change {
-                    expects: Some(revision),
+                    expects: Some(revision).filter(|_| !is_ready),
                     traffic: Some(traffic),
                     access: *access,
                     ..record_only(state)
@@ -134,6 +135,21 @@ impl<'a> Execution<'a> {
                     (None, None) => "recorded".to_owned(),
                 })
             }
+            Action::Restore {
+                traffic,
+                state,
+                access,
+            } => {
+                // What is to be restored is due before its first write too.
+                self.undo = &step.undo;
+                let change = Change {
+                    traffic: traffic.as_ref(),
+                    access: *access,
+                    ..record_only(state)
+                };
+                let live = self.write(step, change, "restore").await?;
+                Ok(serving_in_words(&live.serving))
+            }
         }
     }
 
@@ -181,6 +197,7 @@ impl<'a> Execution<'a> {
         ) {
             self.undo = &step.undo;
             self.own_traffic.extend(written_traffic(&change));
+            self.own_records.push(change.state.clone());
         }
         if let Some(stop) = stop {
             return Err(Failure::Stopped(stop));
@@ -189,6 +206,7 @@ impl<'a> Execution<'a> {
             Some(Ok(pending)) => {
                 // Our own intent stands in the record from now on.
                 self.taken_over = None;
+                self.began = true;
                 pending
             }
             Some(Err(error)) => return Err(failure(error, started)),

@@ -72,6 +72,7 @@ fn under_way() -> StateRecord {
         undo: Some(all_to(OLD)),
         expires: Timestamp(1),
         verified: false,
+        passed: None,
     })
 }
 
@@ -154,6 +155,7 @@ fn promotion() -> Plan {
             }),
         ],
         warnings: Vec::new(),
+        outlook: delivery::plan::Outlook::default(),
     }
 }
 

@@ -43,8 +43,9 @@ pub const INPUTS: &[InputSpec] = &[
         .per_environment(),
     InputSpec::new(Target, "image", Kind::Text, "us-central1-docker.pkg.dev/my-project/ml/ml-api",
         "Repository of the image in Artifact Registry, without tag and digest. Tags follow from the \
-         commit and the version; what is deployed is always a digest.")
-        .in_file(),
+         commit and the version; what is deployed is always a digest. An environment may have a repository \
+         of its own: image and evidence are then copied into it, by digest, from that of the environment before.")
+        .per_environment(),
     InputSpec::new(Target, "project_id", Kind::Text, "my-project",
         "The Google Cloud project of the service.")
         .per_environment()
@@ -144,7 +145,7 @@ pub const INPUTS: &[InputSpec] = &[
 
     InputSpec::new(Policies, "policy_pins", MODE, "warn",
         "Every Python dependency is pinned to one version: requirements files and what they include, `pip install` \
-         in the Dockerfile, `pyproject.toml` without a lock file. `error` stops before the build, `warn` tells, `off` does not look.")
+         in the Dockerfile, `pyproject.toml` without a lock file, conda's `environment.yml`. `error` stops before the build, `warn` tells, `off` does not look.")
         .default("error")
         .in_file(),
     InputSpec::new(Policies, "policy_dockerfile", MODE, "warn",
@@ -264,6 +265,34 @@ pub const INPUTS: &[InputSpec] = &[
         "Who approves. `required`: the GitHub environment must have required reviewers, and it is checked. \
          `external`: something outside GitHub. `none`: nobody. Unless said: `required` for production, \
          `none` for the others.")
+        .per_environment(),
+    InputSpec::new(Safety, "evidence", Kind::Choice(&["require", "warn", "off"]), "warn",
+        "Whether a release must have evidence, attached to its image, that it passed the environment before this \
+         one (docs/evidence.md). `require` stops it without, `warn` goes on and says so, `off` neither asks for \
+         evidence nor attaches any.")
+        .default("require")
+        .per_environment(),
+    InputSpec::new(Safety, "evidence_kms_key", Kind::Text,
+        "projects/my-project/locations/europe-west1/keyRings/deploy/cryptoKeys/staging/cryptoKeyVersions/1",
+        "The Cloud KMS key that signs this environment's evidence, with its version. The environment after it \
+         verifies with it, so it belongs into the configuration file. Unless said, the evidence is unsigned, \
+         and whoever may push to the repository could have written it.")
+        .per_environment(),
+    InputSpec::new(Safety, "prevent_self_review", Kind::Switch, "true",
+        "With `approval: required`: who starts a run must not be able to approve it. The GitHub environment has to \
+         prevent self-review, and it is checked.")
+        .default("false")
+        .per_environment(),
+    InputSpec::new(Safety, "reachable", Kind::Choice(&["check", "assume"]), "assume",
+        "Whether the runner can call the service. `check`: a service with limited ingress that does not answer the \
+         runner, without its default URL or behind Identity-Aware Proxy is refused before anything is deployed, for its \
+         candidate could not be tested. `assume`: the runner is inside; the tests decide.")
+        .default("check")
+        .per_environment(),
+    InputSpec::new(Safety, "drift", Kind::Choice(&["warn", "error", "off"]), "error",
+        "What it does to a promotion to production when the environment before has variables or secrets that \
+         production would not have. Names are compared, never values. `off` does not look.")
+        .default("warn")
         .per_environment(),
     InputSpec::new(Safety, "retry_rejected", Kind::Switch, "true", "Promote a digest again that was rolled back in this environment.")
         .default("false"),

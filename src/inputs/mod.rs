@@ -28,7 +28,8 @@ pub mod yaml;
 pub use parse::parse_inputs;
 pub use raw::{ConfigFile, RawInputs};
 pub use typed::{
-    BuildInputs, EnvironmentInputs, Inputs, LimitInputs, LoadInputs, ReplayInputs, Wish,
+    BuildInputs, EnvironmentInputs, Inputs, LimitInputs, LoadInputs, ReplayInputs, SafetyInputs,
+    Wish,
 };
 
 #[cfg(test)]

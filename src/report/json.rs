@@ -87,6 +87,7 @@ pub fn outcome_name(outcome: &Outcome) -> &'static str {
         Outcome::RolledBack { .. } => "rolled-back",
         Outcome::Waiting { .. } => "waiting",
         Outcome::Verified => "verified",
+        Outcome::Recovered { .. } => "recovered",
         Outcome::Stopped(_) => "stopped",
         Outcome::RollbackFailed(_) => "rollback-failed",
     }
@@ -102,6 +103,7 @@ pub fn outcome(outcome: &Outcome, run: &RunSummary) -> Value {
         | Outcome::UpToDate { .. }
         | Outcome::RolledBack { .. }
         | Outcome::Waiting { .. }
+        | Outcome::Recovered { .. }
         | Outcome::Verified => Vec::new(),
     };
     let outputs: serde_json::Map<String, Value> = run

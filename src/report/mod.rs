@@ -24,6 +24,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use delivery::approval::ApprovalRecord;
 use delivery::diagnostic::Diagnostic;
 use delivery::event::EventSink;
 use delivery::outcome::Outcome;
@@ -87,8 +88,10 @@ pub struct RunSummary {
     pub before: Option<String>,
     /// The candidate's own address.
     pub candidate_url: Option<String>,
-    /// Who approved on GitHub.
-    pub approvers: Vec<String>,
+    /// What is known of earlier environments' passes with this image, one line each.
+    pub passes: Vec<String>,
+    /// Who approved, or why nobody was asked.
+    pub approval: Option<ApprovalRecord>,
     /// The steps, one line each.
     pub plan: Vec<String>,
     /// What the tests measured.
@@ -97,6 +100,8 @@ pub struct RunSummary {
     pub warnings: Vec<Diagnostic>,
     /// Files that the results are written to.
     pub reports: ReportFiles,
+    /// The run may have left a rollout unfinished, which its post step looks for.
+    pub left_open: bool,
 }
 
 /// Files for other programs.
@@ -139,7 +144,10 @@ impl RunSummary {
             | Outcome::UpToDate { revision, url }
             | Outcome::RolledBack { revision, url }
             | Outcome::Waiting { revision, url } => (Some(url.clone()), Some(revision.to_string())),
-            Outcome::Verified | Outcome::Stopped(_) | Outcome::RollbackFailed(_) => (None, None),
+            Outcome::Verified
+            | Outcome::Recovered { .. }
+            | Outcome::Stopped(_)
+            | Outcome::RollbackFailed(_) => (None, None),
         };
         [
             ("url", url),

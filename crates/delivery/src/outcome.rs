@@ -56,6 +56,11 @@ pub enum Outcome {
     },
     /// Built and, for a pull request, tested; nothing deployed.
     Verified,
+    /// A rollout that another run left unfinished was ended.
+    Recovered {
+        /// What serves now, in words.
+        state: String,
+    },
     /// It did not go through, and what served before serves now.
     Stopped(Vec<Diagnostic>),
     /// It did not go through, and neither did the undo. The cause comes first.
@@ -71,6 +76,7 @@ impl Outcome {
             | Self::UpToDate { .. }
             | Self::RolledBack { .. }
             | Self::Waiting { .. }
+            | Self::Recovered { .. }
             | Self::Verified => &[],
         }
     }
@@ -82,6 +88,7 @@ impl Outcome {
             | Self::UpToDate { .. }
             | Self::RolledBack { .. }
             | Self::Waiting { .. }
+            | Self::Recovered { .. }
             | Self::Verified => ExitCode::Success,
             Self::Stopped(diagnostics) => diagnostics
                 .first()

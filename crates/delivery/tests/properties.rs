@@ -6,13 +6,16 @@ mod world;
 
 use std::collections::BTreeSet;
 
+use delivery::diagnostic::Code;
 use delivery::name::{RevisionName, ServiceName, TagName};
+use delivery::plan::recover::{Asker, Despite, Recovery, Way, recover};
 use delivery::plan::{
     Action, Plan, Planned, REVISION_LENGTH, TAG_AND_SERVICE_LENGTH, Undo, Wanted, lint, render,
 };
 use delivery::snapshot::{Readiness, ServiceCondition, StateSeen};
 use delivery::spec::Access;
 use delivery::stage::RollbackTo;
+use delivery::state::RunRef;
 use delivery::target::Tier;
 use delivery::traffic::{Destination, Tag};
 use proptest::prelude::*;
@@ -35,6 +38,8 @@ enum Happening {
     Split(u32),
     RecordErased,
     LeaseEnds,
+    /// What a run that died has left is taken up: by its own post step, or by another after its lease.
+    Recovers(bool),
 }
 
 #[derive(Debug, Clone)]
@@ -76,6 +81,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (1..100_u32).prop_map(Happening::Split),
         1 => Just(Happening::RecordErased),
         3 => Just(Happening::LeaseEnds),
+        3 => any::<bool>().prop_map(Happening::Recovers),
     ]
 }
 
@@ -160,7 +166,64 @@ impl Story {
                     self.never_ready(&plan);
                 }
             }
+            Happening::Recovers(own) => self.recovers(*own),
             other => self.stranger(other),
+        }
+    }
+
+    /// Ends in what served before or, where a revision that had passed has everything, in the
+    /// finished rollout; whatever strangers did meanwhile stays.
+    fn recovers(&mut self, own: bool) {
+        let open = self.world.seen.service.as_ref().map(|seen| &seen.state);
+        let intent = match open {
+            Some(StateSeen::Known(state)) => state.intent.clone(),
+            _ => None,
+        };
+        let run = match &intent {
+            Some(intent) if own => intent.run.clone(),
+            _ => RunRef("cli/ada@lab/1".to_owned()),
+        };
+        let asker = Asker {
+            run,
+            despite: Despite::Nobody,
+        };
+        let (intent, rescue) = match (intent, recover(&asker, &self.world.seen)) {
+            (Some(intent), Recovery::Proceed(rescue)) => (intent, rescue),
+            (Some(intent), Recovery::Waits(_)) => {
+                assert!(!own && self.world.seen.observed_at < intent.expires);
+                return;
+            }
+            (Some(_), Recovery::Blocked(problems)) => {
+                assert!(!problems.is_empty());
+                return;
+            }
+            (intent, recovery) => {
+                assert_eq!((intent, recovery), (None, Recovery::Nothing));
+                return;
+            }
+        };
+        for step in &rescue.plan.steps {
+            self.step(&rescue.plan, &step.action);
+        }
+        assert_eq!(self.world.state().intent, None);
+        assert_eq!(recover(&asker, &self.world.seen), Recovery::Nothing);
+        let candidate = [(intent.revision.to_string(), 100)];
+        let is_left = rescue
+            .plan
+            .warnings
+            .iter()
+            .any(|one| one.code == Code::ForeignChange);
+        match (rescue.way, &intent.undo) {
+            (Way::Forward, _) => {
+                assert_eq!(self.world.serves(), candidate);
+                assert!(self.world.tested.contains(&intent.revision), "{rescue:#?}");
+            }
+            (Way::Back, _) if is_left => {}
+            (Way::Back, Some(undo)) => {
+                let service = self.world.service();
+                assert_eq!(service.traffic.shares(), undo.shares(), "{rescue:#?}");
+            }
+            (Way::Back, None) => assert_eq!(self.world.service().access, Access::Private),
         }
     }
 

@@ -141,8 +141,10 @@ impl Bench {
             run: RunRef(run.to_owned()),
             run_attempt: 1,
             retry_rejected: false,
+            began: false,
             lease_seconds: 600,
             strategy: delivery::strategy::Strategy::AT_ONCE,
+            surroundings: delivery::plan::Surroundings::default(),
         };
         plan(&wanted, &self.seen().await)
     }

@@ -16,6 +16,7 @@ pub fn lint(plan: &Plan) -> Vec<Diagnostic> {
         before: _,
         steps,
         warnings: _,
+        outlook: _,
     } = plan;
     let mut findings = Vec::new();
     let mut verified = false;
@@ -115,12 +116,17 @@ pub fn lint(plan: &Plan) -> Vec<Diagnostic> {
                     find("ends with an intent");
                 }
             }
+            Action::Restore { state, .. } => {
+                if state.intent.is_some() {
+                    find("ends with an intent");
+                }
+                if steps.len() > 1 {
+                    find("does something beside taking a rollout back");
+                }
+            }
         }
     }
-    if !matches!(
-        steps.last().map(|step| &step.action),
-        Some(Action::Record { .. })
-    ) {
+    if !ends_recorded(steps) {
         findings.push(Diagnostic::error(
             Code::Internal,
             "the plan does not end with its record",
@@ -162,12 +168,38 @@ impl Progress {
     }
 }
 
+/// The last write leaves the record as it is to stay, and what serves is confirmed.
+fn ends_recorded(steps: &[Step]) -> bool {
+    match steps {
+        [
+            ..,
+            Step {
+                action: Action::Record { .. } | Action::Restore { .. },
+                ..
+            },
+        ] => true,
+        [
+            ..,
+            Step {
+                action: Action::ShiftTraffic { state, .. },
+                ..
+            },
+            Step {
+                action: Action::Confirm { .. },
+                ..
+            },
+        ] => state.intent.is_none(),
+        _ => false,
+    }
+}
+
 fn writes_traffic(action: &Action) -> bool {
     match action {
         Action::CreateService { .. }
         | Action::DeployCandidate { .. }
         | Action::TagRevision { .. }
-        | Action::ShiftTraffic { .. } => true,
+        | Action::ShiftTraffic { .. }
+        | Action::Restore { .. } => true,
         Action::Verify { .. }
         | Action::Watch { .. }
         | Action::Confirm { .. }
@@ -187,6 +219,7 @@ fn splits<'a>(action: &'a Action, undo: &'a Undo) -> Vec<&'a TrafficSplit> {
         Action::DeployCandidate { traffic, .. }
         | Action::TagRevision { traffic, .. }
         | Action::ShiftTraffic { traffic, .. } => Some(traffic),
+        Action::Restore { traffic, .. } => traffic.as_ref(),
         Action::CreateService { .. }
         | Action::Verify { .. }
         | Action::Watch { .. }

@@ -6,11 +6,14 @@
 //! | `guard` | what must not be done, every reason at once |
 //! | `candidate` | the names of one attempt |
 //! | `promote`, `rollback` | which revision is brought, and what is remembered of it |
+//! | `seen` | what has to be seen before the plan can be made |
 //! | `steps` | the steps that bring it, from a service that serves or one that does not yet |
 //! | `progress` | the shares of the traffic between the tests and the end |
 //! | `finish` | the steps when it serves already |
+//! | `outlook` | what changes, what to return to, whether the tests can reach it |
 //! | `undo` | what an undo writes, once the failure is known |
 //! | `cut` | a promotion in two parts, with tests of the user's own between them |
+//! | [`mod@recover`] | what a run that died has left: finished, or taken back |
 //! | [`mod@lint`] | what every plan must keep to |
 //! | [`render`] | plans as text |
 
@@ -19,10 +22,13 @@ mod cut;
 mod finish;
 mod guard;
 pub mod lint;
+mod outlook;
 mod progress;
 mod promote;
+pub mod recover;
 pub mod render;
 mod rollback;
+mod seen;
 mod standing;
 mod steps;
 mod undo;
@@ -31,7 +37,10 @@ pub use candidate::{REVISION_LENGTH, TAG_AND_SERVICE_LENGTH};
 pub use cut::{plan_from_verified, plan_to_verified};
 pub use guard::{COMMIT_VARIABLE, RESERVED_VARIABLES, VERSION_VARIABLE};
 pub use lint::lint;
+pub use recover::recover;
+pub use seen::{Missing, missing};
 
+pub use outlook::{Outlook, Surroundings};
 use std::time::Duration;
 
 use crate::diagnostic::Diagnostic;
@@ -49,10 +58,11 @@ use crate::traffic::TrafficSplit;
 /// takes "now" from the snapshot, and planning again after a finished plan says [`Planned::UpToDate`].
 pub fn plan(wanted: &Wanted, snapshot: &Snapshot) -> Planned {
     let standing = standing::Standing::of(snapshot);
-    match &wanted.intent {
+    let planned = match &wanted.intent {
         Intent::Promote { release, spec } => promote::plan(wanted, &standing, release, spec),
         Intent::Rollback { to } => rollback::plan(wanted, &standing, to),
-    }
+    };
+    outlook::complete(wanted, &standing, planned)
 }
 
 /// What is wanted of one target.
@@ -70,6 +80,11 @@ pub struct Wanted {
     pub lease_seconds: u32,
     /// How traffic moves to a release that has passed its tests. A rollback goes at once.
     pub strategy: Strategy,
+    /// This run has written already: its intent must still stand in the record, or somebody has ended
+    /// the rollout meanwhile.
+    pub began: bool,
+    /// What is known of the world around the target.
+    pub surroundings: Surroundings,
 }
 
 /// Promote or roll back.
@@ -118,7 +133,7 @@ pub struct Plan {
     pub run: RunRef,
     /// Etag that the first write carries; `None` when the service does not exist.
     pub etag: Option<String>,
-    /// The revision that serves at the end.
+    /// The revision that serves at the end; where a rollout is taken back, the one that it brought.
     pub revision: RevisionName,
     /// What serves before, in words: `ml-api-test-v1-0-0-3f9c2a serves 100 %`.
     pub before: String,
@@ -126,6 +141,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Things to know, such as traffic that followed LATEST.
     pub warnings: Vec<Diagnostic>,
+    /// What is to be seen beside the steps before somebody approves.
+    pub outlook: Outlook,
 }
 
 /// One step.
@@ -198,6 +215,8 @@ pub enum Action {
     TagRevision {
         /// The revision.
         revision: RevisionName,
+        /// True: it was seen ready, and is not looked at again.
+        is_ready: bool,
         /// The whole new traffic.
         traffic: TrafficSplit,
         /// The record.
@@ -215,13 +234,14 @@ pub enum Action {
         commit: Option<Commit>,
     },
     /// Writes a share of the traffic or, as the last one, the end state: traffic pinned, the
-    /// candidate's tag gone, the standing tag at what served before, who may call, the record. Waits.
+    /// candidate's tag gone, the standing tag at what served before, who may call, the record: still
+    /// with the intent, or, for a rollback to what was healthy, as it is at the end. Waits.
     ShiftTraffic {
         /// The revision that gets it: everything, in the last one.
         revision: RevisionName,
         /// The whole new traffic.
         traffic: TrafficSplit,
-        /// The record, still with the intent.
+        /// The record.
         state: StateRecord,
         /// Who may call from now on; `None` leaves it as it is.
         access: Option<Access>,
@@ -258,6 +278,16 @@ pub enum Action {
         /// The record.
         state: StateRecord,
     },
+    /// Takes back what a run that died has left: writes what served before, who may call, and the
+    /// record without intent. Waits. The only step of its plan.
+    Restore {
+        /// The whole new traffic; `None` leaves it as it is.
+        traffic: Option<TrafficSplit>,
+        /// The record.
+        state: StateRecord,
+        /// Who may call from now on; `None` leaves it as it is.
+        access: Option<Access>,
+    },
 }
 
 impl Action {
@@ -272,6 +302,7 @@ impl Action {
             Self::Watch { .. } => "watch",
             Self::Confirm { .. } => "confirm",
             Self::Record { .. } => "record",
+            Self::Restore { .. } => "restore",
         }
     }
 }

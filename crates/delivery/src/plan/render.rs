@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::{Action, Address, Baseline, NewRevision, Plan, Step, Undo};
+use super::{Action, Address, Baseline, NewRevision, Outlook, Plan, Step, Undo};
 use crate::diagnostic::Diagnostic;
 use crate::release::Commit;
 use crate::snapshot::Serving;
@@ -22,6 +22,7 @@ pub fn render_plan(plan: &Plan) -> String {
         before,
         steps,
         warnings,
+        outlook,
     } = plan;
     let mut text = String::new();
     let mut line = |line: String| {
@@ -30,7 +31,13 @@ pub fn render_plan(plan: &Plan) -> String {
     };
     line(format!("plan for {}", place(target)));
     line(format!("  before: {before}"));
-    line(format!("  after:  {revision} serves 100 %"));
+    let takes_back = |step: &Step| matches!(step.action, Action::Restore { .. });
+    if steps.iter().any(takes_back) {
+        line(format!("  after:  without {revision}"));
+    } else {
+        line(format!("  after:  {revision} serves 100 %"));
+    }
+    outlook_lines(outlook).into_iter().for_each(&mut line);
     let mut undo_before: Option<(usize, &Undo)> = None;
     for (index, step) in steps.iter().enumerate() {
         let Step {
@@ -67,6 +74,31 @@ pub fn render_plan(plan: &Plan) -> String {
         }
     }
     text
+}
+
+/// What changes in the configuration, and where traffic could return to.
+fn outlook_lines(outlook: &Outlook) -> Vec<String> {
+    let mut lines = Vec::new();
+    let changes = outlook.changes();
+    let before = match &outlook.serving {
+        Some(serving) => format!("against {serving}"),
+        None => "nothing serves yet".to_owned(),
+    };
+    if changes.is_empty() {
+        lines.push(format!("  configuration, {before}: no change"));
+    } else {
+        lines.push(format!("  configuration, {before}:"));
+        lines.extend(
+            changes
+                .iter()
+                .map(|change| format!("    {}", change.describe())),
+        );
+    }
+    lines.push(match &outlook.rollback_target {
+        Some(target) => format!("  rollback: `rollback_to: previous` returns to {target}"),
+        None => "  rollback: no earlier revision is recorded healthy here".to_owned(),
+    });
+    lines
 }
 
 /// `test · us-central1/ml-api-test`.
@@ -143,6 +175,7 @@ pub fn describe(action: &Action) -> String {
         ),
         Action::TagRevision {
             revision,
+            is_ready: _,
             traffic: split,
             state: _,
             access,
@@ -201,6 +234,17 @@ pub fn describe(action: &Action) -> String {
             Some(newest) => format!("newest healthy revision {}", newest.revision),
             None => "no healthy revision".to_owned(),
         },
+        Action::Restore {
+            traffic: split,
+            state: _,
+            access,
+        } => {
+            let split = split.as_ref().map_or_else(
+                || "traffic as it is".to_owned(),
+                |split| format!("traffic {}", traffic(split)),
+            );
+            format!("{split}{}", access_in_words(*access))
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! How the service stands: what the planner concludes from a snapshot before it decides anything.
 
 use super::candidate::{is_our_tag, tag_of};
-use crate::name::RevisionName;
+use crate::name::{RevisionName, TagName};
 use crate::snapshot::{Readiness, RevisionSeen, ServiceSeen, Snapshot, StateSeen};
 use crate::state::{OpenIntent, Rejection, RevisionRecord, StateRecord, Timestamp};
 use crate::target::Target;
@@ -58,6 +58,18 @@ impl<'a> Standing<'a> {
 
     pub(crate) fn record_of(&self, name: &RevisionName) -> Option<&'a RevisionRecord> {
         self.revision(name).and_then(Self::own_record)
+    }
+
+    /// What is known of a revision: by its own record, or, where it was not seen, by ours.
+    pub(crate) fn known(&self, name: &RevisionName) -> Option<RevisionRecord> {
+        let own = self.record_of(name).cloned();
+        own.or_else(|| Some(self.record.healthy_entry(name)?.revision_record()))
+    }
+
+    /// True when this tag leads to this revision.
+    pub(crate) fn has_tag(&self, name: &TagName, revision: &RevisionName) -> bool {
+        let to = Destination::Revision(revision.clone());
+        self.tags().any(|tag| tag.name == *name && tag.to == to)
     }
 
     /// Tags that are not ours, as they are.
@@ -180,7 +192,7 @@ impl<'a> Standing<'a> {
         }
     }
 
-    fn is_untested(&self, name: &RevisionName) -> bool {
+    pub(crate) fn is_untested(&self, name: &RevisionName) -> bool {
         let failed = |kind| kind == Rejection::Failed;
         let first_deploy_died = self.record.intent.as_ref().is_some_and(|intent| {
             // Traffic follows LATEST until the tests have passed: then it is pinned.
@@ -216,7 +228,7 @@ impl<'a> Standing<'a> {
         left_behind.or_else(|| self.base.clone())
     }
 
-    fn is_ready(&self, to: &Destination) -> bool {
+    pub(crate) fn is_ready(&self, to: &Destination) -> bool {
         self.service.is_some_and(|seen| is_ready(seen, to))
     }
 

@@ -7,7 +7,7 @@ use crate::name::{RevisionName, TagName};
 use crate::release::Commit;
 use crate::snapshot::Readiness;
 use crate::spec::Access;
-use crate::state::{OpenIntent, RevisionRecord, StateRecord};
+use crate::state::{BroughtBy, OpenIntent, Passed, RevisionRecord, StateRecord};
 use crate::traffic::{Destination, Tag, TrafficSplit};
 
 /// A decided change: bring this revision to 100 %.
@@ -117,6 +117,7 @@ fn beside(
             undo: undo(None),
             action: Action::TagRevision {
                 revision: revision.clone(),
+                is_ready,
                 traffic: traffic.clone(),
                 state: state.clone(),
                 access: None,
@@ -215,6 +216,7 @@ fn closed(wanted: &Wanted, standing: &Standing<'_>, change: Change) -> Vec<Step>
             (
                 Action::TagRevision {
                     revision: revision.clone(),
+                    is_ready: false,
                     traffic: TrafficSplit::all_to(to, tags.clone()),
                     state: state.clone(),
                     access: Some(Access::Private),
@@ -282,7 +284,7 @@ impl End {
             action: Action::ShiftTraffic {
                 revision,
                 traffic: self.traffic,
-                state: self.state,
+                state: passed(self.state, change, &self.undo),
                 access: self.access,
             },
         };
@@ -338,7 +340,25 @@ pub(crate) fn intent(
         tag: change.tag.clone(),
         undo,
         expires: standing.now.plus(wanted.lease_seconds),
+        passed: None,
     })
+}
+
+/// The record that is written with the traffic of what has passed.
+fn passed(mut state: StateRecord, change: &Change, undo: &Undo) -> StateRecord {
+    let entry = change.end.healthy_entry(change.revision());
+    let access_before = match undo {
+        Undo::Restore { access, .. } => *access,
+        Undo::KeepClosed { .. } | Undo::Nothing => None,
+    };
+    if let Some(intent) = &mut state.intent {
+        intent.passed = Some(Passed {
+            // What is not remembered as healthy was made by another tool: only a rollback leads there.
+            by: entry.map_or(BroughtBy::Rollback, |entry| entry.by),
+            access_before,
+        });
+    }
+    state
 }
 
 /// Tags that follow LATEST, for the warning.

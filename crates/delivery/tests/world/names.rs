@@ -1,7 +1,7 @@
 //! Names and wishes to tell stories with.
 
 use delivery::name::{EnvironmentName, ProjectId, Region, ServiceName};
-use delivery::plan::{Intent, Wanted};
+use delivery::plan::{Intent, Surroundings, Wanted};
 use delivery::release::{Commit, ImageDigest, ImageReference, Release};
 use delivery::spec::{Access, ServiceSpec};
 use delivery::stage::RollbackTo;
@@ -70,6 +70,8 @@ fn wanted(intent: Intent) -> Wanted {
         retry_rejected: false,
         lease_seconds: LEASE,
         strategy: Strategy::AT_ONCE,
+        began: false,
+        surroundings: Surroundings::default(),
     }
 }
 
