@@ -16,11 +16,12 @@ use delivery::state::{Healthy, RunRef, Timestamp};
 use delivery::target::{Approval, Target};
 use delivery::verdict::Evidence;
 
+use super::build::commit_tag;
 use super::deliver::Mode as Doing;
 use super::job::Job;
 use super::session::Session;
 use crate::evidence::{
-    KmsSigner, Pass, PublicKey, RegistryStore, Signer, attach_pass, find_pass, signer,
+    KmsSigner, Pass, PublicKey, RegistryStore, Signer, attach_pass, copy_all, find_pass, signer,
 };
 use crate::inputs::EnvironmentInputs;
 use crate::report::RunSummary;
@@ -138,6 +139,45 @@ async fn ask(
         }
         Admission::Refused(refusal) => Err(*refusal),
     }
+}
+
+/// Brings image and evidence into the repository of this environment, from that of the one before,
+/// where they are two.
+///
+/// # Errors
+/// What a registry answers.
+pub(super) async fn bring(
+    job: &Job<'_>,
+    session: &Session,
+    release: &Release,
+) -> Result<(), Vec<Diagnostic>> {
+    let bringing = async {
+        let name = &job.environment.environment.name;
+        let (own, Some(before)) = (job.repository()?, job.inputs.before(name)) else {
+            return Ok(());
+        };
+        let Some(source) = before.image.as_deref().filter(|it| *it != own) else {
+            return Ok(());
+        };
+        let digest = &release.image.digest;
+        let (from, _) = session.registry(source).await?;
+        let (to, _) = session.registry(own).await?;
+        if to.head(digest).await?.is_none() {
+            let note = format!("copy {digest} from {source} to {own}");
+            job.sink.emit(Event::Note(note));
+            to.copy_from(&from, digest).await?;
+        }
+        to.put_tag(digest, &commit_tag(&release.commit)).await?;
+        if job.environment.evidence != Mode::Off {
+            let (from, to) = (RegistryStore::new(from), RegistryStore::new(to));
+            copy_all(&from, &to, digest).await?;
+        }
+        Ok(())
+    };
+    let brought = job.guarded("copy the image", bringing).await;
+    brought
+        .and_then(|brought| brought)
+        .map_err(|problem| vec![problem])
 }
 
 /// One line for each earlier environment: for who approves.
