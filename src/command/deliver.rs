@@ -3,13 +3,14 @@
 use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 use delivery::plan::render::render_plan;
-use delivery::plan::{Intent, Plan, Wanted};
+use delivery::plan::{Intent, Plan, Surroundings, Wanted};
 use delivery::target::Target;
 
 use super::job::Job;
 use super::session::Session;
 use super::verifier::DeployedVerifier;
-use crate::deliver::{Prospect, World, look};
+use crate::deliver::{Planner, Prospect, World, look};
+use crate::inputs::Wish;
 use crate::report::{RunSummary, text};
 
 /// Seconds that other runs keep off beyond this run's own deadline: it may be undoing by then.
@@ -38,6 +39,7 @@ pub(super) async fn deliver(
     let cloud = session.reader();
     let world = World {
         cloud: &cloud,
+        planner: planner(job.inputs.command),
         verifier: &verifier,
         sink: job.sink.as_ref(),
         guard: &job.guard,
@@ -48,8 +50,18 @@ pub(super) async fn deliver(
             let (outcome, told) = crate::deliver::deliver(&world, target, &wanted).await;
             run.before = told.before;
             run.candidate_url = told.candidate_url;
+            run.left_open = told.left_open;
             outcome
         }
+    }
+}
+
+fn planner(command: Wish) -> Planner {
+    match command {
+        Wish::Deploy => delivery::plan::plan_to_verified,
+        // Its verifier asks only who answers: see `verifier::gates`.
+        Wish::Promote => delivery::plan::plan_from_verified,
+        Wish::Auto | Wish::Plan | Wish::Status => delivery::plan::plan,
     }
 }
 
@@ -73,6 +85,12 @@ fn wanted(job: &Job<'_>, intent: Intent) -> Wanted {
         run_attempt: job.context.attempt,
         retry_rejected: job.inputs.retry_rejected,
         lease_seconds: seconds.saturating_add(LEASE_RESERVE_SECONDS),
+        strategy: job.environment.traffic.strategy.clone(),
+        began: false,
+        surroundings: Surroundings {
+            reach: job.environment.safety.reach,
+            earlier: None,
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! Evidence of the environment before, asked for before a delivery; evidence of this one, attached
 //! after it.
 
+use delivery::approval;
 use delivery::attestation::admit::{Admission, line};
 use delivery::attestation::record::{ApprovalRecord, Basis, RunRecord, ServiceRecord, gates_of};
 use delivery::attestation::{Asked, DeliveryRecord, Finding, TestResult, TrustedKey, admit};
@@ -216,7 +217,8 @@ pub(super) struct Delivered<'a> {
     pub(super) release: &'a Release,
     /// When the run began with it.
     pub(super) started: Timestamp,
-    pub(super) approvers: &'a [String],
+    /// What is known of its approval.
+    pub(super) approval: Option<&'a approval::ApprovalRecord>,
 }
 
 /// Attaches the evidence of this environment after it passed: of what this run tested, or, where the
@@ -231,6 +233,11 @@ pub(super) async fn attach(
     outcome: &Outcome,
 ) -> Result<(), Diagnostic> {
     let environment = &job.environment;
+    // Only a pass is attached; what stopped a run must not be taken for a failure to attach.
+    let passed = matches!(outcome, Outcome::Promoted { .. } | Outcome::UpToDate { .. });
+    if environment.evidence == Mode::Off || !passed {
+        return Ok(());
+    }
     let work = async {
         match outcome {
             Outcome::Promoted { revision, url } => {
@@ -250,14 +257,13 @@ pub(super) async fn attach(
                 catch_up(job, session, delivered, revision, url).await
             }
             Outcome::RolledBack { .. }
+            | Outcome::Recovered { .. }
+            | Outcome::Waiting { .. }
             | Outcome::Verified
             | Outcome::Stopped(_)
             | Outcome::RollbackFailed(_) => Ok(()),
         }
     };
-    if environment.evidence == Mode::Off {
-        return Ok(());
-    }
     let attached = job.guarded("attach the evidence", work).await;
     let problem = match attached.and_then(|attached| attached) {
         Ok(()) => return Ok(()),
@@ -391,7 +397,7 @@ fn pass(
         target,
         release,
         started: _,
-        approvers,
+        approval,
     } = delivered;
     let Tested {
         basis,
@@ -427,8 +433,13 @@ fn pass(
         },
         approval: ApprovalRecord {
             policy: policy(environment.approval).to_owned(),
-            approvers: approvers.to_vec(),
-            attempt: "unknown".to_owned(),
+            approvers: approval
+                .map(|known| known.approvers.clone())
+                .unwrap_or_default(),
+            attempt: match approval.and_then(|known| known.attempt) {
+                Some(approval::ApprovedAttempt::First) => "first".to_owned(),
+                Some(approval::ApprovedAttempt::Unknown) | None => "unknown".to_owned(),
+            },
         },
         basis: *basis,
         started_at: started.to_string(),

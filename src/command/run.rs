@@ -17,6 +17,7 @@ use super::checkout::must_be_clean;
 use super::deliver::{Mode, deliver};
 use super::evidence::Delivered;
 use super::job::{Ask, Job};
+use super::post::{self, MainEnd};
 use super::session::Session;
 use super::shell::Shell;
 use super::{build, evidence, gate, look, release, trial};
@@ -45,7 +46,12 @@ pub(super) async fn run_job(shell: &Shell) -> u8 {
         Ok(job) if job.inputs.command == Wish::Plan => Mode::Show,
         _ => Mode::CarryOut,
     };
-    run(shell, prepared, mode, Source::Built).await
+    let source = match &prepared {
+        // The step before has built it.
+        Ok(job) if job.inputs.command == Wish::Promote => Source::Existing,
+        _ => Source::Built,
+    };
+    run(shell, prepared, mode, source).await
 }
 
 /// Runs a prepared job, or tells why there is none; gives the exit code.
@@ -68,6 +74,16 @@ pub(super) async fn run(
             outcome
         }
     };
+    if shell.on_github {
+        post::save_end(
+            shell,
+            if summary.left_open {
+                MainEnd::Open
+            } else {
+                MainEnd::Closed
+            },
+        );
+    }
     shell.finish(&outcome, &summary)
 }
 
@@ -101,6 +117,9 @@ async fn go(
         place(target),
         session.tokens.describe()
     )));
+    if mode == Mode::CarryOut {
+        post::save_rollout(job.shell, std::slice::from_ref(target));
+    }
     match stage(job, &session, target, (mode, source), run).await {
         Err(problems) => Err(with_state(problems, &session, target).await),
         Ok(Outcome::Stopped(problems)) => Ok(Outcome::Stopped(
@@ -247,7 +266,7 @@ async fn promote(
             target,
             release: &release,
             started,
-            approvers: &run.approvers,
+            approval: run.approval.as_ref(),
         };
         evidence::attach(job, session, &delivered, &outcome)
             .await

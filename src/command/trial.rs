@@ -91,7 +91,7 @@ async fn test(job: &Job<'_>, trial: &RunningTrial) -> Result<(), Diagnostic> {
     let address = trial
         .reach(health_path, START_GRACE, job.sink.as_ref())
         .await?;
-    let caller = Caller::new(address, None)?;
+    let caller = Caller::new(address, None)?.keeping(&job.suites);
     let gates: Vec<Box<dyn Gate>> = vec![Box::new(SuiteGate {
         suites: job.suites.clone(),
     })];

@@ -23,7 +23,7 @@ use crate::secret::Secret;
 use crate::verify::openapi::{ConformanceGate, SemverGate};
 use crate::verify::{
     Caller, Gate, GateContext, GoldenGate, GoldenRequest, GoldenSpec, Graces, IdentityGate,
-    Recording, Suite, SuiteGate, record, run_gates,
+    LoadedSuite, Recording, Suite, SuiteGate, record, run_gates,
 };
 
 /// An ID token that somebody made already.
@@ -85,7 +85,12 @@ async fn work(
         Some(Ok(commit)) => Some(commit),
         None => None,
     };
-    let gates = gates(shell, arguments, commit.is_some()).unwrap_or_else(|found| {
+    let suites = suites(shell, arguments);
+    let gates = suites
+        .as_ref()
+        .map_err(Clone::clone)
+        .and_then(|suites| gates(arguments, suites, commit.is_some()));
+    let gates = gates.unwrap_or_else(|found| {
         problems.extend(found);
         Vec::new()
     });
@@ -95,6 +100,7 @@ async fn work(
     let one = |problem| vec![problem];
     let bearer = bearer(shell, arguments, sink).await.map_err(one)?;
     let caller = Caller::new(url.as_str(), bearer.clone()).map_err(one)?;
+    let caller = caller.keeping(suites.as_deref().unwrap_or_default());
     if let (Some(to), Some(inputs)) = (&arguments.record, &arguments.inputs) {
         let recording = Recording {
             spec: inputs_of(inputs, &arguments.predict_path),
@@ -126,17 +132,21 @@ async fn work(
     }
 }
 
+fn suites(shell: &Shell, arguments: &VerifyArgs) -> Result<Vec<LoadedSuite>, Vec<Diagnostic>> {
+    if arguments.tests.is_empty() {
+        return Ok(vec![
+            Suite::standard(&arguments.health_path, None, None).into(),
+        ]);
+    }
+    shell.load_suites(Path::new(""), &arguments.tests)
+}
+
 fn gates(
-    shell: &Shell,
     arguments: &VerifyArgs,
+    suites: &[LoadedSuite],
     with_commit: bool,
 ) -> Result<Vec<Box<dyn Gate>>, Vec<Diagnostic>> {
-    let suites = if arguments.tests.is_empty() {
-        vec![Suite::standard(&arguments.health_path, None, None).into()]
-    } else {
-        shell.load_suites(Path::new(""), &arguments.tests)?
-    };
-    let limits = limits::from_flags(&arguments.limits.0, &suites)?;
+    let limits = limits::from_flags(&arguments.limits.0, suites)?;
     if limits.replay.is_some() && arguments.serving.is_none() {
         let problem = Diagnostic::error(
             Code::InputInvalid,
@@ -147,7 +157,7 @@ fn gates(
             .help("give the address of what serves now: `--serving URL`");
         return Err(vec![problem]);
     }
-    let mut gates: Vec<Box<dyn Gate>> = limits::cold_start(&limits, &suites);
+    let mut gates: Vec<Box<dyn Gate>> = limits::cold_start(&limits, suites);
     if with_commit || arguments.release.is_some() || arguments.model_version.is_some() {
         gates.push(Box::new(IdentityGate {
             version_path: Some(arguments.version_path.clone()),
@@ -158,16 +168,16 @@ fn gates(
     }
     if suites.iter().any(|one| !one.suite.cases.is_empty()) {
         gates.push(Box::new(SuiteGate {
-            suites: suites.clone(),
+            suites: suites.to_vec(),
         }));
     }
-    if GoldenGate::is_wanted(&suites) {
+    if GoldenGate::is_wanted(suites) {
         gates.push(Box::new(GoldenGate {
-            suites: suites.clone(),
+            suites: suites.to_vec(),
         }));
     }
     gates.extend(document_gates(arguments));
-    gates.extend(limits::under_load(&limits, &suites));
+    gates.extend(limits::under_load(&limits, suites));
     Ok(gates)
 }
 

@@ -3,19 +3,21 @@
 //! Everything outside comes in through [`World`], so that the same loop runs over the real cloud, the
 //! local one and a simulated one.
 
+mod recover;
 mod seam;
 
-pub use seam::{Cloud, World};
+pub use recover::{Recovered, left_open, look_for_unfinished, open_intent, recover};
+pub use seam::{Cloud, Planner, Seen, World};
 
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::Event;
 use delivery::name::RevisionName;
 use delivery::outcome::Outcome;
-use delivery::plan::{Intent, Plan, Planned, Wanted, lint, plan};
+use delivery::plan::{Intent, Plan, Planned, Wanted, lint};
 use delivery::snapshot::Snapshot;
 use delivery::target::Target;
 
-use crate::execute::{ExecutionEnd, Stop, execute};
+use crate::execute::{CloudWriter, ExecutionEnd, Stop, execute};
 
 /// How often a run plans again after another one changed the service meanwhile.
 const MOST_PLANS: u32 = 5;
@@ -27,6 +29,8 @@ pub struct Told {
     pub before: Option<String>,
     /// The candidate's own address, if it had one.
     pub candidate_url: Option<String>,
+    /// This run may have left its intent in the record: its post step has something to look for.
+    pub left_open: bool,
 }
 
 /// What a look at the service and a plan bring.
@@ -56,16 +60,24 @@ pub async fn look(
     target: &Target,
     wanted: &Wanted,
 ) -> Result<Prospect, Diagnostic> {
-    let observing = world.cloud.observe(target, world.guard.clock.now());
-    let snapshot = tokio::select! {
+    Ok(prospect(world, wanted, &see(world, target, wanted).await?))
+}
+
+async fn see(world: &World<'_>, target: &Target, wanted: &Wanted) -> Result<Seen, Diagnostic> {
+    let now = world.guard.clock.now();
+    tokio::select! {
         biased;
-        stop = world.guard.stopped() => return Err(stopped(stop)),
-        seen = observing => seen?,
-    };
-    Ok(match plan(wanted, &snapshot) {
+        stop = world.guard.stopped() => Err(stopped(stop)),
+        seen = world.cloud.observe(target, Some(wanted), now) => seen,
+    }
+}
+
+fn prospect(world: &World<'_>, wanted: &Wanted, seen: &Seen) -> Prospect {
+    let snapshot = &seen.snapshot;
+    match (world.planner)(wanted, snapshot) {
         Planned::UpToDate { revision, because } => Prospect::UpToDate {
             revision,
-            url: address(&snapshot),
+            url: address(snapshot),
             because,
         },
         Planned::Blocked(problems) => Prospect::Blocked(problems),
@@ -77,7 +89,7 @@ pub async fn look(
                 Prospect::Blocked(defects)
             }
         }
-    })
+    }
 }
 
 /// Brings the service to what is wanted.
@@ -85,44 +97,57 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
     let mut told = Told::default();
     // What to say of the service if this ends after a round that met a stranger's change.
     let mut written: Option<String> = None;
+    let mut wanted = wanted.clone();
     for _ in 0..MOST_PLANS {
-        let plan = match look(world, target, wanted).await {
+        let seen = match see(world, target, &wanted).await {
+            Ok(seen) => seen,
             Err(problem) => {
                 let state = written.or(problem.state.clone());
                 let problem = Diagnostic { state, ..problem };
                 return (Outcome::Stopped(vec![problem]), told);
             }
-            Ok(Prospect::UpToDate {
+        };
+        let plan = match prospect(world, &wanted, &seen) {
+            Prospect::UpToDate {
                 revision,
                 url,
                 because,
-            }) => {
+            } => {
                 let note = format!("nothing to do: {because}");
                 world.sink.emit(Event::Note(note));
                 return (Outcome::UpToDate { revision, url }, told);
             }
-            Ok(Prospect::Blocked(problems)) => return (Outcome::Stopped(problems), told),
-            Ok(Prospect::Plan(plan)) => plan,
+            Prospect::Blocked(problems) => return (Outcome::Stopped(problems), told),
+            Prospect::Plan(plan) => plan,
         };
         told.before = Some(plan.before.clone());
         for warning in &plan.warnings {
             world.sink.emit(Event::Warning(warning.clone()));
         }
-        match carry_out(world, target, &plan).await {
+        match carry_out(world, target, &plan, seen.writer).await {
             ExecutionEnd::Done {
                 url,
                 tag_url,
                 evidence: _,
             } => {
                 told.candidate_url = tag_url;
+                told.left_open = false;
+                let waits = plan.waits();
                 let revision = plan.revision;
                 let outcome = match wanted.intent {
+                    _ if waits => {
+                        // Closed, a first deploy is tested at the service's own address.
+                        told.candidate_url.get_or_insert_with(|| url.clone());
+                        Outcome::Waiting { revision, url }
+                    }
                     Intent::Promote { .. } => Outcome::Promoted { revision, url },
                     Intent::Rollback { .. } => Outcome::RolledBack { revision, url },
                 };
                 return (outcome, told);
             }
-            ExecutionEnd::Conflict => {
+            ExecutionEnd::Conflict { began } => {
+                wanted.began |= began;
+                told.left_open = wanted.began;
                 written = Some(format!(
                     "not looked at again since another tool changed it; before this run: {}; the candidate `{}` may stand in the service, and the next run goes on from it",
                     plan.before, plan.revision
@@ -131,8 +156,12 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
                     "the service was changed meanwhile: looking and planning again".to_owned(),
                 ));
             }
-            ExecutionEnd::Stopped(problems) => return (Outcome::Stopped(problems), told),
+            ExecutionEnd::Stopped(problems) => {
+                told.left_open = false;
+                return (Outcome::Stopped(problems), told);
+            }
             ExecutionEnd::UndoFailed(problems) => {
+                told.left_open = true;
                 return (Outcome::RollbackFailed(problems), told);
             }
         }
@@ -144,11 +173,15 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
     (Outcome::Stopped(vec![problem]), told)
 }
 
-async fn carry_out(world: &World<'_>, target: &Target, plan: &Plan) -> ExecutionEnd {
+async fn carry_out(
+    world: &World<'_>,
+    target: &Target,
+    plan: &Plan,
+    mut writer: Box<dyn CloudWriter>,
+) -> ExecutionEnd {
     world.sink.emit(Event::GroupStarted {
         title: format!("{} → {}", plan.revision, target.environment.name),
     });
-    let mut writer = world.cloud.writer(target);
     let end = execute(
         plan,
         writer.as_mut(),

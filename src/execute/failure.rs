@@ -104,7 +104,10 @@ impl Execution<'_> {
     pub(super) async fn with_logs(&self, diagnostic: Diagnostic) -> Diagnostic {
         let moment = match diagnostic.code {
             Code::CandidateNotReady => Moment::Start,
-            Code::TestsFailed | Code::TestsInconclusive | Code::NotConfirmed => Moment::Serving,
+            Code::TestsFailed
+            | Code::TestsInconclusive
+            | Code::NotConfirmed
+            | Code::CanaryFailed => Moment::Serving,
             _ => return diagnostic,
         };
         // A runner that has sent its signal leaves no time for a log, and the diagnostic comes first.

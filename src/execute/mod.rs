@@ -5,6 +5,7 @@
 //! | `seam` | what a plan is walked over: the cloud, the tests |
 //! | `guard` | cancelled? too late? |
 //! | `step` | one step |
+//! | `watch` | the candidate and what serves, under load, while it has a share of the traffic |
 //! | `confirm` | the service answers as the new release |
 //! | `undo` | the way back |
 //! | `failure` | what went wrong, as a diagnostic |
@@ -15,7 +16,7 @@ use delivery::diagnostic::Diagnostic;
 use delivery::event::{Event, EventSink};
 use delivery::plan::{Plan, Undo};
 use delivery::snapshot::StateSeen;
-use delivery::state::RunRef;
+use delivery::state::{RunRef, StateRecord};
 use delivery::traffic::TrafficSplit;
 use delivery::verdict::Evidence;
 use tokio::time::Instant;
@@ -28,9 +29,10 @@ mod guard;
 mod seam;
 mod step;
 mod undo;
+mod watch;
 
 pub use guard::{Clock, Guard, Stop, SystemClock};
-pub use seam::{CloudWriter, Identity, UnderTest, Verifier};
+pub use seam::{CloudWriter, Identity, UnderTest, UnderWatch, Verifier};
 
 use failure::Failure;
 
@@ -48,7 +50,10 @@ pub enum ExecutionEnd {
     },
     /// Somebody else changed the service: observe and plan again. What this run has written so far
     /// stays, with its intent in the record, and the next plan goes on from it.
-    Conflict,
+    Conflict {
+        /// This run has written: its intent stands in the record, unless somebody took it out.
+        began: bool,
+    },
     /// It did not go through; what served before serves now.
     Stopped(Vec<Diagnostic>),
     /// It did not go through, and neither did the way back. The first cause comes first.
@@ -68,6 +73,10 @@ struct Execution<'a> {
     undo: &'a Undo,
     /// Each traffic that this execution wrote, or that was there before.
     own_traffic: Vec<TrafficSplit>,
+    /// Each record that this execution wrote.
+    own_records: Vec<StateRecord>,
+    /// A write of this execution was accepted.
+    began: bool,
     /// The run whose intent the plan was made upon: it has died, and its undo is this plan's.
     taken_over: Option<RunRef>,
     tag_url: Option<String>,
@@ -92,6 +101,8 @@ pub async fn execute(
         live: None,
         undo: &Undo::Nothing,
         own_traffic: Vec::new(),
+        own_records: Vec::new(),
+        began: false,
         taken_over: None,
         tag_url: None,
         evidence: Vec::new(),
@@ -157,7 +168,7 @@ impl Execution<'_> {
     /// Ends it: the way back first, then what is to be said.
     async fn fail(&mut self, index: usize, failure: Failure) -> ExecutionEnd {
         if matches!(failure, Failure::Conflict) {
-            return ExecutionEnd::Conflict;
+            return ExecutionEnd::Conflict { began: self.began };
         }
         let diagnostic = self.diagnostic(index, failure);
         let undone = self.undo(&diagnostic).await;

@@ -1,7 +1,10 @@
 //! What a plan is walked over.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use delivery::diagnostic::Diagnostic;
+use delivery::gate::CANARY;
 use delivery::name::RevisionName;
 use delivery::release::Commit;
 use delivery::verdict::Evidence;
@@ -60,11 +63,35 @@ pub struct UnderTest<'a> {
     pub serving: Option<&'a str>,
 }
 
+/// What is watched.
+#[derive(Debug, Clone, Copy)]
+pub struct UnderWatch<'a> {
+    /// Where the candidate answers.
+    pub candidate: &'a str,
+    /// Where what serves beside it answers.
+    pub serving: &'a str,
+    /// Audience of the ID token for both; `None` when no token is needed.
+    pub audience: Option<&'a str>,
+    /// What the candidate has of the traffic, in percent.
+    pub percent: u32,
+    /// How long.
+    pub soak: Duration,
+    /// How often it was watched with this percent before: what was measured then counts too.
+    pub held: u32,
+}
+
 /// Tests an address.
 #[async_trait]
 pub trait Verifier: Send + Sync {
     /// Runs the gates, after waiting for the commit to answer (where there is one).
     async fn verify(&self, what: &UnderTest<'_>) -> Vec<Evidence>;
+
+    /// Puts load on the candidate and on what serves beside it, and holds them against their limits
+    /// and each other. What can put no load on an address leaves it undecided.
+    async fn watch(&self, what: &UnderWatch<'_>) -> Vec<Evidence> {
+        let why = format!("nothing measures here at {} %", what.percent);
+        vec![Evidence::skipped(CANARY, why)]
+    }
 
     /// What kept the last test from being decided, where it was nothing about the candidate.
     fn obstacle(&self) -> Option<Diagnostic> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use delivery::decide::Watched;
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::{Event, EventSink, Unit};
 use delivery::gate::judge_gates;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use super::Execution;
 use super::failure::Failure;
 use super::seam::UnderTest;
+use super::watch::Share;
 use crate::gcp::run::{Change, Live, WriteError};
 
 /// How long a write under way is waited for when the run must end: its outcome decides the way back.
@@ -61,12 +63,13 @@ impl<'a> Execution<'a> {
             }
             Action::TagRevision {
                 revision,
+                is_ready,
                 traffic,
                 state,
                 access,
             } => {
                 let change = Change {
-                    expects: Some(revision),
+                    expects: Some(revision).filter(|_| !is_ready),
                     traffic: Some(traffic),
                     access: *access,
                     ..record_only(state)
@@ -96,16 +99,56 @@ impl<'a> Execution<'a> {
                 let live = self.write(step, change, "traffic").await?;
                 Ok(serving_in_words(&live.serving))
             }
+            Action::Watch {
+                revision,
+                tag,
+                serving,
+                percent,
+                next,
+                soak,
+                on_inconclusive,
+            } => {
+                self.undo = &step.undo;
+                let share = Share {
+                    revision,
+                    tag,
+                    serving,
+                    percent: *percent,
+                    soak: *soak,
+                };
+                let at = Watched {
+                    next: *next,
+                    on_inconclusive: *on_inconclusive,
+                    held: 0,
+                };
+                self.watch(share, at).await
+            }
             Action::Confirm { revision, commit } => {
                 self.undo = &step.undo;
                 self.confirm(revision, commit.as_ref()).await
             }
             Action::Record { state } => {
                 self.write(step, record_only(state), "record").await?;
-                Ok(match state.healthy.first() {
-                    Some(newest) => format!("`{}` is recorded healthy", newest.revision),
-                    None => "recorded".to_owned(),
+                Ok(match (&state.intent, state.healthy.first()) {
+                    (Some(intent), _) => format!("`{}` passed and waits", intent.revision),
+                    (None, Some(newest)) => format!("`{}` is recorded healthy", newest.revision),
+                    (None, None) => "recorded".to_owned(),
                 })
+            }
+            Action::Restore {
+                traffic,
+                state,
+                access,
+            } => {
+                // What is to be restored is due before its first write too.
+                self.undo = &step.undo;
+                let change = Change {
+                    traffic: traffic.as_ref(),
+                    access: *access,
+                    ..record_only(state)
+                };
+                let live = self.write(step, change, "restore").await?;
+                Ok(serving_in_words(&live.serving))
             }
         }
     }
@@ -154,6 +197,7 @@ impl<'a> Execution<'a> {
         ) {
             self.undo = &step.undo;
             self.own_traffic.extend(written_traffic(&change));
+            self.own_records.push(change.state.clone());
         }
         if let Some(stop) = stop {
             return Err(Failure::Stopped(stop));
@@ -162,6 +206,7 @@ impl<'a> Execution<'a> {
             Some(Ok(pending)) => {
                 // Our own intent stands in the record from now on.
                 self.taken_over = None;
+                self.began = true;
                 pending
             }
             Some(Err(error)) => return Err(failure(error, started)),
@@ -219,7 +264,7 @@ impl<'a> Execution<'a> {
     }
 
     /// What kept the tests from being decided says more than that they were not.
-    fn with_obstacle(&self, mut problem: Box<Diagnostic>) -> Box<Diagnostic> {
+    pub(super) fn with_obstacle(&self, mut problem: Box<Diagnostic>) -> Box<Diagnostic> {
         if let Some(obstacle) = self.verifier.obstacle() {
             problem.cause = std::iter::once(obstacle.title)
                 .chain(obstacle.cause)

@@ -71,6 +71,8 @@ fn under_way() -> StateRecord {
         tag: tag(),
         undo: Some(all_to(OLD)),
         expires: Timestamp(1),
+        passed: None,
+        verified: false,
     })
 }
 
@@ -153,6 +155,7 @@ fn promotion() -> Plan {
             }),
         ],
         warnings: Vec::new(),
+        outlook: delivery::plan::Outlook::default(),
     }
 }
 

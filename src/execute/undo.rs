@@ -86,8 +86,11 @@ impl Execution<'_> {
             let Some(live) = self.cloud.reload().await? else {
                 return Ok("the service does not exist".to_owned());
             };
-            if let Some(who) = self.stranger(&live) {
+            if let Some(who) = self.stranger(&live, back) {
                 return self.leave_to(&who, &live);
+            }
+            if self.began && is_back(&live, back) {
+                return Ok(self.in_words(&live));
             }
             let change = Change {
                 traffic: back.traffic,
@@ -123,7 +126,7 @@ impl Execution<'_> {
     }
 
     /// Who else has changed the service since this run's last write, if somebody has.
-    fn stranger(&self, live: &Live) -> Option<String> {
+    fn stranger(&self, live: &Live, back: &Back<'_>) -> Option<String> {
         match &live.state {
             StateSeen::Known(record) => {
                 if let Some(OpenIntent { run, .. }) = &record.intent
@@ -131,6 +134,11 @@ impl Execution<'_> {
                     && Some(run) != self.taken_over.as_ref()
                 {
                     return Some(format!("run {}", run.0));
+                }
+                // An intent that is gone was taken out by this run's post step or by `recover`.
+                let own = || self.own_records.contains(record) || back.state == *record;
+                if self.began && record.intent.is_none() && !own() {
+                    return Some("`ml-deploy recover` or this run's post step".to_owned());
                 }
             }
             StateSeen::Unreadable(why) => return Some(format!("another program ({why})")),
@@ -153,7 +161,10 @@ impl Execution<'_> {
             Destination::Revision(name) => name == candidate,
             Destination::Latest => follows,
         });
-        if gets_traffic {
+        // Confirmed and recorded by whoever ended this rollout.
+        let is_finished = matches!(&live.state, StateSeen::Known(record)
+            if record.intent.is_none() && record.healthy_entry(candidate).is_some());
+        if gets_traffic && !is_finished {
             return Err(busy().cause(format!(
                 "{who} changed the traffic, and `{candidate}` gets a share of it"
             )));
@@ -229,6 +240,7 @@ async fn out_of_time(guard: &Guard) {
         tokio::time::sleep(TIME_AFTER_SIGNAL).await;
     };
     tokio::select! {
+        biased;
         () = tokio::time::sleep(TIME) => {}
         () = hurried => {}
     }
@@ -243,6 +255,17 @@ fn busy() -> Diagnostic {
         Code::ServiceBusy,
         "the service keeps changing under the way back",
     )
+}
+
+/// True when the service is as the way back would leave it: by an earlier try of it whose answer was
+/// lost, or by the run's post step.
+fn is_back(live: &Live, back: &Back<'_>) -> bool {
+    let record = matches!(&live.state, StateSeen::Known(record) if *record == back.state);
+    let traffic = back.traffic.is_none_or(|split| same(split, &live.traffic));
+    let access = back
+        .access
+        .is_none_or(|access| (access == Access::Public) == live.invoker_check_off);
+    record && traffic && access
 }
 
 /// The same shares and tags, in whatever order.

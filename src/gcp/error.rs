@@ -1,6 +1,7 @@
 //! What an API answered instead of a result.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cloud_api::rpc::{ErrorBody, ErrorStatus, OperationError};
@@ -35,7 +36,7 @@ pub enum GcpError {
         tries: Tries,
         /// The client's error, without the URL.
         #[source]
-        source: reqwest::Error,
+        source: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// The answer is not what the API documents.
     #[error("{call}: the answer cannot be read")]
@@ -57,6 +58,8 @@ pub enum Failure {
     /// A host on this machine or in its network refused the connection: nothing listens there, and
     /// nothing will unless somebody starts it.
     NobodyListens,
+    /// The request cannot be sent at all, as with a URL that is none.
+    NotSent,
     /// The request was surely not received.
     NotConnected,
     /// No answer within the time given; the request may have been received.
@@ -69,6 +72,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NobodyListens => "nothing listens there",
+            Self::NotSent => "it cannot be sent",
             Self::NotConnected => "no connection could be made",
             Self::TimedOut => "no answer came in time",
             Self::Lost => "the connection was lost",
@@ -266,7 +270,7 @@ impl GcpError {
         match self {
             Self::Refused { refusal, .. } => refusal.http >= 500 && refusal.http != 501,
             Self::Unanswered { failure, .. } => {
-                !matches!(failure, Failure::NotConnected | Failure::NobodyListens)
+                matches!(failure, Failure::TimedOut | Failure::Lost)
             }
             Self::Unreadable { .. } => true,
             Self::Credentials(_) => false,
@@ -284,7 +288,7 @@ impl GcpError {
                 failure,
                 tries,
                 source,
-            } => unanswered_diagnostic(&title, &call, failure, tries, &source),
+            } => unanswered_diagnostic(&title, &call, failure, tries, source.as_ref()),
             Self::Unreadable { call, source } => Diagnostic::error(Code::CloudFailed, title)
                 .cause(format!("{call}: the answer cannot be read"))
                 .cause(without_quote(&source.to_string()))
@@ -311,14 +315,14 @@ fn unanswered_diagnostic(
     call: &str,
     failure: Failure,
     tries: Tries,
-    source: &reqwest::Error,
+    source: &dyn std::error::Error,
 ) -> Diagnostic {
     let mut diagnostic = Diagnostic::error(Code::CloudFailed, title)
         .cause(format!("{call}: {failure}{}", tries.in_words()));
     diagnostic.cause.extend(chain(source));
     diagnostic.help(match failure {
         Failure::NobodyListens => START_LOCAL_CLOUD,
-        Failure::NotConnected | Failure::TimedOut | Failure::Lost => {
+        Failure::NotSent | Failure::NotConnected | Failure::TimedOut | Failure::Lost => {
             "check the network, the proxy variables and the API's status, then run again"
         }
     })

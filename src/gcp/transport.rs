@@ -1,21 +1,28 @@
-//! The one HTTP seam: JSON in, JSON out, one client, timeouts, retries.
+//! The one HTTP seam: JSON in, JSON out, timeouts, retries, over whatever sends and answers.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::{Event, EventSink};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use reqwest::{Client, Method, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
-use super::endpoint::is_near;
 use super::error::{Failure, GcpError, Refusal, Tries, chain};
 use crate::secret::Secret;
 
+mod exchange;
 mod retry;
+pub(crate) use exchange::nobody_listens;
+pub use exchange::{Answer, Exchange, Request, Unanswered};
 pub use retry::RetryPolicy;
+
+use exchange::Network;
 
 /// Longest time to a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,9 +34,9 @@ const LARGEST_ANSWER: usize = 32 << 20;
 /// HTTP with retries. Cloning is cheap and shares the connections.
 #[derive(Clone)]
 pub struct Transport {
-    client: Client,
-    /// For loopback and private hosts: a proxy for the internet cannot reach them.
-    near: Client,
+    network: Arc<Network>,
+    /// What the calls go through: the network, unless another stands in its place.
+    exchange: Arc<dyn Exchange>,
     policy: RetryPolicy,
     sink: Arc<dyn EventSink>,
 }
@@ -151,6 +158,43 @@ impl Call {
         self
     }
 
+    /// What is sent.
+    fn request(&self) -> Result<Request, Unanswered> {
+        let mut url = Url::parse(&self.url).map_err(not_sent)?;
+        if !self.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&self.query);
+        }
+        let mut headers = HeaderMap::new();
+        if let Some(token) = &self.bearer {
+            headers.insert(
+                AUTHORIZATION,
+                secret(&format!("Bearer {}", token.expose()))?,
+            );
+        }
+        for (name, value) in &self.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(not_sent)?;
+            headers.insert(name, secret(value.expose())?);
+        }
+        let (kind, body) = match &self.body {
+            Body::Empty => (None, None),
+            Body::Json(sealed) => (Some("application/json"), Some(sealed.0.clone())),
+            Body::Form(sealed) => (
+                Some("application/x-www-form-urlencoded"),
+                Some(sealed.0.clone()),
+            ),
+        };
+        if let Some(kind) = kind {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        }
+        Ok(Request {
+            method: self.method.clone(),
+            url,
+            headers,
+            body,
+            timeout: self.timeout,
+        })
+    }
+
     /// Method, host and path: no query, which may hold what is not for logs.
     fn name(&self) -> String {
         let place = Url::parse(&self.url)
@@ -166,27 +210,31 @@ impl Transport {
     /// # Errors
     /// A [`Diagnostic`] when TLS cannot be set up, as without CA certificates.
     pub fn new(sink: Arc<dyn EventSink>) -> Result<Self, Diagnostic> {
-        // Fails only when a provider is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = || {
-            Client::builder()
-                .user_agent(concat!("ml-deploy/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(CONNECT_TIMEOUT)
-                .redirect(reqwest::redirect::Policy::none())
-        };
-        let broken = |error: reqwest::Error| {
+        let network = Network::new().map_err(|error| {
             let mut diagnostic =
                 Diagnostic::error(Code::CloudFailed, "the HTTP client cannot be set up")
                     .help("check the CA certificates of this machine and the proxy variables");
             diagnostic.cause.extend(chain(&error));
             diagnostic
-        };
+        })?;
+        let network = Arc::new(network);
         Ok(Self {
-            client: builder().build().map_err(broken)?,
-            near: builder().no_proxy().build().map_err(broken)?,
+            exchange: network.clone(),
+            network,
             policy: RetryPolicy::default(),
             sink,
         })
+    }
+
+    /// The same calls, retries among them, over another network, telling somebody else.
+    #[must_use]
+    pub fn over(&self, exchange: Arc<dyn Exchange>, sink: Arc<dyn EventSink>) -> Self {
+        Self {
+            network: Arc::clone(&self.network),
+            exchange,
+            policy: self.policy,
+            sink,
+        }
     }
 
     /// Says something that does not end the run.
@@ -204,11 +252,7 @@ impl Transport {
     /// The client that fits the URL: direct for loopback and private hosts, else through the proxy
     /// that the environment names. It follows no redirects and has no overall timeout.
     pub fn client_for(&self, url: &str) -> &Client {
-        let near = Url::parse(url)
-            .ok()
-            .and_then(|url| url.host_str().map(is_near))
-            .unwrap_or(false);
-        if near { &self.near } else { &self.client }
+        self.network.client_for(url)
     }
 
     /// Who is told of each repetition.
@@ -242,7 +286,9 @@ impl Transport {
                 Err(failed) => failed,
             };
             let allowed = retry::may_repeat(&error, call.repeatable);
-            let pause = self.policy.pause(attempt, retry_after, started.elapsed());
+            let chance = self.exchange.chance();
+            let elapsed = started.elapsed();
+            let pause = self.policy.pause(attempt, retry_after, elapsed, chance);
             let (true, Some(pause)) = (allowed, pause) else {
                 return Err(error.after(Tries {
                     count: attempt,
@@ -262,78 +308,52 @@ impl Transport {
         }
     }
 
+    /// Makes the call without any retry and gives the answer's body.
+    ///
+    /// # Errors
+    /// [`GcpError`].
+    pub async fn once_only(&self, call: Call) -> Result<Vec<u8>, GcpError> {
+        self.once(&call).await.map_err(|(error, _)| error)
+    }
+
     async fn once(&self, call: &Call) -> Result<Vec<u8>, (GcpError, Option<Duration>)> {
-        let mut request = self
-            .client_for(&call.url)
-            .request(call.method.clone(), &call.url)
-            .timeout(call.timeout)
-            .query(&call.query);
-        if let Some(token) = &call.bearer {
-            request = request.bearer_auth(token.expose());
-        }
-        for (name, value) in &call.headers {
-            request = request.header(name, value.expose());
-        }
-        request = match &call.body {
-            Body::Empty => request,
-            Body::Json(sealed) => request
-                .header("content-type", "application/json")
-                .body(sealed.0.clone()),
-            Body::Form(sealed) => request
-                .header("content-type", "application/x-www-form-urlencoded")
-                .body(sealed.0.clone()),
+        let unanswered = |Unanswered { failure, source }| {
+            let error = GcpError::Unanswered {
+                call: call.name(),
+                failure,
+                tries: Tries::default(),
+                source,
+            };
+            (error, None)
         };
-        let unanswered = |error| (unanswered(call, error), None);
-        let mut response = request.send().await.map_err(unanswered)?;
-        let status = response.status();
-        let retry_after = retry_after(response.headers());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
-            if body.len() + chunk.len() > LARGEST_ANSWER {
-                break;
-            }
-            body.extend_from_slice(&chunk);
-        }
-        if status.is_success() {
+        let request = call.request().map_err(unanswered)?;
+        let answer = self.exchange.exchange(request).await;
+        let Answer {
+            status,
+            headers,
+            body,
+        } = answer.map_err(unanswered)?;
+        if (200..300).contains(&status) {
             return Ok(body);
         }
-        let refusal = Box::new(Refusal::parse(status.as_u16(), &body));
+        let refusal = Box::new(Refusal::parse(status, &body));
         let call = call.name();
-        Err((GcpError::Refused { call, refusal }, retry_after))
+        Err((GcpError::Refused { call, refusal }, retry_after(&headers)))
     }
 }
 
-fn unanswered(call: &Call, error: reqwest::Error) -> GcpError {
-    let failure = if nobody_listens(&call.url, &error) {
-        Failure::NobodyListens
-    } else if error.is_connect() || error.is_builder() {
-        Failure::NotConnected
-    } else if error.is_timeout() {
-        Failure::TimedOut
-    } else {
-        Failure::Lost
-    };
-    GcpError::Unanswered {
-        call: call.name(),
-        failure,
-        tries: Tries::default(),
-        source: error.without_url(),
-    }
+/// A header's value that no log shows.
+fn secret(text: &str) -> Result<HeaderValue, Unanswered> {
+    let mut value = HeaderValue::from_str(text).map_err(not_sent)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
-/// A refused connection on this machine or in its network: trying again does not help, as no load
-/// balancer stands there. Elsewhere it may.
-pub(crate) fn nobody_listens(url: &str, error: &reqwest::Error) -> bool {
-    let near = Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(is_near));
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        let io = inner.downcast_ref::<std::io::Error>();
-        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
-            return near;
-        }
-        source = inner.source();
+fn not_sent(error: impl std::error::Error + Send + Sync + 'static) -> Unanswered {
+    Unanswered {
+        failure: Failure::NotSent,
+        source: Arc::new(error),
     }
-    false
 }
 
 /// `Retry-After` in seconds; the date form is not used by the APIs in question.

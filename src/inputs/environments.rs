@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use delivery::diagnostic::{Code, Diagnostic};
+use delivery::entrance::Reach;
 use delivery::gate::Mode;
 use delivery::name::{EnvironmentName, NameError, ProjectId, Region, ServiceName};
+use delivery::policy;
 use delivery::target::{Approval, Environment, Tier};
 
 use super::config::{Config, EnvironmentEntry, Level};
@@ -14,7 +16,8 @@ use super::origin::{Given, Origin};
 use super::raw::RawInputs;
 use super::resource;
 use super::service;
-use super::typed::EnvironmentInputs;
+use super::traffic::parse_traffic;
+use super::typed::{EnvironmentInputs, SafetyInputs};
 use super::value::{self, ValueProblem};
 use crate::gcp::kms::{KeyNameError, KeyVersion};
 
@@ -139,7 +142,10 @@ fn parse_environment(
         .filter(|text| !text.is_empty())
         .unwrap_or_else(|| name.to_string());
     let service = parse_service_name(&name, entry, layers);
+    let limits = parse_limits(layers);
     EnvironmentInputs {
+        traffic: parse_traffic(layers, &limits),
+        limits,
         service,
         project: layers.parsed("project_id", |text| {
             ProjectId::parse(text).map_err(from_name)
@@ -153,10 +159,10 @@ fn parse_environment(
         openapi_path: layers.parsed("openapi_path", parse_optional_path).flatten(),
         semver_gate: mode(layers, "semver_gate"),
         conformance: mode(layers, "conformance"),
-        limits: parse_limits(layers),
         image: layers.parsed("image", resource::parse_image),
         evidence: mode(layers, "evidence"),
         evidence_kms_key: layers.parsed("evidence_kms_key", parse_key_version),
+        safety: parse_safety(layers),
         workload_identity_provider: layers
             .parsed("workload_identity_provider", resource::parse_provider),
         service_account: layers.parsed("service_account", resource::parse_service_account),
@@ -165,6 +171,21 @@ fn parse_environment(
             github_environment,
             tier,
             approval,
+        },
+    }
+}
+
+fn parse_safety(layers: &mut Layers<'_>) -> SafetyInputs {
+    SafetyInputs {
+        prevent_self_review: layers.switch("prevent_self_review"),
+        reach: match layers.choice("reachable") {
+            Some("assume") => Reach::Assume,
+            _ => Reach::Check,
+        },
+        drift: match layers.choice("drift") {
+            Some("error") => policy::Mode::Error,
+            Some("off") => policy::Mode::Off,
+            _ => policy::Mode::Warn,
         },
     }
 }

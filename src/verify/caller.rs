@@ -10,7 +10,8 @@ use reqwest::{StatusCode, Url};
 
 use delivery::diagnostic::{Code, Diagnostic};
 
-use super::suite::Request;
+use super::mask::Mask;
+use super::suite::{LoadedSuite, Request};
 use crate::gcp::endpoint;
 use crate::secret::Secret;
 
@@ -30,6 +31,8 @@ pub struct Caller {
     pub client: reqwest::Client,
     /// The ID token for a private service; its audience is the service's own address.
     pub bearer: Option<Secret>,
+    /// What is never shown of what comes back: the ID token, and what [`Caller::keeping`] adds.
+    pub mask: Mask,
 }
 
 /// A request that can be sent.
@@ -85,6 +88,8 @@ pub(crate) struct Answer {
     pub(crate) took: Duration,
     /// Where an HTTP client that follows redirects, against the contract, ended up.
     pub(crate) moved_to: Option<String>,
+    /// Hides what the caller sent and does not show.
+    pub(crate) mask: Mask,
 }
 
 /// Why there is no whole answer.
@@ -150,8 +155,16 @@ impl Caller {
         Ok(Self {
             base_url,
             client,
+            mask: Mask::new(&bearer),
             bearer,
         })
+    }
+
+    /// The same, which shows none of the secrets of these suites either.
+    #[must_use]
+    pub fn keeping(mut self, suites: &[LoadedSuite]) -> Self {
+        self.mask = self.mask.and_of(suites);
+        self
     }
 
     /// Sends a request as it is written, without variables and files, and reads the whole answer,
@@ -236,6 +249,7 @@ impl Caller {
             body,
             took: start.elapsed(),
             moved_to,
+            mask: self.mask.clone(),
         })
     }
 }

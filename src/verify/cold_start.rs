@@ -8,7 +8,6 @@ use delivery::verdict::{CaseEnd, Evidence, Measurement};
 use serde_json::Value;
 
 use super::caller::Answer;
-use super::compare::clip;
 use super::figure::shown;
 use super::gate::{Gate, GateContext, case};
 use super::run::read_json;
@@ -76,14 +75,10 @@ impl Gate for ColdStartGate {
             COLD_START,
             vec![case(at.sink, "first right answer", end, millis)],
         );
-        evidence.measurements.push(Measurement {
-            name: "first right answer".to_owned(),
-            value: took.as_secs_f64(),
-            unit: "s".to_owned(),
-            low: None,
-            high: None,
-            limit: Some(self.limit.as_secs_f64()),
-        });
+        evidence.measurements.push(
+            Measurement::new("first right answer", took.as_secs_f64(), "s")
+                .limit(Some(self.limit.as_secs_f64())),
+        );
         vec![evidence]
     }
 }
@@ -126,7 +121,7 @@ async fn first_answer(sample: &Sample, at: &GateContext<'_>, longest: Duration) 
         before += 1;
         let start = *reached.get_or_insert(sent);
         if start.elapsed() + PAUSE >= longest {
-            return Seen::Never(start.elapsed(), clip(&wrong));
+            return Seen::Never(start.elapsed(), at.candidate.mask.clip(&wrong));
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
+use super::mask::Mask;
+
 /// Most difference lines of one case; the rest is counted.
 const MOST_DIFFERENCES: usize = 20;
-/// Most characters of a value in a difference line.
-const MOST_CHARACTERS: usize = 120;
 
 /// How far a number may be from the expected one: by the larger of both limits.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,9 +35,15 @@ impl Tolerance {
 ///
 /// A subset match: keys that are not expected are not looked at; lists have the same length and
 /// order; numbers are within the tolerance, whole or not.
-pub fn compare_json(expected: &Value, got: &Value, tolerance: Tolerance) -> Vec<String> {
+pub fn compare_json(
+    expected: &Value,
+    got: &Value,
+    tolerance: Tolerance,
+    mask: &Mask,
+) -> Vec<String> {
+    let rules = Rules { tolerance, mask };
     let mut differences = Vec::new();
-    compare_at("", expected, got, tolerance, &mut differences);
+    compare_at("", expected, got, rules, &mut differences);
     if differences.len() > MOST_DIFFERENCES {
         let more = differences.len() - MOST_DIFFERENCES;
         differences.truncate(MOST_DIFFERENCES);
@@ -46,11 +52,18 @@ pub fn compare_json(expected: &Value, got: &Value, tolerance: Tolerance) -> Vec<
     differences
 }
 
+/// How values are compared and shown.
+#[derive(Clone, Copy)]
+struct Rules<'a> {
+    tolerance: Tolerance,
+    mask: &'a Mask,
+}
+
 fn compare_at(
     pointer: &str,
     expected: &Value,
     got: &Value,
-    tolerance: Tolerance,
+    rules: Rules<'_>,
     out: &mut Vec<String>,
 ) {
     match (expected, got) {
@@ -58,10 +71,10 @@ fn compare_at(
             for (key, expected) in expected {
                 let inner = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
                 match got.get(key) {
-                    Some(got) => compare_at(&inner, expected, got, tolerance, out),
+                    Some(got) => compare_at(&inner, expected, got, rules, out),
                     None => out.push(format!(
                         "{inner}: expected {}, got nothing",
-                        shown(expected)
+                        shown(expected, rules)
                     )),
                 }
             }
@@ -75,18 +88,18 @@ fn compare_at(
                 ));
             }
             for (index, (expected, got)) in expected.iter().zip(got).enumerate() {
-                compare_at(&format!("{pointer}/{index}"), expected, got, tolerance, out);
+                compare_at(&format!("{pointer}/{index}"), expected, got, rules, out);
             }
         }
         (Value::Number(expected), Value::Number(got)) => {
-            compare_numbers(pointer, expected, got, tolerance, out);
+            compare_numbers(pointer, expected, got, rules.tolerance, out);
         }
         (expected, got) if expected == got => {}
         (expected, got) => out.push(format!(
             "{}: expected {}, got {}",
             named(pointer),
-            shown(expected),
-            shown(got)
+            shown(expected, rules),
+            shown(got, rules)
         )),
     }
 }
@@ -140,26 +153,8 @@ fn named(pointer: &str) -> &str {
     }
 }
 
-fn shown(value: &Value) -> String {
-    clip(&value.to_string())
-}
-
-/// At most [`MOST_CHARACTERS`] characters, on one line.
-pub(crate) fn clip(text: &str) -> String {
-    clip_to(text, MOST_CHARACTERS)
-}
-
-/// At most `most` characters, on one line.
-pub(crate) fn clip_to(text: &str, most: usize) -> String {
-    let flat: String = text
-        .chars()
-        .take(most + 1)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    match flat.char_indices().nth(most) {
-        None => flat,
-        Some((end, _)) => format!("{}…", &flat[..end]),
-    }
+fn shown(value: &Value, rules: Rules<'_>) -> String {
+    rules.mask.clip(&value.to_string())
 }
 
 #[cfg(test)]
@@ -272,7 +267,7 @@ mod tests {
     fn answers_are_compared_as_subsets() {
         assert!(rows().len() >= 40);
         for (expected, got, wanted) in rows() {
-            let lines = compare_json(&expected, &got, Tolerance::default());
+            let lines = compare_json(&expected, &got, Tolerance::default(), &Mask::default());
             assert_eq!(
                 lines.len(),
                 wanted.len(),
@@ -302,6 +297,7 @@ mod tests {
                 &json!(expected),
                 &json!(got),
                 Tolerance { absolute, relative },
+                &Mask::default(),
             );
             assert_eq!(
                 lines.is_empty(),
@@ -315,7 +311,12 @@ mod tests {
     fn long_lists_of_differences_are_cut() {
         let expected: Vec<u32> = (0..30).collect();
         let got: Vec<u32> = (100..130).collect();
-        let lines = compare_json(&json!(expected), &json!(got), Tolerance::default());
+        let lines = compare_json(
+            &json!(expected),
+            &json!(got),
+            Tolerance::default(),
+            &Mask::default(),
+        );
         assert_eq!(lines.len(), 21);
         assert_eq!(
             lines.last().map(String::as_str),

@@ -2,7 +2,9 @@
 //!
 //! A gate measures one thing about a candidate and gives evidence; `judge` alone decides what the
 //! evidence means. [`run_gates`] runs them one after the other, cheapest and most telling first, and
-//! stops at the first that fails: what comes later would only cost time.
+//! stops at the first that fails: what comes later would only cost time. Whatever a gate tells, in
+//! events or in its evidence, passes the candidate's mask here: no secret is shown, also where an API
+//! sends it back.
 
 use async_trait::async_trait;
 use delivery::event::{Event, EventSink};
@@ -11,6 +13,7 @@ use delivery::verdict::{CaseEnd, CaseResult, Evidence, Verdict, judge};
 use tokio_util::sync::CancellationToken;
 
 use super::caller::Caller;
+use super::mask::MaskedSink;
 
 /// What a gate works with.
 pub struct GateContext<'a> {
@@ -51,6 +54,16 @@ pub trait Gate: Send + Sync {
 /// Runs the gates in their order. The evidence of those after a failed one tells that they did not
 /// run.
 pub async fn run_gates(gates: &[Box<dyn Gate>], at: &GateContext<'_>) -> Vec<Evidence> {
+    let mask = &at.candidate.mask;
+    let sink = &MaskedSink {
+        mask,
+        next: at.sink,
+    };
+    let at = &GateContext {
+        sink,
+        cancelled: at.cancelled.clone(),
+        ..*at
+    };
     let mut all = Vec::new();
     let mut stopped_by: Option<&'static str> = None;
     for gate in gates {
@@ -66,6 +79,7 @@ pub async fn run_gates(gates: &[Box<dyn Gate>], at: &GateContext<'_>) -> Vec<Evi
         }
         at.sink.emit(Event::GateStarted { gate: name });
         let found = gate.run(at).await;
+        let found: Vec<Evidence> = found.into_iter().map(|one| mask.evidence(one)).collect();
         stopped_by = match judge(&found) {
             Verdict::Fail(_) => Some(name),
             Verdict::Inconclusive(_) if gate.opens_the_others() && !all_skipped(&found) => {

@@ -8,8 +8,8 @@ use delivery::gate::{ANSWERS, IDENTITY};
 use delivery::verdict::{CaseEnd, Evidence};
 
 use super::caller::{Caller, NoAnswer};
-use super::compare::clip;
 use super::gate::{Gate, GateContext, case};
+use super::mask::Mask;
 use super::run::read_json;
 
 /// How long a new address may take to answer. Cloud Run's front ends learn of a new tag within
@@ -191,7 +191,7 @@ impl IdentityGate {
         let json = read_json(&answer).map_err(|line| Seen::Nothing(format!("{path}: {line}")))?;
         let lines: Vec<String> = told
             .iter()
-            .filter_map(|(key, wanted)| difference(key, wanted, &json))
+            .filter_map(|(key, wanted)| difference(key, wanted, &json, &answer.mask))
             .collect();
         if lines.is_empty() {
             Ok(())
@@ -202,13 +202,16 @@ impl IdentityGate {
 }
 
 /// One line when the key does not tell what is wanted. An API may tell a commit and no version.
-fn difference(key: &str, wanted: &str, json: &serde_json::Value) -> Option<String> {
+fn difference(key: &str, wanted: &str, json: &serde_json::Value, mask: &Mask) -> Option<String> {
     let got = json.get(key).and_then(serde_json::Value::as_str);
     let bare = |text: &'_ str| text.strip_prefix('v').unwrap_or(text).to_owned();
     match got {
         Some(got) if got == wanted => None,
         Some(got) if key == "version" && bare(got) == bare(wanted) => None,
-        Some(got) => Some(format!("{key}: expected `{wanted}`, got `{}`", clip(got))),
+        Some(got) => Some(format!(
+            "{key}: expected `{wanted}`, got `{}`",
+            mask.clip(got)
+        )),
         None if key == "version" => None,
         None => Some(format!("{key}: expected `{wanted}`, got nothing")),
     }

@@ -6,6 +6,7 @@
 //! stated grace, for the address to answer as our release.
 
 mod caller;
+pub mod canary;
 mod cold_start;
 mod compare;
 mod document;
@@ -15,6 +16,7 @@ mod golden;
 mod identity;
 mod identity_gate;
 pub mod load;
+mod mask;
 pub mod openapi;
 pub mod replay;
 mod run;
@@ -35,6 +37,7 @@ pub use golden::{
 };
 pub use identity::{Identity, NoIdentity, identity, is_forbidden};
 pub use identity_gate::{Graces, IdentityGate};
+pub use mask::Mask;
 pub use run::run_suites;
 pub use sample::{Sample, Samples, SuiteSamples};
 pub use suite::{

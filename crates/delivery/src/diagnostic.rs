@@ -61,6 +61,12 @@ codes! {
     NotARelease = "D0215", Blocked, "A build of a branch does not go to production.";
     ForeignChange = "D0216", Blocked, "Something about the service was made by another tool; the run goes on and says what it does about it.";
 
+    CandidateUnreachable = "D0221", Blocked, "The runner cannot reach the candidate: the service does not let it in.";
+    SelfReviewAllowed = "D0222", Blocked, "Who starts a run could approve it, although `prevent_self_review` is asked for.";
+    ApprovalMissing = "D0223", Blocked, "No reviewer has approved this run.";
+    ConfigurationDrift = "D0224", Blocked, "Variables or secrets of the environment before would be missing here.";
+    DriftUnknown = "D0225", Blocked, "The configuration of the environment before cannot be read; the run goes on without the comparison.";
+
     CandidateNotReady = "D0301", VerificationFailed, "The candidate revision did not become ready.";
     TestsFailed = "D0302", VerificationFailed, "The API tests failed against the candidate.";
     TestsInconclusive = "D0303", VerificationFailed, "The API tests against the candidate could not be decided.";
@@ -69,6 +75,11 @@ codes! {
     DeadlinePassed = "D0306", VerificationFailed, "The run took longer than its deadline.";
     UndoFailed = "D0307", RollbackFailed, "What served before could not be restored.";
     LocalTestsFailed = "D0308", VerificationFailed, "The API tests failed against the image, started locally.";
+    RolloutEnded = "D0311", VerificationFailed, "The rollout of this run was ended by its post step or by `ml-deploy recover` while the run was still at work.";
+    RolloutRecovered = "D0312", VerificationFailed, "A run left a rollout unfinished; it was taken back, or finished.";
+    LeaseLives = "D0313", Blocked, "An unfinished rollout belongs to a run that may still be at work.";
+    LeaseOverridden = "D0314", Blocked, "An unfinished rollout was taken from a run whose lease had not ended, as asked.";
+    RecoveryUnknown = "D0315", Cloud, "Whether a rollout was left unfinished could not be found out.";
 
     DockerUnavailable = "D0401", Cloud, "The Docker engine does not answer.";
     BuildFailed = "D0402", Cloud, "The image could not be built.";
@@ -106,7 +117,10 @@ codes! {
     ApiBroken = "D0651", VerificationFailed, "The API changed more than the version of the release says.";
     NotConforming = "D0652", VerificationFailed, "The API does not keep to the OpenAPI document that it publishes.";
     GateWarned = "D0653", VerificationFailed, "A gate that only warns would have stopped the release; the run goes on.";
+    NothingWaits = "D0654", Blocked, "No candidate of this run has passed its tests and waits for its promotion.";
 
+    CanaryFailed = "D0661", VerificationFailed, "With a share of the traffic, the candidate was slower or failed more often than its limits or what serves beside it allow.";
+    CanaryUndecided = "D0662", VerificationFailed, "Whether a candidate with a share of the traffic may get more could not be decided; as a warning: it got more, as `on_inconclusive: proceed` says.";
     EvidenceMissing = "D0671", Blocked, "Nothing proves that the image passed the environment before.";
     EvidenceUnsigned = "D0672", Blocked, "The evidence of the environment before is not signed, although it has a key.";
     EvidenceNotTrusted = "D0673", Blocked, "The evidence of the environment before is not signed by its key.";
@@ -134,6 +148,7 @@ impl Code {
                 | Self::PredictionsMoved
                 | Self::ColdStartTooSlow
                 | Self::PredictionsDiffer
+                | Self::CanaryFailed
         )
     }
 }

@@ -31,6 +31,9 @@ pub const COLD_START: &str = "cold-start";
 /// The recorded predictions of the golden files.
 pub const GOLDEN: &str = "golden";
 
+/// A candidate with a share of the traffic, against its limits and what serves beside it.
+pub const CANARY: &str = "canary";
+
 /// Whether the API changed more than the version says.
 pub const SEMVER: &str = "semver";
 /// Whether the API keeps to its own document.
@@ -104,6 +107,15 @@ pub const GATES: &[GateWords] = &[
         ],
     },
     GateWords {
+        gate: CANARY,
+        code: Code::CanaryFailed,
+        failed: "does worse with a share of the traffic than its limits or what serves beside it allow",
+        help: &[
+            "look at the slowest and the failed requests in its log: its own tests passed, so load or data of real callers make the difference",
+            "if the promise is wrong, change `slo_p95`, `slo_p99` or `max_error_rate`, or against what serves `canary_latency_ratio` or `canary_error_delta`",
+        ],
+    },
+    GateWords {
         gate: GOLDEN,
         code: Code::PredictionsDiffer,
         failed: "predicts something else than was recorded",
@@ -160,7 +172,11 @@ fn failure(what: &str, evidence: &[Evidence]) -> Diagnostic {
     let failed = evidence
         .iter()
         .find(|one| matches!(judge(std::slice::from_ref(one)), Verdict::Fail(_)));
-    let gate = failed.map_or(API_TESTS, |one| one.gate.as_str());
+    failed_at(failed.map_or(API_TESTS, |one| one.gate.as_str()), what)
+}
+
+/// What the failure of a gate is called, without its causes.
+pub(crate) fn failed_at(gate: &str, what: &str) -> Diagnostic {
     match GATES.iter().find(|words| words.gate == gate) {
         Some(words) => words.help.iter().fold(
             Diagnostic::error(words.code, format!("`{what}` {}", words.failed)),
@@ -174,7 +190,7 @@ fn failure(what: &str, evidence: &[Evidence]) -> Diagnostic {
 }
 
 /// The first causes, and how many more there are.
-fn first_causes(mut lines: Vec<String>) -> Vec<String> {
+pub(crate) fn first_causes(mut lines: Vec<String>) -> Vec<String> {
     let more = lines.len().saturating_sub(NAMED_CAUSES);
     if more > 0 {
         lines.truncate(NAMED_CAUSES);

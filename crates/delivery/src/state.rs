@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::{RevisionName, TagName};
 use crate::release::{Commit, ImageDigest};
-use crate::spec::ConfigHash;
+use crate::spec::{Access, ConfigHash};
 use crate::traffic::TrafficSplit;
 
 /// Key of the service's annotation that holds [`StateRecord`] as JSON.
@@ -165,6 +165,23 @@ pub struct OpenIntent {
     pub undo: Option<TrafficSplit>,
     /// Until then, other runs keep off.
     pub expires: Timestamp,
+    /// Set by the write that gives the revision everything, once it has passed its tests: from then
+    /// on a rollout whose run died can be finished instead of being taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed: Option<Passed>,
+    /// The candidate has passed its tests, and the run waits for tests that are not ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub verified: bool,
+}
+
+/// A revision that has passed its tests and was given everything, but is not confirmed yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passed {
+    /// What brought it.
+    pub by: BroughtBy,
+    /// Who could call before, where the same write changed that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_before: Option<Access>,
 }
 
 /// What a revision says about itself: written into its template, so it cannot change later.

@@ -75,7 +75,11 @@ fn the_next_release_stands_beside_what_serves() {
         world.apply(&step.action);
     }
     assert_eq!(world.serves(), [(plan.revision.to_string(), 100)]);
-    assert!(world.service().traffic.tags().is_empty(), "our tag is gone");
+    assert_eq!(
+        world.tagged(),
+        [first],
+        "the candidate's tag is gone, what served before keeps one"
+    );
     assert!(matches!(
         world.plan(&v("1.1.0", 2)),
         Planned::UpToDate { .. }

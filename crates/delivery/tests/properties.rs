@@ -6,13 +6,16 @@ mod world;
 
 use std::collections::BTreeSet;
 
+use delivery::diagnostic::Code;
 use delivery::name::{RevisionName, ServiceName, TagName};
+use delivery::plan::recover::{Asker, Despite, Recovery, Way, recover};
 use delivery::plan::{
     Action, Plan, Planned, REVISION_LENGTH, TAG_AND_SERVICE_LENGTH, Undo, Wanted, lint, render,
 };
 use delivery::snapshot::{Readiness, ServiceCondition, StateSeen};
 use delivery::spec::Access;
 use delivery::stage::RollbackTo;
+use delivery::state::RunRef;
 use delivery::target::Tier;
 use delivery::traffic::{Destination, Tag};
 use proptest::prelude::*;
@@ -35,6 +38,8 @@ enum Happening {
     Split(u32),
     RecordErased,
     LeaseEnds,
+    /// What a run that died has left is taken up: by its own post step, or by another after its lease.
+    Recovers(bool),
 }
 
 #[derive(Debug, Clone)]
@@ -45,6 +50,7 @@ enum Asked {
         access: Access,
         retry: bool,
         attempt: u32,
+        in_shares: bool,
     },
     Previous,
     Oldest,
@@ -52,8 +58,9 @@ enum Asked {
 
 fn asked() -> impl Strategy<Value = Asked> {
     let access = prop_oneof![Just(Access::Public), Just(Access::Private)];
-    let promote = (0..4_u32, 0..2_u32, access, any::<bool>(), 1..3_u32).prop_map(
-        |(minor, memory, access, retry, attempt)| Asked::Promote {
+    let promote = (0..4_u32, 0..2_u32, access, any::<(bool, bool)>(), 1..3_u32).prop_map(
+        |(minor, memory, access, (retry, in_shares), attempt)| Asked::Promote {
+            in_shares,
             minor,
             memory,
             access,
@@ -64,11 +71,18 @@ fn asked() -> impl Strategy<Value = Asked> {
     prop_oneof![6 => promote, 1 => Just(Asked::Previous), 1 => Just(Asked::Oldest)]
 }
 
+/// Two shares below everything.
+fn shares() -> delivery::strategy::Strategy {
+    let soak = std::time::Duration::from_secs(60);
+    let mode = delivery::strategy::OnInconclusive::Fail;
+    delivery::strategy::Strategy::new(&[10, 50, 100], soak, mode).unwrap()
+}
+
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         6 => asked().prop_map(Happening::Run),
-        3 => (asked(), 0..5_usize).prop_map(|(asked, step)| Happening::Fails(asked, step)),
-        3 => (asked(), 0..5_usize).prop_map(|(asked, step)| Happening::Dies(asked, step)),
+        3 => (asked(), 0..9_usize).prop_map(|(asked, step)| Happening::Fails(asked, step)),
+        3 => (asked(), 0..9_usize).prop_map(|(asked, step)| Happening::Dies(asked, step)),
         2 => asked().prop_map(Happening::NeverReady),
         1 => Just(Happening::ForeignDeploy),
         1 => any::<bool>().prop_map(Happening::ForeignTag),
@@ -76,6 +90,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (1..100_u32).prop_map(Happening::Split),
         1 => Just(Happening::RecordErased),
         3 => Just(Happening::LeaseEnds),
+        3 => any::<bool>().prop_map(Happening::Recovers),
     ]
 }
 
@@ -108,12 +123,16 @@ impl Story {
                 access,
                 retry,
                 attempt,
+                in_shares,
             } => {
                 let mut spec = spec(*access);
                 spec.memory = (*memory > 0).then(|| format!("{memory}Gi"));
                 let release = release(&format!("1.{minor}.0"), *minor);
                 let mut wanted = by_run(promote(release, spec), self.count, *attempt);
                 wanted.retry_rejected = *retry;
+                if *in_shares {
+                    wanted.strategy = shares();
+                }
                 wanted
             }
             Asked::Previous => by_run(rollback(RollbackTo::Previous), self.count, 1),
@@ -160,7 +179,64 @@ impl Story {
                     self.never_ready(&plan);
                 }
             }
+            Happening::Recovers(own) => self.recovers(*own),
             other => self.stranger(other),
+        }
+    }
+
+    /// Ends in what served before or, where a revision that had passed has everything, in the
+    /// finished rollout; whatever strangers did meanwhile stays.
+    fn recovers(&mut self, own: bool) {
+        let open = self.world.seen.service.as_ref().map(|seen| &seen.state);
+        let intent = match open {
+            Some(StateSeen::Known(state)) => state.intent.clone(),
+            _ => None,
+        };
+        let run = match &intent {
+            Some(intent) if own => intent.run.clone(),
+            _ => RunRef("cli/ada@lab/1".to_owned()),
+        };
+        let asker = Asker {
+            run,
+            despite: Despite::Nobody,
+        };
+        let (intent, rescue) = match (intent, recover(&asker, &self.world.seen)) {
+            (Some(intent), Recovery::Proceed(rescue)) => (intent, rescue),
+            (Some(intent), Recovery::Waits(_)) => {
+                assert!(!own && self.world.seen.observed_at < intent.expires);
+                return;
+            }
+            (Some(_), Recovery::Blocked(problems)) => {
+                assert!(!problems.is_empty());
+                return;
+            }
+            (intent, recovery) => {
+                assert_eq!((intent, recovery), (None, Recovery::Nothing));
+                return;
+            }
+        };
+        for step in &rescue.plan.steps {
+            self.step(&rescue.plan, &step.action);
+        }
+        assert_eq!(self.world.state().intent, None);
+        assert_eq!(recover(&asker, &self.world.seen), Recovery::Nothing);
+        let candidate = [(intent.revision.to_string(), 100)];
+        let is_left = rescue
+            .plan
+            .warnings
+            .iter()
+            .any(|one| one.code == Code::ForeignChange);
+        match (rescue.way, &intent.undo) {
+            (Way::Forward, _) => {
+                assert_eq!(self.world.serves(), candidate);
+                assert!(self.world.tested.contains(&intent.revision), "{rescue:#?}");
+            }
+            (Way::Back, _) if is_left => {}
+            (Way::Back, Some(undo)) => {
+                let service = self.world.service();
+                assert_eq!(service.traffic.shares(), undo.shares(), "{rescue:#?}");
+            }
+            (Way::Back, None) => assert_eq!(self.world.service().access, Access::Private),
         }
     }
 
@@ -238,7 +314,7 @@ impl Story {
         }
         // The step that fails may have had its effect; tests that fail have none.
         match &plan.steps[index].action {
-            Action::Verify { .. } => {}
+            Action::Verify { .. } | Action::Watch { .. } => {}
             Action::CreateService { .. } => self.step(plan, &plan.steps[index].action),
             action if self.count.is_multiple_of(2) => self.step(plan, action),
             _ => {}
@@ -273,7 +349,7 @@ impl Story {
         let service = self.world.seen.service.as_ref()?;
         let left_behind = matches!(&service.state, StateSeen::Known(state)
             if state.intent.as_ref().is_some_and(|intent|
-                self.world.serves() == [(intent.revision.to_string(), 100)]));
+                self.world.serves().iter().any(|(name, _)| *name == intent.revision.as_str())));
         let keeps_closed = |undo: &Undo| matches!(undo, Undo::KeepClosed { .. });
         let closes = plan.steps.iter().any(|step| keeps_closed(&step.undo));
         (!left_behind && !closes).then(|| (self.world.serves(), service.access))

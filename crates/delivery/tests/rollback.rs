@@ -14,13 +14,10 @@ use delivery::state::Rejection;
 use delivery::target::Tier;
 use world::{World, by_run, ids, promote, release, rollback, spec};
 
-const STEPS: [&str; 5] = [
-    "tag-revision",
-    "verify",
-    "shift-traffic",
-    "confirm",
-    "record",
-];
+/// With a standing tag, one write does it.
+const STEPS: [&str; 3] = ["verify", "shift-traffic", "confirm"];
+/// Without one, the target is tagged first.
+const TAG_FIRST: [&str; 4] = ["tag-revision", "verify", "shift-traffic", "confirm"];
 
 fn v(version: &str, number: u32) -> Wanted {
     promote(release(version, number), spec(Access::Public))
@@ -72,20 +69,92 @@ fn previous_is_the_last_healthy_one_and_twice_goes_on_to_the_one_before() {
 
 #[test]
 fn a_rollback_that_died_anywhere_is_resumed_and_goes_no_further() {
-    for done in 1..=4 {
-        let (mut world, [_, second, third]) = three();
-        let died = world.expect_plan(&by_run(rollback(RollbackTo::Previous), 7, 1));
-        for step in &died.steps[..done] {
-            world.apply(&step.action);
+    for (to, done) in [(RollbackTo::Previous, 1..=2), (oldest(), 1..=3)] {
+        for done in done {
+            let (mut world, [first, second, third]) = three();
+            let died = world.expect_plan(&by_run(rollback(to.clone()), 7, 1));
+            for step in &died.steps[..done] {
+                world.apply(&step.action);
+            }
+            let again = by_run(rollback(to.clone()), 7, 2);
+            let shifted = world.serves()[0].0 == died.revision.as_str();
+            if !shifted {
+                world.run(&again);
+            }
+            let serves = [(died.revision.to_string(), 100)];
+            assert_eq!(world.serves(), serves, "after {done} steps");
+            let standby = if died.revision == first {
+                second
+            } else {
+                first
+            };
+            assert_eq!(world.tagged(), [standby]);
+            assert_eq!(world.state().rejected[0].revision, third);
+            assert!(world.state().intent.is_none());
+            let end = world.plan(&again);
+            assert!(matches!(end, Planned::UpToDate { .. }), "{end:#?}");
         }
-        let again = by_run(rollback(RollbackTo::Previous), 7, 2);
-        world.run(&again);
-        let serves = [(second.to_string(), 100)];
-        assert_eq!(world.serves(), serves, "after {done} steps");
-        assert!(world.service().traffic.tags().is_empty());
-        assert_eq!(world.state().rejected[0].revision, third);
-        assert!(matches!(world.plan(&again), Planned::UpToDate { .. }));
     }
+}
+
+fn oldest() -> RollbackTo {
+    RollbackTo::Version("1.0.0".parse().unwrap())
+}
+
+#[test]
+fn on_a_terminal_the_same_call_goes_no_further_for_a_while() {
+    let (mut world, [first, second, _]) = three();
+    let mut wanted = rollback(RollbackTo::Previous);
+    wanted.run = delivery::state::RunRef("cli/ada@laptop".to_owned());
+    world.run(&wanted);
+    let Planned::UpToDate { revision, because } = world.plan(&wanted) else {
+        panic!("the call before may have been killed after its write");
+    };
+    assert_eq!(revision, second);
+    assert!(because.contains("name a version"), "{because}");
+    world.later(15 * 60);
+    world.run(&wanted);
+    assert_eq!(world.serves(), [(first.to_string(), 100)]);
+}
+
+#[test]
+fn a_target_without_a_tag_gets_one_first() {
+    let (mut world, [first, second, third]) = three();
+    let plan = world.run(&rollback(oldest()));
+    assert_eq!(ids(&plan), TAG_FIRST);
+    assert_eq!(world.serves(), [(first.to_string(), 100)]);
+    assert_eq!(world.tagged(), [second]);
+    assert_eq!(world.state().rejected[0].revision, third);
+}
+
+/// What a rollback does not look at decides nothing: the plan is the same without it.
+#[test]
+fn a_rollback_needs_the_newest_revisions_only() {
+    use delivery::plan::{Missing, missing};
+    let (mut world, _) = three();
+    for number in 0..5 {
+        world.foreign_deploy(&format!("api-{number:05}-xyz"));
+    }
+    let named = |name: &str| RollbackTo::Revision(RevisionName::parse(name).unwrap());
+    for to in [RollbackTo::Previous, oldest(), named("api-00001-xyz")] {
+        let wanted = rollback(to);
+        let whole = world.plan(&wanted);
+        for seen in 0..=world.service().revisions.len() {
+            let mut part = world.clone();
+            part.service_mut().revisions.truncate(seen);
+            let Missing { access, revisions } = missing(&wanted, &part.seen);
+            part.service_mut().access = Access::Private;
+            if !revisions && !access {
+                assert_eq!(part.plan(&wanted), whole, "{seen} seen");
+            }
+            assert_eq!(revisions, seen < 8, "{seen} seen");
+        }
+    }
+    let all = missing(&v("1.3.0", 3), &world.seen);
+    assert!(
+        all.access && all.revisions,
+        "a promotion looks at everything"
+    );
 }
 
 #[test]
@@ -95,7 +164,7 @@ fn a_rollback_is_tested_before_it_gets_traffic_and_a_failure_changes_nothing() {
     let plan = world.expect_plan(&rollback(RollbackTo::Previous));
     world.fail_at(&plan, 1);
     assert_eq!(world.serves(), [(third.to_string(), 100)]);
-    assert!(world.service().traffic.tags().is_empty());
+    assert_eq!(world.tagged(), std::slice::from_ref(&second));
     assert_eq!(
         world.state(),
         before,
@@ -236,4 +305,57 @@ fn a_rollback_that_keeps_the_image_says_so() {
     let (mut world, _) = three();
     let plan = world.run(&rollback(RollbackTo::Previous));
     assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
+}
+
+#[test]
+fn what_served_before_keeps_a_tag_and_no_other_does() {
+    let (mut world, [first, second, third]) = three();
+    assert_eq!(
+        world.tagged(),
+        std::slice::from_ref(&second),
+        "and not {first}"
+    );
+    let next = world.expect_plan(&v("1.3.0", 3));
+    world.apply(&next.steps[0].action);
+    assert_eq!(
+        world.tagged(),
+        [second.clone(), next.revision.clone()],
+        "it stays while a candidate is tested"
+    );
+    world.undo(&next.steps[1].undo, "it failed");
+    assert_eq!(
+        world.tagged(),
+        std::slice::from_ref(&second),
+        "and when that is undone"
+    );
+    world.run(&v("1.4.0", 4));
+    assert_eq!(
+        world.tagged(),
+        std::slice::from_ref(&third),
+        "then it goes on"
+    );
+    world.run(&rollback(RollbackTo::Previous));
+    assert_eq!(world.serves(), [(third.to_string(), 100)]);
+    assert_eq!(world.tagged(), [second], "what was left gets none");
+}
+
+#[test]
+fn a_strangers_tag_of_the_same_name_stays_where_it_is() {
+    let mut world = World::empty(Tier::Production);
+    let first = world.run(&v("1.0.0", 1)).revision;
+    let (_, h6) = first.as_str().rsplit_once('-').unwrap();
+    world.foreign_deploy("api-00002-xyz");
+    let foreign = RevisionName::parse("api-00002-xyz").unwrap();
+    world.foreign_tag(&format!("c-{h6}"), Some(&foreign));
+    world.run(&v("1.1.0", 2));
+    let tags = world.service().traffic.tags();
+    assert_eq!(tags.len(), 1, "{tags:?}");
+    assert_eq!(
+        tags[0].to,
+        delivery::traffic::Destination::Revision(foreign)
+    );
+    assert!(matches!(
+        world.plan(&v("1.1.0", 2)),
+        Planned::UpToDate { .. }
+    ));
 }

@@ -223,7 +223,11 @@ fn an_erased_record_is_started_anew_and_health_is_not_guessed() {
     let block = blocks(&world, &rollback(RollbackTo::Previous)).remove(0);
     assert_eq!(block.code, Code::NoRollbackTarget);
     let plan = world.run(&v("1.2.0", 12));
-    assert_eq!(world::ids(&plan), ["verify", "confirm", "record"]);
+    assert_eq!(
+        world::ids(&plan),
+        ["verify", "shift-traffic", "confirm", "record"],
+        "a standing tag leads to what is recorded healthy, or it goes"
+    );
     assert!(
         plan.warnings[0].title.contains("record is missing"),
         "{plan:?}"
@@ -248,6 +252,7 @@ fn a_rollout_of_others_that_is_to_get_traffic_ends_first() {
             readiness: Readiness::Pending,
             record: None,
             created_at: Timestamp(world::START),
+            configuration: delivery::configuration::Configuration::default(),
         },
     );
     let block = blocks(&world, &v("1.0.0", 1)).remove(0);

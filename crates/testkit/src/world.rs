@@ -244,6 +244,36 @@ impl World {
         Ok(self.runner.run(job, |_| Ok(())).await?)
     }
 
+    /// Runs the action's post step for a job whose main step has ended, or was killed: the same inputs,
+    /// and what it saved.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub async fn run_post(&self, job: &Job, main: &JobEnd) -> Result<JobEnd, Failure> {
+        let mut post = job.clone();
+        post.name.push_str("-post");
+        for name in ["rollout", "ended"] {
+            if let Some(value) = main.saved(name) {
+                post = post.env(&format!("STATE_{name}"), value);
+            }
+        }
+        let program = self.runner.scratch.join("ml-deploy-post");
+        if !program.exists() {
+            std::fs::create_dir_all(&self.runner.scratch)?;
+            std::os::unix::fs::symlink(&self.runner.program, &program)?;
+        }
+        let runner = Runner {
+            program,
+            ..self.runner.clone()
+        };
+        Ok(runner.run(&post, |_| Ok(())).await?)
+    }
+
+    /// Where a job's command files are, also while it runs.
+    pub fn job_folder(&self, job: &Job) -> PathBuf {
+        self.runner.folder(job)
+    }
+
     /// Starts a job, to be watched or interrupted.
     ///
     /// # Errors

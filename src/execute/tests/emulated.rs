@@ -141,7 +141,10 @@ impl Bench {
             run: RunRef(run.to_owned()),
             run_attempt: 1,
             retry_rejected: false,
+            began: false,
             lease_seconds: 600,
+            strategy: delivery::strategy::Strategy::AT_ONCE,
+            surroundings: delivery::plan::Surroundings::default(),
         };
         plan(&wanted, &self.seen().await)
     }
@@ -184,8 +187,12 @@ async fn first_deploy_promotion_and_failure_against_the_local_cloud() {
     };
     assert_ne!(tag_url.unwrap(), url);
     let service = bench.reader.service(&target()).await.unwrap().unwrap();
-    assert_eq!(service.traffic.len(), 1);
-    assert_eq!(service.traffic[0].kind, TRAFFIC_REVISION);
+    let [serves, stands_by] = &service.traffic[..] else {
+        panic!("{:?}", service.traffic);
+    };
+    assert_eq!(serves.kind, TRAFFIC_REVISION);
+    assert_eq!(serves.percent, 100);
+    assert!(stands_by.tag.starts_with("c-") && stands_by.percent == 0);
     assert!(service.invoker_iam_disabled);
     let before = bench.seen().await.service.unwrap();
 

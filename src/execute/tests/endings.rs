@@ -210,14 +210,18 @@ async fn a_record_that_fails_takes_the_traffic_back() {
 
 #[tokio::test]
 async fn a_strangers_change_is_never_overwritten() {
-    for (faults, writes) in [
-        (vec![Some(Fault::Send(WriteError::Conflict))], 1),
-        (vec![None, Some(Fault::Send(WriteError::Conflict))], 2),
-        (vec![None, Some(Fault::Settle(WriteError::Conflict))], 2),
+    for (faults, writes, began) in [
+        (vec![Some(Fault::Send(WriteError::Conflict))], 1, false),
+        (vec![None, Some(Fault::Send(WriteError::Conflict))], 2, true),
+        (
+            vec![None, Some(Fault::Settle(WriteError::Conflict))],
+            2,
+            true,
+        ),
     ] {
         let mut cloud = FakeCloud::with(true, faults);
         let end = run(&promotion(), &mut cloud, &FakeVerifier::default()).await;
-        assert_eq!(end, ExecutionEnd::Conflict);
+        assert_eq!(end, ExecutionEnd::Conflict { began });
         assert_eq!(cloud.writes.len(), writes);
     }
     let mut cloud = FakeCloud::new(true);
@@ -225,7 +229,7 @@ async fn a_strangers_change_is_never_overwritten() {
     plan.etag = Some("an older one".to_owned());
     assert_eq!(
         run(&plan, &mut cloud, &FakeVerifier::default()).await,
-        ExecutionEnd::Conflict
+        ExecutionEnd::Conflict { began: false }
     );
     assert!(cloud.writes.is_empty());
 }

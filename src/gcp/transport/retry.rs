@@ -30,12 +30,14 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The pause after the failed try number `attempt`, or `None` when it was the last one.
+    /// The pause after the failed try number `attempt`, or `None` when it was the last one. `chance`
+    /// is from 0 to 1.
     pub(super) fn pause(
         &self,
         attempt: u32,
         retry_after: Option<Duration>,
         elapsed: Duration,
+        chance: f64,
     ) -> Option<Duration> {
         if attempt >= self.attempts {
             return None;
@@ -44,7 +46,7 @@ impl RetryPolicy {
             .first_pause
             .saturating_mul(1 << attempt.saturating_sub(1).min(16));
         // Half of it is fixed, half by chance: many clients must not come back at one moment.
-        let jittered = doubled / 2 + doubled.mul_f64(chance() / 2.0);
+        let jittered = doubled / 2 + doubled.mul_f64(chance / 2.0);
         let pause = retry_after.unwrap_or(jittered).max(jittered);
         let pause = pause.min(self.longest_pause);
         (elapsed + pause <= self.longest_total).then_some(pause)
@@ -52,7 +54,7 @@ impl RetryPolicy {
 }
 
 /// From 0 to 1. The keys of a hasher are random; nothing secret hangs on it.
-fn chance() -> f64 {
+pub(super) fn chance() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 32;
     f64::from(u32::try_from(bits).unwrap_or(0)) / f64::from(u32::MAX)
 }
@@ -66,16 +68,11 @@ pub(super) fn may_repeat(error: &GcpError, repeatable: bool) -> bool {
             408 | 500 | 502 | 503 | 504 => repeatable,
             _ => false,
         },
-        GcpError::Unanswered {
-            failure: Failure::NobodyListens,
-            ..
-        } => false,
-        GcpError::Unanswered {
-            failure: Failure::NotConnected,
-            source,
-            ..
-        } => !source.is_builder(),
-        GcpError::Unanswered { .. } => repeatable,
+        GcpError::Unanswered { failure, .. } => match failure {
+            Failure::NobodyListens | Failure::NotSent => false,
+            Failure::NotConnected => true,
+            Failure::TimedOut | Failure::Lost => repeatable,
+        },
         GcpError::Unreadable { .. } | GcpError::Credentials(_) => false,
     }
 }
@@ -102,23 +99,26 @@ mod tests {
             longest_total: Duration::from_secs(1),
         };
         for _ in 0..50 {
-            let first = policy.pause(1, None, Duration::ZERO).unwrap();
+            let first = policy.pause(1, None, Duration::ZERO, chance()).unwrap();
             assert!((50..=100).contains(&first.as_millis()), "{first:?}");
-            let third = policy.pause(3, None, Duration::ZERO).unwrap();
+            let third = policy.pause(3, None, Duration::ZERO, chance()).unwrap();
             assert!((200..=300).contains(&third.as_millis()), "{third:?}");
         }
-        assert_eq!(policy.pause(4, None, Duration::ZERO), None);
-        assert_eq!(policy.pause(1, None, Duration::from_secs(1)), None);
+        assert_eq!(policy.pause(4, None, Duration::ZERO, chance()), None);
+        assert_eq!(
+            policy.pause(1, None, Duration::from_secs(1), chance()),
+            None
+        );
     }
 
     #[test]
     fn the_servers_wish_counts_up_to_the_longest_pause() {
         let policy = RetryPolicy::default();
         let wish = Some(Duration::from_secs(7));
-        assert_eq!(policy.pause(1, wish, Duration::ZERO), wish);
+        assert_eq!(policy.pause(1, wish, Duration::ZERO, chance()), wish);
         let long = Some(Duration::from_secs(600));
         assert_eq!(
-            policy.pause(1, long, Duration::ZERO),
+            policy.pause(1, long, Duration::ZERO, chance()),
             Some(policy.longest_pause)
         );
     }

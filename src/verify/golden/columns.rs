@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::spec::GoldenSpec;
-use crate::verify::compare::{Tolerance, clip, rounded};
+use crate::verify::compare::{Tolerance, rounded};
+use crate::verify::mask::Mask;
 
 /// How each column is compared.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     standard: Tolerance,
     columns: BTreeMap<String, Rule>,
+    mask: Mask,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +63,8 @@ pub(crate) struct RowResult {
 
 impl Rules {
     /// From the file's description; `tolerance` is what holds unless a column says otherwise.
-    pub(crate) fn new(spec: &GoldenSpec, tolerance: Tolerance) -> Self {
+    /// What differs is shown without what the mask hides.
+    pub(crate) fn new(spec: &GoldenSpec, tolerance: Tolerance, mask: Mask) -> Self {
         let rule = |column: &super::spec::ColumnSpec| Rule {
             tolerance: Tolerance {
                 absolute: column.absolute.unwrap_or(tolerance.absolute),
@@ -77,6 +80,7 @@ impl Rules {
                 .iter()
                 .map(|(name, column)| (name.clone(), rule(column)))
                 .collect(),
+            mask,
         }
     }
 
@@ -134,20 +138,36 @@ impl Rules {
         let kind = match (numbers, got) {
             (Some((wanted, has)), _) if !is_label => near(rule.tolerance, wanted, has),
             (_, Some(got)) if is_label => Kind::Label {
-                same: expected == got,
+                same: expected == got || is_same_number(expected, got),
             },
             (_, Some(got)) if expected == got => return,
             _ => Kind::Other,
         };
         let badness = kind.badness();
         if badness > 1.0 {
-            result.lines.push(line(name, expected, got, &kind));
+            result.lines.push(self.line(name, expected, got, &kind));
         }
         result.badness = result.badness.max(badness);
         result.columns.push(Compared {
             column: shown_name(name).to_owned(),
             kind,
         });
+    }
+
+    fn line(&self, name: &str, expected: &Value, got: Option<&Value>, kind: &Kind) -> String {
+        let name = shown_name(name);
+        let expected = self.mask.clip(&expected.to_string());
+        let got = got.map_or_else(
+            || "nothing".to_owned(),
+            |got| self.mask.clip(&got.to_string()),
+        );
+        match kind {
+            Kind::Number { delta, .. } => {
+                let delta = rounded(*delta);
+                format!("{name}: expected {expected}, got {got}, difference {delta}")
+            }
+            _ => format!("{name}: expected {expected}, got {got}"),
+        }
     }
 }
 
@@ -158,6 +178,16 @@ impl Kind {
             Self::Label { same: true } => 0.0,
             Self::Label { same: false } | Self::Other => f64::INFINITY,
         }
+    }
+}
+
+/// `1` and `1.0` are one number, however the API writes it. Whole numbers are compared as such: above
+/// 2^53 a float cannot tell neighbours apart.
+fn is_same_number(expected: &Value, got: &Value) -> bool {
+    let is_whole = |value: &Value| value.is_i64() || value.is_u64();
+    match (expected.as_f64(), got.as_f64()) {
+        (Some(wanted), Some(has)) if !(is_whole(expected) && is_whole(got)) => wanted == has,
+        _ => false,
     }
 }
 
@@ -172,19 +202,6 @@ fn near(tolerance: Tolerance, expected: f64, got: f64) -> Kind {
         (false, false) => (delta / allowed).max(1.0 + f64::EPSILON),
     };
     Kind::Number { delta, share }
-}
-
-fn line(name: &str, expected: &Value, got: Option<&Value>, kind: &Kind) -> String {
-    let name = shown_name(name);
-    let expected = clip(&expected.to_string());
-    let got = got.map_or_else(|| "nothing".to_owned(), |got| clip(&got.to_string()));
-    match kind {
-        Kind::Number { delta, .. } => {
-            let delta = rounded(*delta);
-            format!("{name}: expected {expected}, got {got}, difference {delta}")
-        }
-        _ => format!("{name}: expected {expected}, got {got}"),
-    }
 }
 
 fn shown_name(name: &str) -> &str {
@@ -208,7 +225,7 @@ mod tests {
                 "scores.1": {"absolute": 1},
             },
         }));
-        Rules::new(&spec.unwrap(), Tolerance::default())
+        Rules::new(&spec.unwrap(), Tolerance::default(), Mask::default())
     }
 
     #[test]
@@ -231,6 +248,18 @@ mod tests {
                 json!({"class": 1}),
                 json!({"class": 2}),
                 vec!["class: expected 1, got 2"],
+            ),
+            (json!({"class": 1}), json!({"class": 1.0}), vec![]),
+            (json!({"class": 1.0}), json!({"class": 1}), vec![]),
+            (
+                json!({"class": 9_007_199_254_740_993_u64}),
+                json!({"class": 9_007_199_254_740_992_u64}),
+                vec!["class: expected 9007199254740993, got 9007199254740992"],
+            ),
+            (
+                json!({"class": 1}),
+                json!({"class": true}),
+                vec!["class: expected 1, got true"],
             ),
             (json!({"debug": 1}), json!({"debug": "x"}), vec![]),
             (

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use delivery::event::{Event, EventSink, Unit};
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -16,10 +15,8 @@ use super::rows::{Row, Rows};
 use super::spec::{Batch, GoldenSpec};
 use super::tally::Tally;
 use crate::verify::caller::{Answer, Call, Caller};
-use crate::verify::compare::clip;
 use crate::verify::run::answer::parse_json;
-use crate::verify::run::prepare;
-use crate::verify::suite::{DEFAULT_CONCURRENCY, LoadedSuite, Request};
+use crate::verify::suite::{DEFAULT_CONCURRENCY, LoadedSuite};
 
 /// Rows that a worker takes at once where rows are sent one by one: few enough for the last rows to be
 /// spread, enough for the lock not to be felt.
@@ -64,19 +61,15 @@ pub(crate) async fn run_file(
     let Run { loaded, spec, name } = run;
     let path = loaded.folder.join(&spec.file);
     let rows = Rows::open(&path, spec).map_err(|bad| format!("{}: {}", spec.file, bad.message))?;
-    let request = Request {
-        method: spec.request.method,
-        path: spec.request.path.clone(),
-        headers: spec.request.headers.clone(),
-        ..Request::default()
-    };
-    let mut call = prepare(&request, loaded, &loaded.scope, &caller.base_url)?;
-    let json = HeaderValue::from_static("application/json");
-    call.headers.entry(CONTENT_TYPE).or_insert(json);
+    let call = spec.call(loaded, &caller.base_url)?;
     let worst = usize::from(spec.worst.unwrap_or(DEFAULT_WORST));
     let shared = Arc::new(Shared {
         rows: Mutex::new(rows),
-        rules: Rules::new(spec, loaded.suite.tolerance(spec.tolerance)),
+        rules: Rules::new(
+            spec,
+            loaded.suite.tolerance(spec.tolerance),
+            caller.mask.clone(),
+        ),
         caller: caller.clone(),
         call,
         batch: spec.batch.clone(),
@@ -159,7 +152,7 @@ impl Shared {
 
     async fn send_row(&self, row: Row, tally: &mut Tally) {
         let body = Bytes::from(row.input.to_string());
-        let shown = || clip(&String::from_utf8_lossy(&body));
+        let shown = || self.caller.mask.clip(&String::from_utf8_lossy(&body));
         match self.ask(body.clone(), 1).await {
             Err(NotCompared::Open(why)) => tally.open(why),
             Err(NotCompared::Failed(why)) => tally.failed(row.line, why, shown),
@@ -181,18 +174,23 @@ impl Shared {
         match outputs {
             Ok(outputs) => {
                 for (row, got) in rows.into_iter().zip(outputs) {
-                    let expected = row.expected.unwrap_or_default();
-                    let result = self.rules.compare(&expected, &got);
-                    tally.compared(row.line, result, || clip(&row.input.to_string()));
+                    let nothing = Value::Null;
+                    let expected = row.expected.as_ref().unwrap_or(&nothing);
+                    let result = self.rules.compare(expected, &got);
+                    tally.compared(row.line, result, || self.input(&row));
                 }
             }
             Err(NotCompared::Open(why)) => rows.iter().for_each(|_| tally.open(why.clone())),
             Err(NotCompared::Failed(why)) => {
                 for row in rows {
-                    tally.failed(row.line, why.clone(), || clip(&row.input.to_string()));
+                    tally.failed(row.line, why.clone(), || self.input(&row));
                 }
             }
         }
+    }
+
+    fn input(&self, row: &Row) -> String {
+        self.caller.mask.clip(&row.input.to_string())
     }
 
     async fn ask(&self, body: Bytes, rows: usize) -> Result<Value, NotCompared> {
@@ -236,13 +234,13 @@ fn json_of(answer: &Answer) -> Result<Value, String> {
             let target = target.split(['?', '#']).next().unwrap_or_default();
             return Err(format!(
                 "status: expected 2xx, got {status}, a redirect to {}",
-                clip(target)
+                answer.mask.clip(target)
             ));
         }
-        let text = clip(&String::from_utf8_lossy(&answer.body));
+        let text = answer.mask.clip(&String::from_utf8_lossy(&answer.body));
         return Err(format!("status: expected 2xx, got {status}: {text}"));
     }
-    parse_json(&answer.body)
+    parse_json(&answer.body, &answer.mask)
 }
 
 fn outputs(batch: &Batch, got: Value, rows: usize) -> Result<Vec<Value>, NotCompared> {

@@ -8,6 +8,7 @@ use delivery::statistics::reservoir::Reservoir;
 use serde_json::Value;
 
 use super::outputs::{Ignore, Leaf, outputs};
+use crate::verify::mask::Mask;
 
 /// Values of each output, and latencies of each side, that are kept for distributions: a fair sample
 /// of all.
@@ -154,6 +155,7 @@ fn in_words(leaf: Option<&Leaf>) -> String {
 #[derive(Debug)]
 pub struct Comparison {
     ignore: Ignore,
+    mask: Mask,
     seed: u64,
     pub(super) outputs: BTreeMap<String, Output>,
     /// Outputs beyond the bound.
@@ -177,6 +179,7 @@ impl Comparison {
     pub fn new(ignore: Ignore, seed: u64) -> Self {
         Self {
             ignore,
+            mask: Mask::default(),
             seed,
             outputs: BTreeMap::new(),
             left_out: 0,
@@ -192,15 +195,21 @@ impl Comparison {
         }
     }
 
+    /// Keeps no value of a secret.
+    #[must_use]
+    pub fn masked(mut self, mask: Mask) -> Self {
+        self.mask = mask;
+        self
+    }
+
     /// Takes the answers to one input.
     pub fn pair(&mut self, pair: &Pair<'_>) {
         self.pairs += 1;
         self.candidate_failures.count(false);
-        let serving = outputs(pair.serving, pair.wanted, &self.ignore);
-        let candidate = outputs(pair.candidate, pair.wanted, &self.ignore);
-        let again = pair
-            .again
-            .map(|again| outputs(again, pair.wanted, &self.ignore));
+        let rules = (&self.ignore, &self.mask);
+        let serving = outputs(pair.serving, pair.wanted, rules);
+        let candidate = outputs(pair.candidate, pair.wanted, rules);
+        let again = pair.again.map(|again| outputs(again, pair.wanted, rules));
         let paths: BTreeSet<&String> = serving.keys().chain(candidate.keys()).collect();
         for path in paths {
             if self.outputs.len() >= MOST_OUTPUTS && !self.outputs.contains_key(path) {

@@ -96,7 +96,7 @@ impl ReplayGate {
     /// # Errors
     /// Why the inputs cannot be read.
     async fn replay(&self, at: &GateContext<'_>, serving: &Caller) -> Result<Comparison, String> {
-        let mut seen = Comparison::new(self.ignore.clone(), SEED);
+        let mut seen = Comparison::new(self.ignore.clone(), SEED).masked(at.candidate.mask.clone());
         let mut random = Random::new(SEED);
         let mut inputs = self.inputs();
         let mut under_way = FuturesUnordered::new();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::verify::compare::clip;
+use crate::verify::mask::Mask;
 
 /// Deepest nesting that is looked at.
 const DEEPEST: usize = 32;
@@ -51,14 +51,16 @@ impl Ignore {
 }
 
 /// The outputs of an answer by pointer. Items of a list share one, with `*` for the index, and stay
-/// in their order. Where `wanted` is given, only the keys that it names.
+/// in their order. Where `wanted` is given, only the keys that it names. Texts are cut, secrets are
+/// hidden in them before.
 pub(super) fn outputs(
     answer: &Value,
     wanted: Option<&Value>,
-    ignore: &Ignore,
+    (ignore, mask): (&Ignore, &Mask),
 ) -> BTreeMap<String, Vec<Leaf>> {
     let mut walk = Walk {
         ignore,
+        mask,
         path: Vec::new(),
         found: BTreeMap::new(),
         count: 0,
@@ -69,6 +71,7 @@ pub(super) fn outputs(
 
 struct Walk<'a> {
     ignore: &'a Ignore,
+    mask: &'a Mask,
     path: Vec<String>,
     found: BTreeMap<String, Vec<Leaf>>,
     count: usize,
@@ -103,7 +106,7 @@ impl Walk<'_> {
             }
             Value::Null => self.leaf(Leaf::Null),
             Value::Bool(truth) => self.leaf(Leaf::Label(truth.to_string())),
-            Value::String(text) => self.leaf(Leaf::Label(clip(text))),
+            Value::String(text) => self.leaf(Leaf::Label(self.mask.clip(text))),
             Value::Number(number) => {
                 let whole = number.is_i64() || number.is_u64();
                 self.leaf(Leaf::Number {
@@ -138,7 +141,7 @@ mod tests {
 
     fn paths(answer: &Value, wanted: Option<&Value>, ignore: &[&str]) -> Vec<String> {
         let ignore: Vec<String> = ignore.iter().map(|text| (*text).to_owned()).collect();
-        let found = outputs(answer, wanted, &Ignore::new(&ignore));
+        let found = outputs(answer, wanted, (&Ignore::new(&ignore), &Mask::default()));
         found
             .into_iter()
             .map(|(path, leaves)| format!("{path}:{}", leaves.len()))
@@ -170,12 +173,10 @@ mod tests {
 
     #[test]
     fn what_is_too_deep_or_too_much_is_cut() {
+        let all = (&Ignore::default(), &Mask::default());
         let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
-        assert_eq!(outputs(&deep, None, &Ignore::default()).len(), 0);
+        assert_eq!(outputs(&deep, None, all).len(), 0);
         let many = json!(vec![1; MOST_VALUES + 5]);
-        assert_eq!(
-            outputs(&many, None, &Ignore::default())["/*"].len(),
-            MOST_VALUES
-        );
+        assert_eq!(outputs(&many, None, all)["/*"].len(), MOST_VALUES);
     }
 }

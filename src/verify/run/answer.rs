@@ -4,7 +4,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use crate::verify::caller::Answer;
-use crate::verify::compare::clip;
+use crate::verify::mask::Mask;
 
 /// Headers whose values are never shown.
 const SECRET_HEADERS: &[&str] = &[
@@ -39,17 +39,17 @@ pub(crate) fn read_json(answer: &Answer) -> Result<Value, String> {
         .is_some_and(|kind| kind.ends_with("/json") || kind.ends_with("+json"));
     if !is_json {
         let kind = kind.unwrap_or_else(|| "none".to_owned());
-        let text = clip(&String::from_utf8_lossy(&answer.body));
+        let text = answer.mask.clip(&String::from_utf8_lossy(&answer.body));
         return Err(format!(
             "content-type: expected JSON, got {}; the answer was: {text}",
-            clip(&kind)
+            answer.mask.clip(&kind)
         ));
     }
-    parse_json(&answer.body)
+    parse_json(&answer.body, &answer.mask)
 }
 
 /// Parses JSON, or tells in one line why it is none.
-pub(crate) fn parse_json(body: &[u8]) -> Result<Value, String> {
+pub(crate) fn parse_json(body: &[u8], mask: &Mask) -> Result<Value, String> {
     serde_json::from_slice(body).map_err(|error| {
         let text = String::from_utf8_lossy(body);
         match bare_word(&text) {
@@ -57,9 +57,12 @@ pub(crate) fn parse_json(body: &[u8]) -> Result<Value, String> {
                 format!("the answer holds {word}, which JSON does not have: the API gave no number")
             }
             None if error.is_eof() => {
-                format!("the answer ends in the middle of its JSON: {}", clip(&text))
+                format!(
+                    "the answer ends in the middle of its JSON: {}",
+                    mask.clip(&text)
+                )
             }
-            None => format!("the answer is not JSON ({error}): {}", clip(&text)),
+            None => format!("the answer is not JSON ({error}): {}", mask.clip(&text)),
         }
     })
 }

@@ -10,7 +10,7 @@ use super::answer::{header_values, is_secret_header, read_json};
 use super::expectations::differences;
 use super::prepare::prepare;
 use crate::verify::caller::{Answer, Call, Caller, NoAnswer};
-use crate::verify::compare::{clip, clip_to};
+use crate::verify::mask::Mask;
 use crate::verify::suite::template::Scope;
 use crate::verify::suite::{Capture, LoadedSuite, Step};
 
@@ -47,6 +47,11 @@ pub(super) async fn run_step(
             };
         }
     };
+    let caller = &Caller {
+        mask: caller.mask.and_of_call(&call),
+        ..caller.clone()
+    };
+    let mask = &caller.mask;
     let retries = step.retry.map_or(0, |retry| retry.times);
     let mut tried = 0;
     loop {
@@ -54,11 +59,12 @@ pub(super) async fn run_step(
         if matches!(ended.end, CaseEnd::Passed) || tried >= retries {
             if let CaseEnd::Failed(lines) = &mut ended.end {
                 let answer = lines.iter().position(|line| line.starts_with(ANSWER));
-                lines.insert(answer.unwrap_or(lines.len()), request_line(&call));
+                lines.insert(answer.unwrap_or(lines.len()), request_line(&call, mask));
                 if tried > 0 {
                     lines.push(format!("  tried {} times", tried + 1));
                 }
             }
+            ended.end = mask.end(ended.end);
             return ended;
         }
         tried += 1;
@@ -151,12 +157,14 @@ fn capture(from: &Capture, answer: &Answer) -> Result<Value, String> {
 }
 
 /// Lines that begin with a space go with the differences before them.
-fn request_line(call: &Call) -> String {
+fn request_line(call: &Call, mask: &Mask) -> String {
     let headers: Vec<String> = call
         .headers
         .iter()
         .map(|(name, value)| match value.to_str() {
-            Ok(value) if !is_secret_header(name.as_str()) => format!("{name}: {}", clip(value)),
+            Ok(value) if !is_secret_header(name.as_str()) => {
+                format!("{name}: {}", mask.clip(value))
+            }
             _ => format!("{name}: ***"),
         })
         .collect();
@@ -167,8 +175,8 @@ fn request_line(call: &Call) -> String {
     format!(
         "  request: {} {}{headers} {}",
         call.method,
-        clip(&call.path),
-        body_text(&call.body)
+        mask.clip(&call.path),
+        body_text(&call.body, mask)
     )
     .trim_end()
     .to_owned()
@@ -177,14 +185,15 @@ fn request_line(call: &Call) -> String {
 fn answer_line(answer: &Answer) -> String {
     let kind = answer.content_type().unwrap_or_default();
     let status = answer.status.as_u16();
-    format!("{ANSWER}{status} {kind} {}", body_text(&answer.body))
+    let text = body_text(&answer.body, &answer.mask);
+    format!("{ANSWER}{status} {kind} {text}")
         .trim_end()
         .to_owned()
 }
 
-fn body_text(body: &[u8]) -> String {
+fn body_text(body: &[u8], mask: &Mask) -> String {
     match std::str::from_utf8(body) {
-        Ok(text) => clip_to(text.trim(), SHOWN_BODY),
+        Ok(text) => mask.clip_to(text.trim(), SHOWN_BODY),
         Err(_) => format!("({} bytes that are no text)", body.len()),
     }
 }

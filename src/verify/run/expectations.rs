@@ -6,7 +6,8 @@ use serde_json_path::JsonPath;
 
 use super::answer::{header_values, is_secret_header, read_json};
 use crate::verify::caller::Answer;
-use crate::verify::compare::{clip, compare_json};
+use crate::verify::compare::compare_json;
+use crate::verify::mask::Mask;
 use crate::verify::suite::template::Scope;
 use crate::verify::suite::{Expect, HeaderChecks, HeaderSpec, LoadedSuite, PathCheck, StatusSpec};
 
@@ -28,6 +29,7 @@ pub(crate) fn differences(
         // cause.
         return vec![status_line(&expect.status, answer, with_token)];
     }
+    let mask = &answer.mask;
     let mut lines = Vec::new();
     for (name, wanted) in &expect.headers {
         lines.extend(header_line(name, wanted, scope, answer));
@@ -37,7 +39,7 @@ pub(crate) fn differences(
         for part in &expect.contains {
             let part = scope.text(part);
             if !text.contains(&part) {
-                lines.push(format!("body: expected to hold `{}`", clip(&part)));
+                lines.push(format!("body: expected to hold `{}`", mask.clip(&part)));
             }
         }
     }
@@ -47,33 +49,39 @@ pub(crate) fn differences(
         || expect.schema_file.is_some();
     if wants_json {
         match read_json(answer) {
-            Ok(got) => lines.extend(json_lines(loaded, expect, scope, &got)),
+            Ok(got) => lines.extend(json_lines(loaded, expect, scope, &got, mask)),
             Err(line) => lines.push(line),
         }
     }
     lines
 }
 
-fn json_lines(loaded: &LoadedSuite, expect: &Expect, scope: &Scope, got: &Value) -> Vec<String> {
+fn json_lines(
+    loaded: &LoadedSuite,
+    expect: &Expect,
+    scope: &Scope,
+    got: &Value,
+    mask: &Mask,
+) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(expected) = &expect.json {
         let tolerance = loaded.suite.tolerance(expect.tolerance);
-        lines.extend(compare_json(&scope.json(expected), got, tolerance));
+        lines.extend(compare_json(&scope.json(expected), got, tolerance, mask));
     }
     for check in &expect.jsonpath {
-        lines.extend(path_lines(loaded, expect, check, scope, got));
+        lines.extend(path_lines(loaded, expect, check, scope, got, mask));
     }
     let from_file = expect
         .schema_file
         .as_ref()
         .and_then(|file| loaded.schemas.get(file));
     if let Some(schema) = expect.schema.as_ref().or(from_file) {
-        lines.extend(schema_lines(schema, got));
+        lines.extend(schema_lines(schema, got, mask));
     }
     lines
 }
 
-fn schema_lines(schema: &Value, got: &Value) -> Vec<String> {
+fn schema_lines(schema: &Value, got: &Value, mask: &Mask) -> Vec<String> {
     let validator = match jsonschema::validator_for(schema) {
         Ok(validator) => validator,
         Err(error) => return vec![format!("schema: it cannot be used: {error}")],
@@ -87,7 +95,7 @@ fn schema_lines(schema: &Value, got: &Value) -> Vec<String> {
             } else {
                 place
             };
-            format!("schema: {place}: {}", clip(&error.to_string()))
+            format!("schema: {place}: {}", mask.clip(&error.to_string()))
         })
         .collect();
     if lines.len() > MOST_SCHEMA_LINES {
@@ -104,6 +112,7 @@ fn path_lines(
     check: &PathCheck,
     scope: &Scope,
     got: &Value,
+    mask: &Mask,
 ) -> Vec<String> {
     let PathCheck {
         path,
@@ -131,7 +140,10 @@ fn path_lines(
     match (exists, found.first()) {
         (Some(false), None) => return Vec::new(),
         (Some(false), Some(value)) => {
-            return vec![format!("{path}: expected nothing, got {}", shown(value))];
+            return vec![format!(
+                "{path}: expected nothing, got {}",
+                shown(value, mask)
+            )];
         }
         (_, None) if *count == Some(0) => return Vec::new(),
         (_, None) => return vec![format!("{path}: expected a value, got nothing")],
@@ -142,9 +154,9 @@ fn path_lines(
     let pattern = matches.as_ref().map(|text| (text, regex::Regex::new(text)));
     let mut lines = Vec::new();
     for value in found {
-        let is = shown(value);
+        let is = shown(value, mask);
         if let Some(wanted) = &equals {
-            let found = compare_json(wanted, value, tolerance);
+            let found = compare_json(wanted, value, tolerance, mask);
             let line = |line: String| match line.strip_prefix("(whole answer)") {
                 Some(line) => format!("{path}{line}"),
                 None => format!("{path}: {line}"),
@@ -154,12 +166,12 @@ fn path_lines(
         if let Some(set) = one_of
             && !set
                 .iter()
-                .any(|one| compare_json(&scope.json(one), value, tolerance).is_empty())
+                .any(|one| compare_json(&scope.json(one), value, tolerance, mask).is_empty())
         {
-            let words: Vec<String> = set.iter().map(shown).collect();
+            let words: Vec<String> = set.iter().map(|one| shown(one, mask)).collect();
             lines.push(format!(
                 "{path}: expected one of {}, got {is}",
-                clip(&words.join(", "))
+                mask.clip(&words.join(", "))
             ));
         }
         if let Some([least, most]) = between.as_deref() {
@@ -192,15 +204,18 @@ fn path_lines(
     lines
 }
 
-fn shown(value: &Value) -> String {
-    clip(&value.to_string())
+fn shown(value: &Value, mask: &Mask) -> String {
+    mask.clip(&value.to_string())
 }
 
 fn status_line(expected: &StatusSpec, answer: &Answer, with_token: bool) -> String {
     let status = answer.status.as_u16();
     let line = format!("status: expected {expected}, got {status}");
     if let Some(target) = answer.redirect() {
-        return format!("{line}, a redirect to {}", clip(without_query(&target)));
+        return format!(
+            "{line}, a redirect to {}",
+            answer.mask.clip(without_query(&target))
+        );
     }
     match (status, with_token) {
         (401 | 403, false) => format!("{line}; no ID token was sent: is the service private?"),
@@ -219,13 +234,14 @@ fn without_query(target: &str) -> &str {
 }
 
 fn header_line(name: &str, wanted: &HeaderSpec, scope: &Scope, answer: &Answer) -> Option<String> {
+    let mask = &answer.mask;
     let header = HeaderName::from_bytes(name.as_bytes()).ok()?;
     let got = header_values(&answer.headers, header.as_str());
     let any = |fits: &dyn Fn(&str) -> bool| got.iter().any(|value| fits(value));
     let missing = match wanted {
         HeaderSpec::Is(value) => {
             let value = scope.text(value);
-            (!any(&|got| got == value)).then(|| format!("`{}`", clip(&value)))
+            (!any(&|got| got == value)).then(|| format!("`{}`", mask.clip(&value)))
         }
         HeaderSpec::Checks(HeaderChecks {
             contains,
@@ -239,8 +255,8 @@ fn header_line(name: &str, wanted: &HeaderSpec, scope: &Scope, answer: &Answer) 
             });
             match (absent, part, pattern) {
                 (true, ..) => (!got.is_empty()).then(|| "nothing".to_owned()),
-                (_, Some(part), _) => Some(format!("a value with `{}`", clip(&part))),
-                (_, None, Some(pattern)) => Some(format!("a value like `{}`", clip(pattern))),
+                (_, Some(part), _) => Some(format!("a value with `{}`", mask.clip(&part))),
+                (_, None, Some(pattern)) => Some(format!("a value like `{}`", mask.clip(pattern))),
                 (false, None, None) => None,
             }
         }
@@ -252,7 +268,7 @@ fn header_line(name: &str, wanted: &HeaderSpec, scope: &Scope, answer: &Answer) 
         (false, true) => format!("header {name}: the value differs; it is not shown"),
         (false, false) => format!(
             "header {name}: expected {missing}, got `{}`",
-            clip(&got.join(", "))
+            mask.clip(&got.join(", "))
         ),
     })
 }

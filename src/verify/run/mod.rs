@@ -6,12 +6,10 @@
 //! | `attempt` | one step: send, compare, try again |
 //! | `expectations` | an answer against what was expected |
 //! | `answer` | what an answer holds, in words |
-//! | `mask` | no secret is shown |
 
 pub(crate) mod answer;
 mod attempt;
 mod expectations;
-pub(crate) mod mask;
 pub(crate) mod prepare;
 
 use delivery::event::{Event, EventSink};
@@ -20,7 +18,6 @@ use delivery::verdict::{CaseEnd, CaseResult, Evidence};
 use futures_util::stream::{self, StreamExt};
 
 use self::attempt::run_step;
-use self::mask::Mask;
 use super::caller::Caller;
 use super::suite::{Case, DEFAULT_CONCURRENCY, LoadedSuite};
 
@@ -35,6 +32,7 @@ pub(crate) use prepare::prepare;
 /// connection: a candidate that is ready takes connections. It is undecided when something before
 /// the API fails: name resolution, the route to the host, TLS.
 pub async fn run_suites(suites: &[LoadedSuite], caller: &Caller, sink: &dyn EventSink) -> Evidence {
+    let caller = &caller.clone().keeping(suites);
     let total: usize = suites.iter().map(|one| one.suite.cases.len()).sum();
     let mut cases = Vec::with_capacity(total);
     for loaded in suites {
@@ -50,17 +48,13 @@ async fn run_suite(
     sink: &dyn EventSink,
     (before, total): (usize, usize),
 ) -> Vec<CaseResult> {
-    let mask = Mask::new(loaded.secrets.iter().chain(&caller.bearer));
     // Collected first: a closure inside of the stream would not be `Send` for every lifetime.
     let runs: Vec<_> = loaded
         .suite
         .cases
         .iter()
         .enumerate()
-        .map(|(index, case)| {
-            let mask = &mask;
-            async move { (index, run_case(loaded, case, caller, mask).await) }
-        })
+        .map(|(index, case)| async move { (index, run_case(loaded, case, caller).await) })
         .collect();
     let at_once = loaded.suite.concurrency.unwrap_or(DEFAULT_CONCURRENCY);
     let mut running = stream::iter(runs).buffer_unordered(usize::from(at_once));
@@ -80,7 +74,7 @@ async fn run_suite(
 }
 
 /// Runs the steps of a case; the first that does not pass ends it.
-async fn run_case(loaded: &LoadedSuite, case: &Case, caller: &Caller, mask: &Mask) -> CaseResult {
+async fn run_case(loaded: &LoadedSuite, case: &Case, caller: &Caller) -> CaseResult {
     let steps = case.exchanges();
     let mut scope = loaded.scope.clone();
     let mut millis = 0;
@@ -96,7 +90,7 @@ async fn run_case(loaded: &LoadedSuite, case: &Case, caller: &Caller, mask: &Mas
                 Some(name) => format!("step {} `{name}`", index + 1),
                 None => format!("step {}", index + 1),
             });
-            end = told(ended.end, step, mask);
+            end = told(ended.end, step.as_deref());
             break;
         }
     }
@@ -107,14 +101,11 @@ async fn run_case(loaded: &LoadedSuite, case: &Case, caller: &Caller, mask: &Mas
     CaseResult { name, end, millis }
 }
 
-/// Names the step, and hides secrets.
-fn told(end: CaseEnd, step: Option<String>, mask: &Mask) -> CaseEnd {
-    let line = |line: String| {
-        let line = mask.hide(&line);
-        match &step {
-            Some(step) if !line.starts_with(' ') => format!("{step}: {line}"),
-            _ => line,
-        }
+/// Names the step.
+fn told(end: CaseEnd, step: Option<&str>) -> CaseEnd {
+    let line = |line: String| match step {
+        Some(step) if !line.starts_with(' ') => format!("{step}: {line}"),
+        _ => line,
     };
     match end {
         CaseEnd::Failed(lines) => CaseEnd::Failed(lines.into_iter().map(line).collect()),

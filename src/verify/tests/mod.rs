@@ -4,4 +4,5 @@ mod expect;
 mod golden;
 mod identity;
 mod parse;
-mod server;
+mod secrets;
+pub(super) mod server;

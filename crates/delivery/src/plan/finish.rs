@@ -26,7 +26,8 @@ pub(crate) fn steps(
     let revision = change.revision();
     let access = change.access.filter(|wanted| *wanted != service.access);
     let pinned = service.traffic.percent_of(revision) == 100;
-    let needs_write = !pinned || standing.has_our_tags() || access.is_some();
+    let left_over = standing.has_tags_left_over(&change.end, revision);
+    let needs_write = !pinned || left_over || access.is_some();
     let recorded = match demand {
         Demand::Serving => true,
         Demand::Recorded => standing
@@ -58,7 +59,7 @@ pub(crate) fn steps(
         let end = End {
             traffic: TrafficSplit::all_to(
                 Destination::Revision(revision.clone()),
-                standing.foreign_tags(),
+                standing.end_tags(&change.end, revision),
             ),
             state: intent(wanted, standing, change, restored(standing)),
             access,
@@ -115,10 +116,12 @@ fn undo(
     (Undo::Nothing, changed)
 }
 
-/// Where traffic returns to, without our tags.
+/// Where traffic returns to, of our tags with the standing one alone.
 fn restored(standing: &Standing<'_>) -> Option<TrafficSplit> {
     let shares = standing.undo_shares()?;
-    Some(shares.with_tags(standing.foreign_tags()))
+    let mut tags = standing.foreign_tags();
+    tags.extend(standing.kept_tag(&shares));
+    Some(shares.with_tags(tags))
 }
 
 fn shown_percent(service: &ServiceSeen, revision: &crate::name::RevisionName) -> u32 {

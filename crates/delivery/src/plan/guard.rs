@@ -9,7 +9,7 @@ use crate::name::RevisionName;
 use crate::release::Release;
 use crate::snapshot::{Readiness, ServiceCondition, StateSeen};
 use crate::spec::{ConfigHash, SecretPlace, ServiceSpec};
-use crate::state::{STATE_ANNOTATION, STATE_VERSION};
+use crate::state::{BroughtBy, STATE_ANNOTATION, STATE_VERSION};
 use crate::target::Tier;
 use crate::traffic::Destination;
 
@@ -27,11 +27,33 @@ pub const RESERVED_VARIABLES: [&str; 6] = [
     "K_CONFIGURATION",
 ];
 
+/// A candidate that the tests cannot reach would stop the run only after it was deployed.
+pub(crate) fn unreachable(standing: &Standing<'_>) -> Option<Diagnostic> {
+    let service = standing.service?;
+    let barriers = service.entrance.barriers();
+    if barriers.is_empty() {
+        return None;
+    }
+    let (name, region) = (&standing.target.service, &standing.target.region);
+    let mut diagnostic = blocked(
+        standing,
+        Code::CandidateUnreachable,
+        format!("this runner cannot reach a candidate of `{name}`, so it cannot be tested"),
+    );
+    for barrier in &barriers {
+        diagnostic = diagnostic.cause(barrier.describe());
+        for way in barrier.ways_out(name.as_str(), region.as_str()) {
+            diagnostic = diagnostic.help(way);
+        }
+    }
+    Some(diagnostic)
+}
+
 /// Reasons that hold for a promotion and a rollback alike.
 pub(crate) fn common(wanted: &Wanted, standing: &Standing<'_>) -> Vec<Diagnostic> {
     [
         unreadable(standing),
-        another_run(wanted, standing),
+        another_run(wanted, standing).or_else(|| ended(wanted, standing)),
         busy(wanted, standing),
     ]
     .into_iter()
@@ -39,7 +61,7 @@ pub(crate) fn common(wanted: &Wanted, standing: &Standing<'_>) -> Vec<Diagnostic
     .collect()
 }
 
-fn unreadable(standing: &Standing<'_>) -> Option<Diagnostic> {
+pub(crate) fn unreadable(standing: &Standing<'_>) -> Option<Diagnostic> {
     let service = &standing.target.service;
     let reason = match &standing.service?.state {
         StateSeen::Absent => return None,
@@ -82,6 +104,35 @@ fn another_run(wanted: &Wanted, standing: &Standing<'_>) -> Option<Diagnostic> {
             intent.expires
         ))
         .help("give the jobs of one environment the same `concurrency` group")
+        .help(format!(
+            "or, if it is known to be dead: `ml-deploy recover --environment {} --run {}`",
+            standing.target.environment.name, intent.run.0
+        ))
+    })
+}
+
+/// A run whose intent is gone was ended by somebody who thought it dead: its post step, or a person
+/// with `recover`. Whatever they decided stands; to begin anew would undo their decision.
+fn ended(wanted: &Wanted, standing: &Standing<'_>) -> Option<Diagnostic> {
+    let known = matches!(standing.service?.state, StateSeen::Known(_));
+    let intent = standing.record.intent.as_ref();
+    let stands = intent.is_some_and(|intent| intent.run == wanted.run);
+    // A rollback has no intent in its last write: it is finished with it.
+    let newest = standing.record.healthy.first();
+    let rolled_back =
+        newest.is_some_and(|one| one.run == wanted.run && one.by == BroughtBy::Rollback);
+    (wanted.began && known && !stands && !rolled_back).then(|| {
+        blocked(
+            standing,
+            Code::RolloutEnded,
+            "the rollout of this run was ended meanwhile, by its post step or by `ml-deploy recover`"
+                .to_owned(),
+        )
+        .cause(format!(
+            "the intent of run `{}` is no longer in the record",
+            wanted.run.0
+        ))
+        .help("run again, if the release is still wanted")
     })
 }
 

@@ -3,6 +3,7 @@
 use super::{Action, Plan, Step, Undo};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::spec::Access;
+use crate::state::OpenIntent;
 use crate::traffic::{Destination, TrafficSplit};
 
 /// Everything that is wrong with a plan. Each entry is a defect of this program.
@@ -15,9 +16,11 @@ pub fn lint(plan: &Plan) -> Vec<Diagnostic> {
         before: _,
         steps,
         warnings: _,
+        outlook: _,
     } = plan;
     let mut findings = Vec::new();
     let mut verified = false;
+    let mut progress = Progress::default();
     for (index, step) in steps.iter().enumerate() {
         let mut find = |text: &str| {
             findings.push(
@@ -83,22 +86,47 @@ pub fn lint(plan: &Plan) -> Vec<Diagnostic> {
                 if !verified {
                     find("shifts traffic before the tests");
                 }
-                if traffic.percent_of(revision) != 100 {
-                    find("does not end with everything pinned to its revision");
+                if let Err(text) = progress.shifted(traffic.percent_of(revision)) {
+                    find(text);
+                }
+            }
+            Action::Watch {
+                revision: whose,
+                percent,
+                next,
+                ..
+            } => {
+                if let Err(text) = progress.watched(whose == revision, *percent, *next) {
+                    find(text);
                 }
             }
             Action::Confirm { .. } => {}
             Action::Record { state } => {
+                if !matches!(progress.given, None | Some(100)) {
+                    find("does not end with everything pinned to its revision");
+                }
+                // One that waits was tested, and has no traffic yet.
+                let waits = |intent: &OpenIntent| {
+                    intent.verified
+                        && intent.revision == *revision
+                        && verified
+                        && progress.given.is_none()
+                };
+                if state.intent.as_ref().is_some_and(|intent| !waits(intent)) {
+                    find("ends with an intent");
+                }
+            }
+            Action::Restore { state, .. } => {
                 if state.intent.is_some() {
                     find("ends with an intent");
+                }
+                if steps.len() > 1 {
+                    find("does something beside taking a rollout back");
                 }
             }
         }
     }
-    if !matches!(
-        steps.last().map(|step| &step.action),
-        Some(Action::Record { .. })
-    ) {
+    if !ends_recorded(steps) {
         findings.push(Diagnostic::error(
             Code::Internal,
             "the plan does not end with its record",
@@ -107,13 +135,75 @@ pub fn lint(plan: &Plan) -> Vec<Diagnostic> {
     findings
 }
 
+/// The last write leaves the record as it is to stay, and what serves is confirmed.
+fn ends_recorded(steps: &[Step]) -> bool {
+    match steps {
+        [
+            ..,
+            Step {
+                action: Action::Record { .. } | Action::Restore { .. },
+                ..
+            },
+        ] => true,
+        [
+            ..,
+            Step {
+                action: Action::ShiftTraffic { state, .. },
+                ..
+            },
+            Step {
+                action: Action::Confirm { .. },
+                ..
+            },
+        ] => state.intent.is_none(),
+        _ => false,
+    }
+}
+
+/// How far traffic has moved to the plan's revision.
+#[derive(Debug, Default)]
+struct Progress {
+    given: Option<u32>,
+    /// What it may get next, once what it has was watched.
+    next: Option<u32>,
+}
+
+impl Progress {
+    fn shifted(&mut self, percent: u32) -> Result<(), &'static str> {
+        let is_next = match self.given {
+            None => true,
+            Some(_) => self.next == Some(percent),
+        };
+        let is_more = percent > self.given.unwrap_or(0);
+        self.given = Some(percent);
+        self.next = None;
+        match (is_next, is_more) {
+            (true, true) => Ok(()),
+            (_, false) => Err("shifts traffic without giving its revision more"),
+            (false, true) => Err("gives more traffic before what was given is watched"),
+        }
+    }
+
+    fn watched(&mut self, own: bool, percent: u32, next: u32) -> Result<(), &'static str> {
+        if !own || self.given != Some(percent) {
+            return Err("watches what was not given");
+        }
+        self.next = Some(next);
+        Ok(())
+    }
+}
+
 fn writes_traffic(action: &Action) -> bool {
     match action {
         Action::CreateService { .. }
         | Action::DeployCandidate { .. }
         | Action::TagRevision { .. }
-        | Action::ShiftTraffic { .. } => true,
-        Action::Verify { .. } | Action::Confirm { .. } | Action::Record { .. } => false,
+        | Action::ShiftTraffic { .. }
+        | Action::Restore { .. } => true,
+        Action::Verify { .. }
+        | Action::Watch { .. }
+        | Action::Confirm { .. }
+        | Action::Record { .. } => false,
     }
 }
 
@@ -129,8 +219,10 @@ fn splits<'a>(action: &'a Action, undo: &'a Undo) -> Vec<&'a TrafficSplit> {
         Action::DeployCandidate { traffic, .. }
         | Action::TagRevision { traffic, .. }
         | Action::ShiftTraffic { traffic, .. } => Some(traffic),
+        Action::Restore { traffic, .. } => traffic.as_ref(),
         Action::CreateService { .. }
         | Action::Verify { .. }
+        | Action::Watch { .. }
         | Action::Confirm { .. }
         | Action::Record { .. } => None,
     };

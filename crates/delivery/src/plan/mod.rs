@@ -6,26 +6,42 @@
 //! | `guard` | what must not be done, every reason at once |
 //! | `candidate` | the names of one attempt |
 //! | `promote`, `rollback` | which revision is brought, and what is remembered of it |
+//! | `seen` | what has to be seen before the plan can be made |
 //! | `steps` | the steps that bring it, from a service that serves or one that does not yet |
+//! | `progress` | the shares of the traffic between the tests and the end |
 //! | `finish` | the steps when it serves already |
+//! | `outlook` | what changes, what to return to, whether the tests can reach it |
 //! | `undo` | what an undo writes, once the failure is known |
+//! | [`mod@recover`] | what a run that died has left: finished, or taken back |
+//! | `cut` | a promotion in two parts, with tests of the user's own between them |
 //! | [`mod@lint`] | what every plan must keep to |
 //! | [`render`] | plans as text |
 
 mod candidate;
+mod cut;
 mod finish;
 mod guard;
 pub mod lint;
+mod outlook;
+mod progress;
 mod promote;
+pub mod recover;
 pub mod render;
 mod rollback;
+mod seen;
 mod standing;
 mod steps;
 mod undo;
 
 pub use candidate::{REVISION_LENGTH, TAG_AND_SERVICE_LENGTH};
+pub use cut::{plan_from_verified, plan_to_verified};
 pub use guard::{COMMIT_VARIABLE, RESERVED_VARIABLES, VERSION_VARIABLE};
 pub use lint::lint;
+pub use recover::recover;
+pub use seen::{Missing, missing};
+
+pub use outlook::{Outlook, Surroundings};
+use std::time::Duration;
 
 use crate::diagnostic::Diagnostic;
 use crate::name::{RevisionName, TagName};
@@ -34,6 +50,7 @@ use crate::snapshot::Snapshot;
 use crate::spec::{Access, ServiceSpec};
 use crate::stage::RollbackTo;
 use crate::state::{RevisionRecord, RunRef, StateRecord};
+use crate::strategy::{OnInconclusive, Strategy};
 use crate::target::Target;
 use crate::traffic::TrafficSplit;
 
@@ -41,10 +58,11 @@ use crate::traffic::TrafficSplit;
 /// takes "now" from the snapshot, and planning again after a finished plan says [`Planned::UpToDate`].
 pub fn plan(wanted: &Wanted, snapshot: &Snapshot) -> Planned {
     let standing = standing::Standing::of(snapshot);
-    match &wanted.intent {
+    let planned = match &wanted.intent {
         Intent::Promote { release, spec } => promote::plan(wanted, &standing, release, spec),
         Intent::Rollback { to } => rollback::plan(wanted, &standing, to),
-    }
+    };
+    outlook::complete(wanted, &standing, planned)
 }
 
 /// What is wanted of one target.
@@ -60,6 +78,13 @@ pub struct Wanted {
     pub retry_rejected: bool,
     /// Seconds for which other runs keep off: the run's own deadline and some reserve.
     pub lease_seconds: u32,
+    /// How traffic moves to a release that has passed its tests. A rollback goes at once.
+    pub strategy: Strategy,
+    /// This run has written already: its intent must still stand in the record, or somebody has ended
+    /// the rollout meanwhile.
+    pub began: bool,
+    /// What is known of the world around the target.
+    pub surroundings: Surroundings,
 }
 
 /// Promote or roll back.
@@ -108,7 +133,7 @@ pub struct Plan {
     pub run: RunRef,
     /// Etag that the first write carries; `None` when the service does not exist.
     pub etag: Option<String>,
-    /// The revision that serves at the end.
+    /// The revision that serves at the end; where a rollout is taken back, the one that it brought.
     pub revision: RevisionName,
     /// What serves before, in words: `ml-api-test-v1-0-0-3f9c2a serves 100 %`.
     pub before: String,
@@ -116,6 +141,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Things to know, such as traffic that followed LATEST.
     pub warnings: Vec<Diagnostic>,
+    /// What is to be seen beside the steps before somebody approves.
+    pub outlook: Outlook,
 }
 
 /// One step.
@@ -150,6 +177,15 @@ pub enum Address {
     Service,
 }
 
+/// What serves beside a candidate, at an address of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Baseline {
+    /// The revision.
+    pub revision: RevisionName,
+    /// Its tag.
+    pub tag: TagName,
+}
+
 /// What is done. A closed list: execution makes no choices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -179,6 +215,8 @@ pub enum Action {
     TagRevision {
         /// The revision.
         revision: RevisionName,
+        /// True: it was seen ready, and is not looked at again.
+        is_ready: bool,
         /// The whole new traffic.
         traffic: TrafficSplit,
         /// The record.
@@ -195,16 +233,37 @@ pub enum Action {
         /// The commit that must answer; `None` for a revision that other tools made.
         commit: Option<Commit>,
     },
-    /// Writes the end state: traffic pinned, our tag gone, who may call, the record. Waits.
+    /// Writes a share of the traffic or, as the last one, the end state: traffic pinned, the
+    /// candidate's tag gone, the standing tag at what served before, who may call, the record: still
+    /// with the intent, or, for a rollback to what was healthy, as it is at the end. Waits.
     ShiftTraffic {
-        /// The revision that gets everything.
+        /// The revision that gets it: everything, in the last one.
         revision: RevisionName,
         /// The whole new traffic.
         traffic: TrafficSplit,
-        /// The record, still with the intent.
+        /// The record.
         state: StateRecord,
         /// Who may call from now on; `None` leaves it as it is.
         access: Option<Access>,
+    },
+    /// Puts load on the candidate and on what serves beside it, each at its own address, for as long as
+    /// said, and holds them against their limits and each other. [`crate::decide::decide`] says what
+    /// it means.
+    Watch {
+        /// The candidate.
+        revision: RevisionName,
+        /// Its tag.
+        tag: TagName,
+        /// What it is compared with.
+        serving: Baseline,
+        /// What it gets of the traffic meanwhile.
+        percent: u32,
+        /// What it gets next.
+        next: u32,
+        /// How long it is watched.
+        soak: Duration,
+        /// What is done when that cannot decide.
+        on_inconclusive: OnInconclusive,
     },
     /// `trafficStatuses` shows 100 % on the revision, and consecutive answers through the service's
     /// address come from the commit.
@@ -219,6 +278,16 @@ pub enum Action {
         /// The record.
         state: StateRecord,
     },
+    /// Takes back what a run that died has left: writes what served before, who may call, and the
+    /// record without intent. Waits. The only step of its plan.
+    Restore {
+        /// The whole new traffic; `None` leaves it as it is.
+        traffic: Option<TrafficSplit>,
+        /// The record.
+        state: StateRecord,
+        /// Who may call from now on; `None` leaves it as it is.
+        access: Option<Access>,
+    },
 }
 
 impl Action {
@@ -230,8 +299,10 @@ impl Action {
             Self::TagRevision { .. } => "tag-revision",
             Self::Verify { .. } => "verify",
             Self::ShiftTraffic { .. } => "shift-traffic",
+            Self::Watch { .. } => "watch",
             Self::Confirm { .. } => "confirm",
             Self::Record { .. } => "record",
+            Self::Restore { .. } => "restore",
         }
     }
 }

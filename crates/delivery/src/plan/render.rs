@@ -1,12 +1,14 @@
 //! Plans as text for people.
 
 use std::fmt::Write;
+use std::time::Duration;
 
-use super::{Action, Address, NewRevision, Plan, Step, Undo};
+use super::{Action, Address, Baseline, NewRevision, Outlook, Plan, Step, Undo};
 use crate::diagnostic::Diagnostic;
 use crate::release::Commit;
 use crate::snapshot::Serving;
 use crate::spec::Access;
+use crate::strategy::OnInconclusive;
 use crate::target::Target;
 use crate::traffic::{Destination, TrafficSplit};
 
@@ -20,6 +22,7 @@ pub fn render_plan(plan: &Plan) -> String {
         before,
         steps,
         warnings,
+        outlook,
     } = plan;
     let mut text = String::new();
     let mut line = |line: String| {
@@ -28,7 +31,13 @@ pub fn render_plan(plan: &Plan) -> String {
     };
     line(format!("plan for {}", place(target)));
     line(format!("  before: {before}"));
-    line(format!("  after:  {revision} serves 100 %"));
+    let takes_back = |step: &Step| matches!(step.action, Action::Restore { .. });
+    if steps.iter().any(takes_back) {
+        line(format!("  after:  without {revision}"));
+    } else {
+        line(format!("  after:  {revision} serves 100 %"));
+    }
+    outlook_lines(outlook).into_iter().for_each(&mut line);
     let mut undo_before: Option<(usize, &Undo)> = None;
     for (index, step) in steps.iter().enumerate() {
         let Step {
@@ -65,6 +74,31 @@ pub fn render_plan(plan: &Plan) -> String {
         }
     }
     text
+}
+
+/// What changes in the configuration, and where traffic could return to.
+fn outlook_lines(outlook: &Outlook) -> Vec<String> {
+    let mut lines = Vec::new();
+    let changes = outlook.changes();
+    let before = match &outlook.serving {
+        Some(serving) => format!("against {serving}"),
+        None => "nothing serves yet".to_owned(),
+    };
+    if changes.is_empty() {
+        lines.push(format!("  configuration, {before}: no change"));
+    } else {
+        lines.push(format!("  configuration, {before}:"));
+        lines.extend(
+            changes
+                .iter()
+                .map(|change| format!("    {}", change.describe())),
+        );
+    }
+    lines.push(match &outlook.rollback_target {
+        Some(target) => format!("  rollback: `rollback_to: previous` returns to {target}"),
+        None => "  rollback: no earlier revision is recorded healthy here".to_owned(),
+    });
+    lines
 }
 
 /// `test · us-central1/ml-api-test`.
@@ -141,6 +175,7 @@ pub fn describe(action: &Action) -> String {
         ),
         Action::TagRevision {
             revision,
+            is_ready: _,
             traffic: split,
             state: _,
             access,
@@ -169,16 +204,65 @@ pub fn describe(action: &Action) -> String {
             state: _,
             access,
         } => format!("traffic {}{}", traffic(split), access_in_words(*access)),
+        Action::Watch {
+            revision,
+            tag,
+            serving:
+                Baseline {
+                    revision: baseline,
+                    tag: baseline_tag,
+                },
+            percent,
+            next: _,
+            soak,
+            on_inconclusive,
+        } => format!(
+            "{revision} at {percent} % for {}, beside {baseline}, at the addresses of tags {tag} and {baseline_tag}; {}",
+            duration(*soak),
+            when_undecided(*on_inconclusive)
+        ),
         Action::Confirm { revision, commit } => {
             format!(
                 "{revision}{} answers at the service's address",
                 of(commit.as_ref())
             )
         }
+        Action::Record { state } if state.intent.as_ref().is_some_and(|it| it.verified) => {
+            "the candidate has passed and waits".to_owned()
+        }
         Action::Record { state } => match state.healthy.first() {
             Some(newest) => format!("newest healthy revision {}", newest.revision),
             None => "no healthy revision".to_owned(),
         },
+        Action::Restore {
+            traffic: split,
+            state: _,
+            access,
+        } => {
+            let split = split.as_ref().map_or_else(
+                || "traffic as it is".to_owned(),
+                |split| format!("traffic {}", traffic(split)),
+            );
+            format!("{split}{}", access_in_words(*access))
+        }
+    }
+}
+
+fn when_undecided(mode: OnInconclusive) -> &'static str {
+    match mode {
+        OnInconclusive::Fail => "undecided counts as failed",
+        OnInconclusive::Hold => "undecided is watched again",
+        OnInconclusive::Proceed => "undecided goes on, with a warning",
+    }
+}
+
+/// `90 s`, `1.5 s`, `10 min`.
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds >= 120.0 && time.as_secs().is_multiple_of(60) && time.subsec_nanos() == 0 {
+        format!("{} min", time.as_secs() / 60)
+    } else {
+        format!("{} s", (seconds * 1000.0).round() / 1000.0)
     }
 }
 

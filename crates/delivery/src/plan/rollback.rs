@@ -1,19 +1,26 @@
 //! Move traffic back to a revision that exists.
+//!
+//! Nothing is made, and what is brought was healthy before, so one write does it: traffic, the next
+//! standing tag, and the record as it is to stay. There is no intent that could be left behind. A
+//! target without a tag gets one first, in a write of its own.
 
 use super::candidate::tag_of;
 use super::finish::{self, Demand};
 use super::guard::{self, blocked};
 use super::promote::warnings;
 use super::standing::Standing;
-use super::steps::{Bring, Change, steps};
-use super::{Plan, Planned, Wanted};
+use super::steps::{Bring, Change, intent, steps};
+use super::{Action, Address, Outlook, Plan, Planned, Step, Undo, Wanted};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::name::RevisionName;
 use crate::snapshot::{Readiness, RevisionSeen};
 use crate::stage::RollbackTo;
 use crate::state::{BroughtBy, Rejection, RunRef, StateRecord};
-use crate::traffic::TrafficSplit;
+use crate::traffic::{Destination, TrafficSplit};
 
+/// How long a `previous` on a terminal is taken for a repetition of the one before: its program may
+/// have been killed after its write, which is all that a rollback writes.
+const SAME_CALL_SECONDS: u32 = 15 * 60;
 /// Most revisions that a diagnostic lists.
 const LISTED: usize = 10;
 
@@ -36,11 +43,22 @@ pub(crate) fn plan(wanted: &Wanted, standing: &Standing<'_>, to: &RollbackTo) ->
         Some(service) if standing.serves_alone(&revision) && !standing.nothing_tested_serves() => {
             finish::steps(wanted, standing, service, &change, Demand::Serving)
         }
-        _ => steps(wanted, standing, change),
+        _ => match &standing.base {
+            Some(base) if !standing.nothing_tested_serves() => {
+                back(wanted, standing, &change, base)
+            }
+            _ => steps(wanted, standing, change),
+        },
     };
     if steps.is_empty() {
+        let repeated = *to == RollbackTo::Previous;
+        let further = if repeated {
+            ": this run has moved traffic back to it. To go back further, name a version or a revision"
+        } else {
+            ""
+        };
         return Planned::UpToDate {
-            because: format!("`{revision}` serves 100 % already"),
+            because: format!("`{revision}` serves 100 % already{further}"),
             revision,
         };
     }
@@ -54,7 +72,81 @@ pub(crate) fn plan(wanted: &Wanted, standing: &Standing<'_>, to: &RollbackTo) ->
         before: standing.state_in_words(),
         steps,
         warnings,
+        outlook: Outlook::default(),
     })
+}
+
+/// Test the target at its own address, then move everything to it.
+fn back(
+    wanted: &Wanted,
+    standing: &Standing<'_>,
+    change: &Change,
+    base: &TrafficSplit,
+) -> Vec<Step> {
+    let revision = change.revision().clone();
+    let to_target = || Destination::Revision(revision.clone());
+    let with_kept = |shares: &TrafficSplit| {
+        let mut tags = standing.foreign_tags();
+        tags.extend(standing.kept_tag(shares));
+        shares.with_tags(tags)
+    };
+    let undo_traffic = with_kept(&standing.undo_shares().unwrap_or_else(|| base.clone()));
+    let undo = Undo::Restore {
+        traffic: undo_traffic.clone(),
+        state: standing.record.without_intent(),
+        rejects: None,
+        access: None,
+    };
+    let tagged = standing.has_tag(&change.tag, &revision);
+    let tag = (!tagged).then(|| Step {
+        because: format!(
+            "`{revision}` ({}) has no address of its own: give it its tag `{}`, no traffic yet",
+            change.label, change.tag
+        ),
+        undo: undo.clone(),
+        action: Action::TagRevision {
+            revision: revision.clone(),
+            is_ready: true,
+            traffic: with_kept(base).with_tag(change.tag.clone(), to_target()),
+            state: intent(wanted, standing, change, Some(undo_traffic.clone())),
+            access: None,
+        },
+    });
+    let verify = Step {
+        because: "test it at its own address: only what passes gets traffic".to_owned(),
+        // Nothing is undone before anything was written, except what a run that died has left.
+        undo: if tagged && standing.record.intent.is_none() {
+            Undo::Nothing
+        } else {
+            undo.clone()
+        },
+        action: Action::Verify {
+            revision: revision.clone(),
+            address: Address::Tag(change.tag.clone()),
+            commit: change.commit.clone(),
+        },
+    };
+    let shift = Step {
+        because: format!(
+            "what passed gets all traffic: `{revision}`, pinned by name; what it leaves is recorded as rolled back in the same write"
+        ),
+        undo: undo.clone(),
+        action: Action::ShiftTraffic {
+            revision: revision.clone(),
+            traffic: TrafficSplit::all_to(to_target(), standing.end_tags(&change.end, &revision)),
+            state: change.end.clone(),
+            access: None,
+        },
+    };
+    let confirm = Step {
+        because: format!("see that callers reach `{revision}` and nothing else"),
+        undo,
+        action: Action::Confirm {
+            revision,
+            commit: change.commit.clone(),
+        },
+    };
+    tag.into_iter().chain([verify, shift, confirm]).collect()
 }
 
 /// The revision that is meant, if it can serve.
@@ -104,9 +196,12 @@ fn find<'a>(
 }
 
 /// What this very run has moved traffic back to, in an earlier attempt or before it died: `previous`
-/// is told once, and a re-run does not go one further. On a terminal each call is told anew, except
-/// while one is unfinished.
-fn already_back<'a>(wanted: &Wanted, standing: &Standing<'a>) -> Option<&'a RevisionSeen> {
+/// is told once, and a re-run does not go one further. A terminal has no attempts: there the same
+/// person's `previous` is the same one for [`SAME_CALL_SECONDS`].
+pub(super) fn already_back<'a>(
+    wanted: &Wanted,
+    standing: &Standing<'a>,
+) -> Option<&'a RevisionSeen> {
     let serving = standing.main_revision()?;
     let entry = standing.record.healthy_entry(serving)?;
     let ours = |run: &RunRef| wanted.run.continues(run);
@@ -115,32 +210,35 @@ fn already_back<'a>(wanted: &Wanted, standing: &Standing<'a>) -> Option<&'a Revi
         .intent
         .as_ref()
         .is_some_and(|intent| ours(&intent.run) && intent.revision == *serving);
-    let finished =
-        wanted.run.github().is_some() && ours(&entry.run) && entry.by == BroughtBy::Rollback;
+    let told_once =
+        wanted.run.github().is_some() || standing.now < entry.at.plus(SAME_CALL_SECONDS);
+    let finished = told_once && ours(&entry.run) && entry.by == BroughtBy::Rollback;
     standing
         .revision(serving)
         .filter(|_| (unfinished || finished) && standing.serves_alone(serving))
 }
 
 /// The newest healthy revision that gets no traffic, is not rejected, and can serve.
-fn previous<'a>(standing: &Standing<'a>) -> Result<&'a RevisionSeen, Diagnostic> {
-    let gets_traffic = |name: &RevisionName| {
-        let base = standing.base.as_ref();
-        base.is_some_and(|base| base.percent_of(name) > 0)
+pub(super) fn previous<'a>(standing: &Standing<'a>) -> Result<&'a RevisionSeen, Diagnostic> {
+    let gets_traffic = |name: &RevisionName| match standing.left_share() {
+        // What is to be left is the candidate that a run which died gave a share to.
+        Some(intent) => intent.revision == *name,
+        None => {
+            let base = standing.base.as_ref();
+            base.is_some_and(|base| base.percent_of(name) > 0)
+        }
     };
-    let mut passed_over = Vec::new();
-    for entry in &standing.record.healthy {
-        if gets_traffic(&entry.revision)
-            || standing.record.rejected_entry(&entry.revision).is_some()
-        {
-            continue;
-        }
-        match standing.revision(&entry.revision) {
-            Some(seen) if seen.readiness == Readiness::Ready => return Ok(seen),
-            Some(_) => passed_over.push(format!("`{}` is not ready", entry.revision)),
-            None => passed_over.push(format!("`{}` was deleted", entry.revision)),
-        }
+    let record = &standing.record;
+    if let Some(seen) = standing.standby(record, gets_traffic) {
+        return Ok(seen);
     }
+    let healthy = record.healthy.iter().map(|entry| &entry.revision);
+    let passed_over = healthy
+        .filter(|name| !gets_traffic(name) && record.rejected_entry(name).is_none())
+        .map(|name| match standing.revision(name) {
+            Some(_) => format!("`{name}` is not ready"),
+            None => format!("`{name}` was deleted"),
+        });
     let mut diagnostic = none(
         standing,
         "no earlier revision is recorded healthy here".to_owned(),
@@ -220,7 +318,7 @@ fn change(
         commit: record.map(|record| record.commit.clone()),
         label,
         access: None,
-        end: end(wanted, standing, seen),
+        end: end(&wanted.run, standing, seen),
         // A failed rollback says more about the tests of today than about a revision of yesterday.
         rejects: None,
     })
@@ -228,38 +326,38 @@ fn change(
 
 /// The record after the rollback: what was left is rejected, what serves is healthy. A revision that
 /// other tools made has no digest or commit to be remembered by.
-fn end(wanted: &Wanted, standing: &Standing<'_>, seen: &RevisionSeen) -> StateRecord {
+pub(crate) fn end(run: &RunRef, standing: &Standing<'_>, seen: &RevisionSeen) -> StateRecord {
     let target = Standing::own_record(seen);
     // A rollback of this run that had shifted already, and died: what it left is in its intent.
     let resumed = standing
         .record
         .intent
         .as_ref()
-        .filter(|intent| intent.revision == seen.name && wanted.run.continues(&intent.run))
+        .filter(|intent| intent.revision == seen.name && run.continues(&intent.run))
         .and_then(|intent| intent.undo.as_ref());
+    let shared = standing.left_share().map(|intent| &intent.revision);
     let left = standing
         .base
         .iter()
         .chain(resumed)
         .flat_map(TrafficSplit::revisions)
+        .chain(shared)
         .filter(|name| **name != seen.name)
-        .filter_map(|name| standing.record_of(name));
+        .filter_map(|name| standing.known(name));
     let mut state = standing.record.without_intent();
     for record in left {
         let entry = record.rejected(
             Rejection::RolledBack,
             format!("rolled back to {}", seen.name),
             standing.now,
-            wanted.run.clone(),
+            run.clone(),
         );
         state = state.rolled_back(entry, target.map(|record| &record.digest));
     }
     match target {
-        Some(record) => state.recorded_healthy(record.healthy(
-            standing.now,
-            wanted.run.clone(),
-            BroughtBy::Rollback,
-        )),
+        Some(record) => {
+            state.recorded_healthy(record.healthy(standing.now, run.clone(), BroughtBy::Rollback))
+        }
         None => state,
     }
 }

@@ -1,7 +1,7 @@
 //! How the service stands: what the planner concludes from a snapshot before it decides anything.
 
-use super::candidate::is_our_tag;
-use crate::name::RevisionName;
+use super::candidate::{is_our_tag, tag_of};
+use crate::name::{RevisionName, TagName};
 use crate::snapshot::{Readiness, RevisionSeen, ServiceSeen, Snapshot, StateSeen};
 use crate::state::{OpenIntent, Rejection, RevisionRecord, StateRecord, Timestamp};
 use crate::target::Target;
@@ -16,7 +16,8 @@ pub(crate) struct Standing<'a> {
     /// The record as it was read. Empty where there is none: health is never guessed from the fact
     /// that a revision serves. Empty too where it is unreadable, which blocks every plan.
     pub(crate) record: StateRecord,
-    /// The shares to build on, pinned, with the tags of the service; `None` while nothing serves.
+    /// The shares to build on, pinned, with the tags of the service; `None` while nothing serves. Where
+    /// a run that died has given a share to its candidate, what served before that.
     pub(crate) base: Option<TrafficSplit>,
 }
 
@@ -35,8 +36,8 @@ impl<'a> Standing<'a> {
             target,
             now: *observed_at,
             service: service.as_ref(),
+            base: service.as_ref().and_then(|seen| base(seen, &record)),
             record,
-            base: service.as_ref().and_then(base),
         }
     }
 
@@ -59,6 +60,18 @@ impl<'a> Standing<'a> {
         self.revision(name).and_then(Self::own_record)
     }
 
+    /// What is known of a revision: by its own record, or, where it was not seen, by ours.
+    pub(crate) fn known(&self, name: &RevisionName) -> Option<RevisionRecord> {
+        let own = self.record_of(name).cloned();
+        own.or_else(|| Some(self.record.healthy_entry(name)?.revision_record()))
+    }
+
+    /// True when this tag leads to this revision.
+    pub(crate) fn has_tag(&self, name: &TagName, revision: &RevisionName) -> bool {
+        let to = Destination::Revision(revision.clone());
+        self.tags().any(|tag| tag.name == *name && tag.to == to)
+    }
+
     /// Tags that are not ours, as they are.
     pub(crate) fn foreign_tags(&self) -> Vec<Tag> {
         self.tags()
@@ -67,9 +80,59 @@ impl<'a> Standing<'a> {
             .collect()
     }
 
-    /// Tags that this program left behind.
-    pub(crate) fn has_our_tags(&self) -> bool {
-        self.tags().any(|tag| self.is_ours(tag))
+    /// True when a tag of ours is there that does not belong to what serves at the end.
+    pub(crate) fn has_tags_left_over(&self, end: &StateRecord, serving: &RevisionName) -> bool {
+        let standing = self.standing_tag(end, |name| name == serving);
+        self.tags()
+            .any(|tag| self.is_ours(tag) && Some(tag) != standing.as_ref())
+    }
+
+    /// The newest revision that `record` calls healthy, gets no traffic (`serves`), and can serve:
+    /// where a rollback to the previous one leads.
+    pub(crate) fn standby(
+        &self,
+        record: &StateRecord,
+        serves: impl Fn(&RevisionName) -> bool,
+    ) -> Option<&'a RevisionSeen> {
+        record
+            .healthy
+            .iter()
+            .map(|entry| &entry.revision)
+            .filter(|name| !serves(name) && record.rejected_entry(name).is_none())
+            .filter_map(|name| self.revision(name))
+            .find(|seen| seen.readiness == Readiness::Ready)
+    }
+
+    /// The tag of the [standby](Self::standby), so that a rollback can test it at an address of its
+    /// own before the first write. `None` too where a stranger's tag has that name.
+    pub(crate) fn standing_tag(
+        &self,
+        record: &StateRecord,
+        serves: impl Fn(&RevisionName) -> bool,
+    ) -> Option<Tag> {
+        let revision = &self.standby(record, serves)?.name;
+        let name = tag_of(&self.target.service, revision).ok()?;
+        let taken = self
+            .tags()
+            .any(|tag| tag.name == name && !self.is_ours(tag));
+        (!taken).then(|| Tag {
+            name,
+            to: Destination::Revision(revision.clone()),
+        })
+    }
+
+    /// The tags beside `serving` at the end of a plan: those that are not ours, and the standing one.
+    pub(crate) fn end_tags(&self, end: &StateRecord, serving: &RevisionName) -> Vec<Tag> {
+        let mut tags = self.foreign_tags();
+        tags.extend(self.standing_tag(end, |name| name == serving));
+        tags
+    }
+
+    /// The standing tag, if the service has it and it is right beside `shares`: it stays while a
+    /// candidate is tested, and when that is undone.
+    pub(crate) fn kept_tag(&self, shares: &TrafficSplit) -> Option<Tag> {
+        self.standing_tag(&self.record, |name| shares.percent_of(name) > 0)
+            .filter(|standing| self.tags().any(|tag| tag == standing))
     }
 
     fn tags(&self) -> impl Iterator<Item = &'a Tag> {
@@ -98,9 +161,18 @@ impl<'a> Standing<'a> {
 
     /// True when everything goes to this revision, if LATEST is taken for the latest ready one.
     pub(crate) fn serves_alone(&self, name: &RevisionName) -> bool {
-        self.base
-            .as_ref()
-            .is_some_and(|base| base.percent_of(name) == 100)
+        self.left_share().is_none()
+            && self
+                .base
+                .as_ref()
+                .is_some_and(|base| base.percent_of(name) == 100)
+    }
+
+    /// The intent of a run that died while its candidate had a share of the traffic, if that still
+    /// stands as that run wrote it and what served before can serve. It is tested, and not confirmed:
+    /// nothing is built upon it.
+    pub(crate) fn left_share(&self) -> Option<&OpenIntent> {
+        self.service.and_then(|seen| left_share(seen, &self.record))
     }
 
     /// The revision with the largest share.
@@ -120,7 +192,7 @@ impl<'a> Standing<'a> {
         }
     }
 
-    fn is_untested(&self, name: &RevisionName) -> bool {
+    pub(crate) fn is_untested(&self, name: &RevisionName) -> bool {
         let failed = |kind| kind == Rejection::Failed;
         let first_deploy_died = self.record.intent.as_ref().is_some_and(|intent| {
             // Traffic follows LATEST until the tests have passed: then it is pinned.
@@ -156,7 +228,7 @@ impl<'a> Standing<'a> {
         left_behind.or_else(|| self.base.clone())
     }
 
-    fn is_ready(&self, to: &Destination) -> bool {
+    pub(crate) fn is_ready(&self, to: &Destination) -> bool {
         self.service.is_some_and(|seen| is_ready(seen, to))
     }
 
@@ -179,14 +251,39 @@ fn is_ready(service: &ServiceSeen, to: &Destination) -> bool {
         .any(|seen| seen.name == *name && seen.readiness == Readiness::Ready))
 }
 
+/// See [`Standing::left_share`]. A split that a stranger wrote meanwhile is told by its shares: those
+/// of a step follow from what served before and the candidate's percent.
+fn left_share<'a>(service: &ServiceSeen, record: &'a StateRecord) -> Option<&'a OpenIntent> {
+    let intent = record.intent.as_ref()?;
+    let before = intent.undo.as_ref()?;
+    let percent = service.traffic.percent_of(&intent.revision);
+    let is_ours = (1..100).contains(&percent)
+        && before
+            .beside(&intent.revision, percent)
+            .same_shares(&pinned(service));
+    let can_serve = before
+        .shares()
+        .iter()
+        .all(|share| is_ready(service, &share.to));
+    (is_ours && can_serve).then_some(intent)
+}
+
+fn pinned(service: &ServiceSeen) -> TrafficSplit {
+    match &service.latest_ready {
+        Some(ready) => service.traffic.pinned_to(ready),
+        None => service.traffic.clone(),
+    }
+}
+
 /// The wanted traffic, pinned, if all of it can serve: a new split may take a while to show in what
 /// serves, and going by the old one would undo a stranger's change. Else (a failed rollout, a
 /// deleted revision) what serves.
-fn base(service: &ServiceSeen) -> Option<TrafficSplit> {
-    let pinned = match &service.latest_ready {
-        Some(ready) => service.traffic.pinned_to(ready),
-        None => service.traffic.clone(),
-    };
+fn base(service: &ServiceSeen, record: &StateRecord) -> Option<TrafficSplit> {
+    let before = left_share(service, record).and_then(|intent| intent.undo.as_ref());
+    if let Some(before) = before {
+        return Some(before.with_tags(service.traffic.tags().to_vec()));
+    }
+    let pinned = pinned(service);
     if pinned
         .shares()
         .iter()

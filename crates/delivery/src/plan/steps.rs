@@ -1,12 +1,13 @@
 //! From a decided change to its steps, each with its reason and its undo.
 
+use super::progress::{self, Shares};
 use super::standing::Standing;
 use super::{Action, Address, NewRevision, Step, Undo, Wanted};
 use crate::name::{RevisionName, TagName};
 use crate::release::Commit;
 use crate::snapshot::Readiness;
 use crate::spec::Access;
-use crate::state::{OpenIntent, RevisionRecord, StateRecord};
+use crate::state::{BroughtBy, OpenIntent, Passed, RevisionRecord, StateRecord};
 use crate::traffic::{Destination, Tag, TrafficSplit};
 
 /// A decided change: bring this revision to 100 %.
@@ -68,13 +69,21 @@ fn beside(
     } else {
         standing.foreign_tags_pinned()
     };
-    let undo_traffic = standing
-        .undo_shares()
-        .unwrap_or_else(|| base.clone())
-        .with_tags(waiting_tags.clone());
-    let traffic = base
-        .with_tags(waiting_tags)
-        .with_tag(change.tag.clone(), to_candidate());
+    let with_kept = |shares: &TrafficSplit| {
+        let mut tags = waiting_tags.clone();
+        tags.extend(standing.kept_tag(shares));
+        shares.with_tags(tags)
+    };
+    let undo_shares = standing.undo_shares().unwrap_or_else(|| base.clone());
+    let undo_traffic = with_kept(&undo_shares);
+    let baseline = progress::baseline(wanted, standing, &undo_shares, &revision);
+    // Shares are taken from what was confirmed, so that a run which finds them can tell whose they are.
+    let base = match baseline {
+        Some(_) => &undo_shares,
+        None => base,
+    };
+    let tagged = with_kept(base).with_tag(change.tag.clone(), to_candidate());
+    let traffic = progress::with_address(tagged, baseline.as_ref());
     let state = intent(wanted, standing, &change, Some(undo_traffic.clone()));
     let undo = |access| Undo::Restore {
         traffic: undo_traffic.clone(),
@@ -85,26 +94,31 @@ fn beside(
     let first = match change.bring {
         Bring::New(ref new) => Step {
             because: format!(
-                "make `{revision}` from {} beside what serves: no traffic, reached only through its tag `{}`",
-                change.label, change.tag
+                "make `{revision}` from {} beside what serves: no traffic, reached only through its tag `{}`{}",
+                change.label,
+                change.tag,
+                left_behind(standing)
             ),
             undo: undo(None),
             action: Action::DeployCandidate {
                 revision: new.clone(),
-                traffic,
+                traffic: traffic.clone(),
                 state: state.clone(),
                 access: None,
             },
         },
         Bring::Existing(_) => Step {
             because: format!(
-                "`{revision}` ({}) exists: give it its tag `{}`, no traffic yet",
-                change.label, change.tag
+                "`{revision}` ({}) exists: give it its tag `{}`, no traffic yet{}",
+                change.label,
+                change.tag,
+                left_behind(standing)
             ),
             undo: undo(None),
             action: Action::TagRevision {
                 revision: revision.clone(),
-                traffic,
+                is_ready,
+                traffic: traffic.clone(),
                 state: state.clone(),
                 access: None,
             },
@@ -119,18 +133,41 @@ fn beside(
             commit: change.commit.clone(),
         },
     };
+    let shares = baseline.map_or_else(Vec::new, |baseline| {
+        let shares = Shares {
+            traffic: &traffic,
+            state: &state,
+            undo: &undo(None),
+            baseline: &baseline,
+        };
+        progress::steps(wanted, &change, &shares)
+    });
     let seen_access = standing.service.map(|seen| seen.access);
     let access = change.access.filter(|wanted| Some(*wanted) != seen_access);
     let end = End {
-        traffic: TrafficSplit::all_to(to_candidate(), standing.foreign_tags()),
+        traffic: TrafficSplit::all_to(to_candidate(), standing.end_tags(&change.end, &revision)),
         state,
         access,
         undo: undo(access.and(seen_access)),
     };
     [first, verify]
         .into_iter()
+        .chain(shares)
         .chain(end.steps(&change))
         .collect()
+}
+
+/// What a run that died gave to its candidate, and what the first write takes back.
+fn left_behind(standing: &Standing<'_>) -> String {
+    match (standing.left_share(), standing.service) {
+        (Some(intent), Some(seen)) => format!(
+            "; `{}`, which run `{}` left at {} %, goes back to 0 %",
+            intent.revision,
+            intent.run.0,
+            seen.traffic.percent_of(&intent.revision)
+        ),
+        _ => String::new(),
+    }
 }
 
 /// Nothing tested serves: the service is closed, the candidate gets all of it and is tested with an
@@ -179,6 +216,7 @@ fn closed(wanted: &Wanted, standing: &Standing<'_>, change: Change) -> Vec<Step>
             (
                 Action::TagRevision {
                     revision: revision.clone(),
+                    is_ready: false,
                     traffic: TrafficSplit::all_to(to, tags.clone()),
                     state: state.clone(),
                     access: Some(Access::Private),
@@ -207,7 +245,10 @@ fn closed(wanted: &Wanted, standing: &Standing<'_>, change: Change) -> Vec<Step>
     };
     let as_it_was = standing.service.map_or(Access::Private, |seen| seen.access);
     let end = End {
-        traffic: TrafficSplit::all_to(Destination::Revision(revision), tags),
+        traffic: TrafficSplit::all_to(
+            Destination::Revision(revision.clone()),
+            standing.end_tags(&change.end, &revision),
+        ),
         state,
         access: Some(change.access.unwrap_or(as_it_was)),
         undo: undo(),
@@ -243,7 +284,7 @@ impl End {
             action: Action::ShiftTraffic {
                 revision,
                 traffic: self.traffic,
-                state: self.state,
+                state: passed(self.state, change, &self.undo),
                 access: self.access,
             },
         };
@@ -287,13 +328,37 @@ pub(crate) fn intent(
     change: &Change,
     undo: Option<TrafficSplit>,
 ) -> StateRecord {
+    let before = standing.record.intent.as_ref();
     standing.record.with_intent(OpenIntent {
+        verified: before.is_some_and(|before| {
+            before.verified
+                && before.revision == *change.revision()
+                && wanted.run.continues(&before.run)
+        }),
         run: wanted.run.clone(),
         revision: change.revision().clone(),
         tag: change.tag.clone(),
         undo,
         expires: standing.now.plus(wanted.lease_seconds),
+        passed: None,
     })
+}
+
+/// The record that is written with the traffic of what has passed.
+fn passed(mut state: StateRecord, change: &Change, undo: &Undo) -> StateRecord {
+    let entry = change.end.healthy_entry(change.revision());
+    let access_before = match undo {
+        Undo::Restore { access, .. } => *access,
+        Undo::KeepClosed { .. } | Undo::Nothing => None,
+    };
+    if let Some(intent) = &mut state.intent {
+        intent.passed = Some(Passed {
+            // What is not remembered as healthy was made by another tool: only a rollback leads there.
+            by: entry.map_or(BroughtBy::Rollback, |entry| entry.by),
+            access_before,
+        });
+    }
+    state
 }
 
 /// Tags that follow LATEST, for the warning.

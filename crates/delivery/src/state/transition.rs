@@ -119,6 +119,30 @@ impl StateRecord {
     }
 }
 
+impl Healthy {
+    /// What the revision says about itself, as far as it is remembered: not its attempt.
+    pub fn revision_record(&self) -> RevisionRecord {
+        let Self {
+            revision,
+            digest,
+            config,
+            version,
+            commit,
+            at: _,
+            run: _,
+            by: _,
+        } = self.clone();
+        RevisionRecord {
+            revision,
+            digest,
+            config,
+            attempt: 1,
+            version,
+            commit,
+        }
+    }
+}
+
 impl RevisionRecord {
     /// Its entry as healthy.
     pub fn healthy(&self, at: Timestamp, run: RunRef, by: BroughtBy) -> Healthy {

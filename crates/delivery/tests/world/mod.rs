@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use delivery::configuration::Configuration;
 use delivery::diagnostic::{Code, Diagnostic};
+use delivery::entrance::Entrance;
 use delivery::name::{RevisionName, TagName};
 use delivery::plan::{Action, NewRevision, Plan, Planned, Undo, Wanted, plan};
 use delivery::snapshot::{
@@ -12,7 +14,7 @@ use delivery::snapshot::{
 use delivery::spec::Access;
 use delivery::state::{RunRef, StateRecord, Timestamp};
 use delivery::target::Tier;
-use delivery::traffic::{Destination, Share, TrafficSplit};
+use delivery::traffic::{Destination, Share, Tag, TrafficSplit};
 
 mod names;
 
@@ -52,6 +54,8 @@ impl World {
             latest_ready: None,
             latest_created: None,
             access,
+            entrance: Entrance::default(),
+            template: Configuration::default(),
             state: StateSeen::Absent,
             revisions: Vec::new(),
         });
@@ -89,6 +93,22 @@ impl World {
             .collect();
         shares.sort();
         shares
+    }
+
+    /// The revisions that a tag of ours points at: a candidate while it is tested, or the one that a
+    /// rollback would lead to.
+    pub(crate) fn tagged(&self) -> Vec<RevisionName> {
+        let tags = self.service().traffic.tags().iter();
+        tags.filter_map(|tag| match &tag.to {
+            Destination::Revision(name)
+                if tag.name.as_str().strip_prefix("c-")
+                    == name.as_str().rsplit_once('-').map(|(_, h6)| h6) =>
+            {
+                Some(name.clone())
+            }
+            Destination::Revision(_) | Destination::Latest => None,
+        })
+        .collect()
     }
 
     pub(crate) fn later(&mut self, seconds: u32) {
@@ -137,6 +157,8 @@ impl World {
                     latest_ready: None,
                     latest_created: None,
                     access: Access::Private,
+                    entrance: Entrance::default(),
+                    template: Configuration::default(),
                     state: StateSeen::Known(state.clone()),
                     revisions: Vec::new(),
                 });
@@ -153,6 +175,7 @@ impl World {
             }
             Action::TagRevision {
                 revision,
+                is_ready: _,
                 traffic,
                 state,
                 access,
@@ -169,11 +192,37 @@ impl World {
             Action::Verify { revision, .. } => {
                 self.tested.insert(revision.clone());
             }
+            Action::Watch {
+                revision,
+                tag,
+                serving,
+                percent,
+                ..
+            } => {
+                let traffic = &self.service().traffic;
+                assert_eq!(traffic.percent_of(revision), *percent);
+                for (tag, name) in [(tag, revision), (&serving.tag, &serving.revision)] {
+                    let to = Destination::Revision(name.clone());
+                    let own = |one: &&Tag| one.name == *tag;
+                    assert_eq!(
+                        traffic.tags().iter().find(own).map(|one| &one.to),
+                        Some(&to)
+                    );
+                }
+            }
             Action::Confirm { revision, .. } => {
                 assert_eq!(self.serves(), [(revision.to_string(), 100)]);
             }
             Action::Record { state } => {
                 self.service_mut().state = StateSeen::Known(state.clone());
+            }
+            Action::Restore {
+                traffic,
+                state,
+                access,
+            } => {
+                let as_it_is = self.service().traffic.clone();
+                self.write(traffic.as_ref().unwrap_or(&as_it_is), state, *access);
             }
         }
         self.settle();
@@ -221,6 +270,7 @@ impl World {
             service.revisions.iter().all(|seen| seen.name != name),
             "{name} is made twice"
         );
+        service.template = service.template.with(new);
         service.revisions.insert(
             0,
             RevisionSeen {
@@ -228,6 +278,7 @@ impl World {
                 readiness: Readiness::Ready,
                 record: Some(new.record.clone()),
                 created_at: now,
+                configuration: service.template.clone(),
             },
         );
         service.latest_ready = Some(name.clone());
@@ -296,6 +347,7 @@ impl World {
                 readiness: Readiness::Ready,
                 record,
                 created_at: now,
+                configuration: service.template.clone(),
             },
         );
         service.latest_ready = Some(name.clone());

@@ -1,11 +1,12 @@
 //! Names and wishes to tell stories with.
 
 use delivery::name::{EnvironmentName, ProjectId, Region, ServiceName};
-use delivery::plan::{Intent, Wanted};
+use delivery::plan::{Intent, Surroundings, Wanted};
 use delivery::release::{Commit, ImageDigest, ImageReference, Release};
 use delivery::spec::{Access, ServiceSpec};
 use delivery::stage::RollbackTo;
 use delivery::state::RunRef;
+use delivery::strategy::Strategy;
 use delivery::target::{Approval, Environment, Target, Tier};
 
 /// When stories begin.
@@ -68,6 +69,9 @@ fn wanted(intent: Intent) -> Wanted {
         run_attempt: 1,
         retry_rejected: false,
         lease_seconds: LEASE,
+        strategy: Strategy::AT_ONCE,
+        began: false,
+        surroundings: Surroundings::default(),
     }
 }
 

@@ -10,8 +10,6 @@ use super::super::document::Document;
 
 /// Most differences that are told of one value.
 const MOST_ERRORS: usize = 5;
-/// Longest text of one difference, in characters: a message may repeat the whole value.
-const LONGEST_ERROR: usize = 300;
 
 /// Why a schema cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +46,8 @@ impl Checker {
         }
     }
 
-    /// What is wrong with the value, each as `where: what`; empty when it fits.
+    /// What is wrong with the value, each as `where: what`; empty when it fits. Each may repeat the
+    /// whole value, so the caller cuts it once secrets are hidden.
     ///
     /// # Errors
     /// When the schema itself cannot be used.
@@ -63,11 +62,7 @@ impl Checker {
                 } else {
                     place.as_str()
                 };
-                let text: String = format!("{place}: {error}")
-                    .chars()
-                    .take(LONGEST_ERROR)
-                    .collect();
-                text
+                format!("{place}: {error}")
             })
             .collect())
     }

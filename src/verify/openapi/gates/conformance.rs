@@ -11,8 +11,8 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use reqwest::header::CONTENT_TYPE;
 
 use super::super::super::caller::{Answer, NoAnswer};
-use super::super::super::compare::clip;
 use super::super::super::gate::{Gate, GateContext};
+use super::super::super::mask::Mask;
 use super::super::super::suite::{Method, Request};
 use super::super::Document;
 use super::super::conformance::{Body, Checker, Heard, Kind, Probe, judge, probes};
@@ -25,6 +25,8 @@ const AT_ONCE: usize = 4;
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Most findings that are told of one operation.
 const MOST_FINDINGS: usize = 10;
+/// Longest text of one finding, in characters: the validator repeats the whole value.
+const LONGEST_FINDING: usize = 400;
 
 /// Holds the candidate against the document that it publishes.
 pub struct ConformanceGate {
@@ -118,7 +120,11 @@ async fn try_all(
                 ));
             }
             Tried::Unreached(why) => open = Some(why),
-            Tried::Wrong(lines) => wrong.extend(lines.iter().map(|line| told(probe, line))),
+            Tried::Wrong(lines) => wrong.extend(
+                lines
+                    .iter()
+                    .map(|line| told(probe, line, &at.candidate.mask)),
+            ),
         }
     }
     match (wrong.is_empty(), open) {
@@ -170,12 +176,13 @@ fn read(
     if found.is_empty() {
         Tried::Fits
     } else {
-        Tried::Wrong(found)
+        let cut = |line: &String| answer.mask.clip_to(line, LONGEST_FINDING);
+        Tried::Wrong(found.iter().map(cut).collect())
     }
 }
 
 /// What was sent, and what is wrong about the answer.
-fn told(probe: &Probe, line: &str) -> String {
+fn told(probe: &Probe, line: &str, mask: &Mask) -> String {
     let Probe {
         name, path, body, ..
     } = probe;
@@ -183,7 +190,7 @@ fn told(probe: &Probe, line: &str) -> String {
         .split_once(", ")
         .map_or("the plain request", |(_, what)| what);
     let sent = match body {
-        Some(Body::Json(value)) => format!("sent {}", clip(&value.to_string())),
+        Some(Body::Json(value)) => format!("sent {}", mask.clip(&value.to_string())),
         Some(Body::Broken(text)) => format!("sent {text}"),
         None => format!("sent {path}"),
     };
