@@ -1,8 +1,10 @@
 //! Cloud reads → `delivery::snapshot::Snapshot`. Holds read handles only.
 
+use cloud_api::run::{Revision, Service};
 use delivery::configuration::Configuration;
 use delivery::diagnostic::Diagnostic;
 use delivery::entrance::Ingress;
+use delivery::plan::{Intent, Missing, Wanted, missing};
 use delivery::snapshot::{ServiceSeen, Snapshot};
 use delivery::spec::Access;
 use delivery::state::Timestamp;
@@ -21,62 +23,137 @@ pub async fn observe(
     target: &Target,
     now: Timestamp,
 ) -> Result<Snapshot, Diagnostic> {
+    let (snapshot, _) = everything(reader, target, now).await?;
+    Ok(snapshot)
+}
+
+/// Looks at what a plan needs; gives the service as it was read, too. A rollback is done in a hurry:
+/// it reads the service and its newest revisions, and goes on only where that does not decide.
+///
+/// # Errors
+/// As [`observe`].
+pub async fn observe_for(
+    reader: &RunReader,
+    target: &Target,
+    wanted: Option<&Wanted>,
+    now: Timestamp,
+) -> Result<(Snapshot, Option<Service>), Diagnostic> {
+    let in_a_hurry = |wanted: &&Wanted| matches!(wanted.intent, Intent::Rollback { .. });
+    let Some(wanted) = wanted.filter(in_a_hurry) else {
+        return everything(reader, target, now).await;
+    };
+    let say = |error: GcpError| error.into_diagnostic(&doing(target));
+    let (service, page) = tokio::join!(reader.service(target), reader.newest_revisions(target));
+    let (Some(service), page) = (service.map_err(say)?, page.map_err(say)?) else {
+        return Ok((absent(target, now), None));
+    };
+    // Until the policy is read, who may call is known of an open service only.
+    let known = access_without_policy(&service);
+    let draft = snapshot(
+        target,
+        now,
+        (&service, &page.revisions),
+        known.unwrap_or(Access::Private),
+    )?;
+    let Missing { access, revisions } = missing(wanted, &draft);
+    let is_complete = !revisions || page.is_last();
+    if is_complete && (!access || known.is_some()) {
+        return Ok((with_answer(reader, draft).await, Some(service)));
+    }
+    let access = async {
+        match known {
+            Some(known) => Ok(known),
+            None => access_by_policy(reader, target).await,
+        }
+    };
+    let (access, revisions) = tokio::join!(access, reader.older_revisions(target, page));
+    let (access, revisions) = (access.map_err(say)?, revisions.map_err(say)?);
+    let whole = snapshot(target, now, (&service, &revisions), access)?;
+    Ok((with_answer(reader, whole).await, Some(service)))
+}
+
+async fn everything(
+    reader: &RunReader,
+    target: &Target,
+    now: Timestamp,
+) -> Result<(Snapshot, Option<Service>), Diagnostic> {
     let service_and_access = async {
         let Some(service) = reader.service(target).await? else {
             return Ok(None);
         };
-        let access = if service.invoker_iam_disabled {
-            Access::Public
-        } else {
-            access_by_policy(reader, target).await?
+        let access = match access_without_policy(&service) {
+            Some(access) => access,
+            None => access_by_policy(reader, target).await?,
         };
         Ok::<_, GcpError>(Some((service, access)))
     };
+    let say = |error: GcpError| error.into_diagnostic(&doing(target));
     let (service, revisions) = tokio::join!(service_and_access, reader.revisions(target));
-    let doing = format!("observe the service `{}`", target.service);
-    let service = service.map_err(|error| error.into_diagnostic(&doing))?;
-    let revisions = revisions.map_err(|error| error.into_diagnostic(&doing))?;
-    let service = match service {
-        None => None,
-        Some((service, access)) => {
-            let Live {
-                etag,
-                uri,
-                traffic,
-                serving,
-                condition,
-                latest_ready,
-                latest_created,
-                invoker_check_off: _,
-                state,
-            } = live(&service)?;
-            let mut entrance = entrance(&service);
-            entrance.answers = entrance.ingress != Ingress::All
-                && match &uri {
-                    Some(uri) => reader.answers(uri).await,
-                    None => false,
-                };
-            let template = service.template.as_ref();
-            Some(ServiceSeen {
-                entrance,
-                template: template.map(of_template).unwrap_or_default(),
-                etag,
-                uri,
-                traffic,
-                serving,
-                condition,
-                latest_ready,
-                latest_created,
-                access,
-                state,
-                revisions: revisions.iter().filter_map(revision_seen).collect(),
-            })
-        }
+    let (service, revisions) = (service.map_err(say)?, revisions.map_err(say)?);
+    let Some((service, access)) = service else {
+        return Ok((absent(target, now), None));
     };
-    Ok(Snapshot {
+    let seen = snapshot(target, now, (&service, &revisions), access)?;
+    Ok((with_answer(reader, seen).await, Some(service)))
+}
+
+/// Where not everybody is let in, whether this machine is: its address is asked once.
+async fn with_answer(reader: &RunReader, mut snapshot: Snapshot) -> Snapshot {
+    if let Some(ServiceSeen { entrance, uri, .. }) = &mut snapshot.service
+        && entrance.ingress != Ingress::All
+        && let Some(uri) = uri
+    {
+        entrance.answers = reader.answers(uri).await;
+    }
+    snapshot
+}
+
+fn doing(target: &Target) -> String {
+    format!("observe the service `{}`", target.service)
+}
+
+fn absent(target: &Target, now: Timestamp) -> Snapshot {
+    Snapshot {
         target: target.clone(),
         observed_at: now,
-        service,
+        service: None,
+    }
+}
+
+fn snapshot(
+    target: &Target,
+    now: Timestamp,
+    (service, revisions): (&Service, &[Revision]),
+    access: Access,
+) -> Result<Snapshot, Diagnostic> {
+    let Live {
+        etag,
+        uri,
+        traffic,
+        serving,
+        condition,
+        latest_ready,
+        latest_created,
+        invoker_check_off: _,
+        state,
+    } = live(service)?;
+    let template = service.template.as_ref();
+    Ok(Snapshot {
+        service: Some(ServiceSeen {
+            entrance: entrance(service),
+            template: template.map(of_template).unwrap_or_default(),
+            etag,
+            uri,
+            traffic,
+            serving,
+            condition,
+            latest_ready,
+            latest_created,
+            access,
+            state,
+            revisions: revisions.iter().filter_map(revision_seen).collect(),
+        }),
+        ..absent(target, now)
     })
 }
 
@@ -108,6 +185,11 @@ pub async fn observe_configuration(
         .and_then(|revision| revision_seen(&revision))
         .map(|seen| seen.configuration)
         .or_else(template))
+}
+
+/// `None` where the policy decides.
+fn access_without_policy(service: &Service) -> Option<Access> {
+    service.invoker_iam_disabled.then_some(Access::Public)
 }
 
 /// Whether an IAM binding opens the service. Who may not read the policy gets an error: an open

@@ -5,15 +5,15 @@ use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 use delivery::plan::render::render_plan;
 use delivery::plan::{Intent, Plan, Surroundings, Wanted};
-use delivery::strategy::Strategy;
 use delivery::target::Target;
 
 use super::job::Job;
 use super::session::Session;
 use super::surroundings;
 use super::verifier::DeployedVerifier;
-use crate::deliver::{Prospect, World, look};
+use crate::deliver::{Planner, Prospect, World, look};
 use crate::github::gate::Purpose;
+use crate::inputs::Wish;
 use crate::report::{RunSummary, text};
 
 /// Seconds that other runs keep off beyond this run's own deadline: it may be undoing by then.
@@ -56,7 +56,7 @@ pub(super) async fn deliver(
     let cloud = session.reader();
     let world = World {
         cloud: &cloud,
-        planner: delivery::plan::plan,
+        planner: planner(job.inputs.command),
         verifier: &verifier,
         sink: job.sink.as_ref(),
         guard: &job.guard,
@@ -70,6 +70,15 @@ pub(super) async fn deliver(
             run.left_open = told.left_open;
             outcome
         }
+    }
+}
+
+fn planner(command: Wish) -> Planner {
+    match command {
+        Wish::Deploy => delivery::plan::plan_to_verified,
+        // Its verifier asks only who answers: see `verifier::gates`.
+        Wish::Promote => delivery::plan::plan_from_verified,
+        Wish::Auto | Wish::Plan | Wish::Status => delivery::plan::plan,
     }
 }
 
@@ -93,8 +102,8 @@ fn wanted(job: &Job<'_>, intent: Intent, surroundings: Surroundings) -> Wanted {
         run_attempt: job.context.attempt,
         retry_rejected: job.inputs.retry_rejected,
         lease_seconds: seconds.saturating_add(LEASE_RESERVE_SECONDS),
+        strategy: job.environment.traffic.strategy.clone(),
         surroundings,
-        strategy: Strategy::AT_ONCE,
         began: false,
     }
 }

@@ -46,7 +46,12 @@ pub(super) async fn run_job(shell: &Shell) -> u8 {
         Ok(job) if job.inputs.command == Wish::Plan => Mode::Show,
         _ => Mode::CarryOut,
     };
-    run(shell, prepared, mode, Source::Built).await
+    let source = match &prepared {
+        // The step before has built it.
+        Ok(job) if job.inputs.command == Wish::Promote => Source::Existing,
+        _ => Source::Built,
+    };
+    run(shell, prepared, mode, source).await
 }
 
 /// Runs a prepared job, or tells why there is none; gives the exit code.
@@ -241,6 +246,9 @@ async fn promote(
     run.release_label = Some(release.label());
     let started = job.guard.clock.now();
     evidence::check(job, session, &release, mode, run).await?;
+    if mode == Mode::CarryOut {
+        evidence::bring(job, session, &release).await?;
+    }
     let spec = Box::new(job.environment.spec.clone());
     let intent = Intent::Promote {
         release: release.clone(),

@@ -7,7 +7,7 @@ mod recover;
 mod seam;
 
 pub use recover::{Recovered, left_open, look_for_unfinished, open_intent, recover};
-pub use seam::{Cloud, Planner, World};
+pub use seam::{Cloud, Planner, Seen, World};
 
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::Event;
@@ -17,7 +17,7 @@ use delivery::plan::{Intent, Plan, Planned, Wanted, lint};
 use delivery::snapshot::Snapshot;
 use delivery::target::Target;
 
-use crate::execute::{ExecutionEnd, Stop, execute};
+use crate::execute::{CloudWriter, ExecutionEnd, Stop, execute};
 
 /// How often a run plans again after another one changed the service meanwhile.
 const MOST_PLANS: u32 = 5;
@@ -60,16 +60,24 @@ pub async fn look(
     target: &Target,
     wanted: &Wanted,
 ) -> Result<Prospect, Diagnostic> {
-    let observing = world.cloud.observe(target, world.guard.clock.now());
-    let snapshot = tokio::select! {
+    Ok(prospect(world, wanted, &see(world, target, wanted).await?))
+}
+
+async fn see(world: &World<'_>, target: &Target, wanted: &Wanted) -> Result<Seen, Diagnostic> {
+    let now = world.guard.clock.now();
+    tokio::select! {
         biased;
-        stop = world.guard.stopped() => return Err(stopped(stop)),
-        seen = observing => seen?,
-    };
-    Ok(match (world.planner)(wanted, &snapshot) {
+        stop = world.guard.stopped() => Err(stopped(stop)),
+        seen = world.cloud.observe(target, Some(wanted), now) => seen,
+    }
+}
+
+fn prospect(world: &World<'_>, wanted: &Wanted, seen: &Seen) -> Prospect {
+    let snapshot = &seen.snapshot;
+    match (world.planner)(wanted, snapshot) {
         Planned::UpToDate { revision, because } => Prospect::UpToDate {
             revision,
-            url: address(&snapshot),
+            url: address(snapshot),
             because,
         },
         Planned::Blocked(problems) => Prospect::Blocked(problems),
@@ -81,7 +89,7 @@ pub async fn look(
                 Prospect::Blocked(defects)
             }
         }
-    })
+    }
 }
 
 /// Brings the service to what is wanted.
@@ -91,38 +99,47 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
     let mut written: Option<String> = None;
     let mut wanted = wanted.clone();
     for _ in 0..MOST_PLANS {
-        let plan = match look(world, target, &wanted).await {
+        let seen = match see(world, target, &wanted).await {
+            Ok(seen) => seen,
             Err(problem) => {
                 let state = written.or(problem.state.clone());
                 let problem = Diagnostic { state, ..problem };
                 return (Outcome::Stopped(vec![problem]), told);
             }
-            Ok(Prospect::UpToDate {
+        };
+        let plan = match prospect(world, &wanted, &seen) {
+            Prospect::UpToDate {
                 revision,
                 url,
                 because,
-            }) => {
+            } => {
                 let note = format!("nothing to do: {because}");
                 world.sink.emit(Event::Note(note));
                 return (Outcome::UpToDate { revision, url }, told);
             }
-            Ok(Prospect::Blocked(problems)) => return (Outcome::Stopped(problems), told),
-            Ok(Prospect::Plan(plan)) => plan,
+            Prospect::Blocked(problems) => return (Outcome::Stopped(problems), told),
+            Prospect::Plan(plan) => plan,
         };
         told.before = Some(plan.before.clone());
         for warning in &plan.warnings {
             world.sink.emit(Event::Warning(warning.clone()));
         }
-        match carry_out(world, target, &plan).await {
+        match carry_out(world, target, &plan, seen.writer).await {
             ExecutionEnd::Done {
                 url,
                 tag_url,
                 evidence: _,
             } => {
                 told.candidate_url = tag_url;
-                told.left_open = false;
+                let waits = plan.waits();
+                told.left_open = waits;
                 let revision = plan.revision;
                 let outcome = match wanted.intent {
+                    _ if waits => {
+                        // Closed, a first deploy is tested at the service's own address.
+                        told.candidate_url.get_or_insert_with(|| url.clone());
+                        Outcome::Waiting { revision, url }
+                    }
                     Intent::Promote { .. } => Outcome::Promoted { revision, url },
                     Intent::Rollback { .. } => Outcome::RolledBack { revision, url },
                 };
@@ -156,11 +173,15 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
     (Outcome::Stopped(vec![problem]), told)
 }
 
-async fn carry_out(world: &World<'_>, target: &Target, plan: &Plan) -> ExecutionEnd {
+async fn carry_out(
+    world: &World<'_>,
+    target: &Target,
+    plan: &Plan,
+    mut writer: Box<dyn CloudWriter>,
+) -> ExecutionEnd {
     world.sink.emit(Event::GroupStarted {
         title: format!("{} → {}", plan.revision, target.environment.name),
     });
-    let mut writer = world.cloud.writer(target);
     let end = execute(
         plan,
         writer.as_mut(),

@@ -11,7 +11,7 @@ use delivery::state::OpenIntent;
 use delivery::target::Target;
 use tokio::time::Instant;
 
-use super::{MOST_PLANS, World, busy, carry_out, stopped};
+use super::{MOST_PLANS, Seen, World, busy, carry_out, stopped};
 use crate::execute::ExecutionEnd;
 
 /// Pause between two looks at a record that its run may still close.
@@ -49,7 +49,7 @@ pub async fn open_intent(
     world: &World<'_>,
     target: &Target,
 ) -> Result<Option<OpenIntent>, Diagnostic> {
-    let live = world.cloud.writer(target).read().await?;
+    let live = world.cloud.read(target).await?;
     Ok(live.and_then(|live| match live.state {
         StateSeen::Known(record) => record.intent,
         StateSeen::Absent | StateSeen::Unreadable(_) => None,
@@ -90,14 +90,14 @@ pub async fn look_for_unfinished(
     world: &World<'_>,
     target: &Target,
     asker: &Asker,
-) -> Result<(Recovery, Snapshot), Diagnostic> {
-    let observing = world.cloud.observe(target, world.guard.clock.now());
-    let snapshot = tokio::select! {
+) -> Result<(Recovery, Seen), Diagnostic> {
+    let observing = world.cloud.observe(target, None, world.guard.clock.now());
+    let seen = tokio::select! {
         biased;
         stop = world.guard.stopped() => return Err(stopped(stop)),
         seen = observing => seen?,
     };
-    let recovery = match plan_recovery(asker, &snapshot) {
+    let recovery = match plan_recovery(asker, &seen.snapshot) {
         Recovery::Proceed(rescue) => {
             let defects = lint(&rescue.plan);
             if defects.is_empty() {
@@ -108,24 +108,24 @@ pub async fn look_for_unfinished(
         }
         other => other,
     };
-    Ok((recovery, snapshot))
+    Ok((recovery, seen))
 }
 
 /// Ends an unfinished rollout of the target, if there is one that `asker` may end.
 pub async fn recover(world: &World<'_>, target: &Target, asker: &Asker) -> Recovered {
     for _ in 0..MOST_PLANS {
-        let (rescue, snapshot) = match look_for_unfinished(world, target, asker).await {
+        let (rescue, seen) = match look_for_unfinished(world, target, asker).await {
             Err(problem) => return Recovered::Stopped(vec![problem]),
             Ok((Recovery::Nothing, _)) => return Recovered::Nothing,
             Ok((Recovery::Waits(lease), _)) => return Recovered::Held(lease),
             Ok((Recovery::Blocked(problems), _)) => return not_restored(problems),
-            Ok((Recovery::Proceed(rescue), snapshot)) => (rescue, snapshot),
+            Ok((Recovery::Proceed(rescue), seen)) => (rescue, seen),
         };
         for warning in &rescue.plan.warnings {
             world.sink.emit(Event::Warning(warning.clone()));
         }
-        let end = carry_out(world, target, &rescue.plan).await;
-        match ended(world, target, rescue, end, &snapshot).await {
+        let end = carry_out(world, target, &rescue.plan, seen.writer).await;
+        match ended(world, target, rescue, end, &seen.snapshot).await {
             Some(recovered) => return recovered,
             None => world.sink.emit(Event::Note(
                 "the service was changed meanwhile: looking again".to_owned(),
@@ -190,7 +190,7 @@ fn not_restored(problems: Vec<Diagnostic>) -> Recovered {
 
 /// `old serves 100 %`.
 async fn in_words(world: &World<'_>, target: &Target, way: Way) -> String {
-    let read = world.cloud.writer(target).read().await;
+    let read = world.cloud.read(target).await;
     match (read, way) {
         (Ok(Some(live)), _) => delivery::plan::render::serving_in_words(&live.serving),
         (_, Way::Back) => "what served before serves".to_owned(),

@@ -9,8 +9,8 @@ use delivery::state::Timestamp;
 use delivery::target::Target;
 
 use crate::execute::{CloudWriter, Guard, Verifier};
-use crate::gcp::run::{RunReader, RunWriter};
-use crate::observe::observe;
+use crate::gcp::run::{Live, RunReader, RunWriter};
+use crate::observe::observe_for;
 
 /// Makes a plan of what is wanted and what is seen.
 pub type Planner = fn(&Wanted, &Snapshot) -> Planned;
@@ -33,21 +33,44 @@ pub struct World<'a> {
 /// Services and their revisions.
 #[async_trait]
 pub trait Cloud: Send + Sync {
-    /// Looks at the target. Reads only.
-    async fn observe(&self, target: &Target, now: Timestamp) -> Result<Snapshot, Diagnostic>;
+    /// Looks at what a plan of the wanted needs, or at everything. Reads only.
+    async fn observe(
+        &self,
+        target: &Target,
+        wanted: Option<&Wanted>,
+        now: Timestamp,
+    ) -> Result<Seen, Diagnostic>;
 
-    /// Writes to the target.
-    fn writer(&self, target: &Target) -> Box<dyn CloudWriter>;
+    /// Reads the service alone.
+    async fn read(&self, target: &Target) -> Result<Option<Live>, Diagnostic>;
+}
+
+/// What was seen, and what writes upon it.
+pub struct Seen {
+    /// What the plan is made upon.
+    pub snapshot: Snapshot,
+    /// Writes to the service as it was seen: each write is guarded by its etag.
+    pub writer: Box<dyn CloudWriter>,
 }
 
 /// Cloud Run, through its API.
 #[async_trait]
 impl Cloud for RunReader {
-    async fn observe(&self, target: &Target, now: Timestamp) -> Result<Snapshot, Diagnostic> {
-        observe(self, target, now).await
+    async fn observe(
+        &self,
+        target: &Target,
+        wanted: Option<&Wanted>,
+        now: Timestamp,
+    ) -> Result<Seen, Diagnostic> {
+        let (snapshot, service) = observe_for(self, target, wanted, now).await?;
+        let writer = RunWriter::upon(self.clone(), target.clone(), service);
+        Ok(Seen {
+            snapshot,
+            writer: Box::new(writer),
+        })
     }
 
-    fn writer(&self, target: &Target) -> Box<dyn CloudWriter> {
-        Box::new(RunWriter::new(self.clone(), target.clone()))
+    async fn read(&self, target: &Target) -> Result<Option<Live>, Diagnostic> {
+        RunWriter::new(self.clone(), target.clone()).read().await
     }
 }

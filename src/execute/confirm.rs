@@ -66,7 +66,11 @@ impl Execution<'_> {
         seen: &mut Vec<String>,
     ) -> bool {
         let mut pause = PAUSES.0;
-        let mut serves = false;
+        // The write that shifted the traffic may have shown it already.
+        let mut serves = self
+            .live
+            .as_ref()
+            .is_some_and(|live| serves_alone(&live.serving, revision));
         let mut answers = 0;
         loop {
             if !serves {

@@ -129,9 +129,10 @@ impl<'a> Execution<'a> {
             }
             Action::Record { state } => {
                 self.write(step, record_only(state), "record").await?;
-                Ok(match state.healthy.first() {
-                    Some(newest) => format!("`{}` is recorded healthy", newest.revision),
-                    None => "recorded".to_owned(),
+                Ok(match (&state.intent, state.healthy.first()) {
+                    (Some(intent), _) => format!("`{}` passed and waits", intent.revision),
+                    (None, Some(newest)) => format!("`{}` is recorded healthy", newest.revision),
+                    (None, None) => "recorded".to_owned(),
                 })
             }
             Action::Restore {
@@ -205,7 +206,7 @@ impl<'a> Execution<'a> {
             Some(Ok(pending)) => {
                 // Our own intent stands in the record from now on.
                 self.taken_over = None;
-                self.began = true;
+                self.began = change.state.intent.is_some();
                 pending
             }
             Some(Err(error)) => return Err(failure(error, started)),

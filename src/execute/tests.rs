@@ -72,6 +72,8 @@ fn under_way() -> StateRecord {
         undo: Some(all_to(OLD)),
         expires: Timestamp(1),
         passed: None,
+        verified: false,
+        access_before: None,
     })
 }
 

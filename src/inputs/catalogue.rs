@@ -24,9 +24,11 @@ const MODE: Kind = Kind::Choice(&["error", "warn", "off"]);
 
 /// Every input.
 pub const INPUTS: &[InputSpec] = &[
-    InputSpec::new(Target, "command", Kind::Choice(&["auto", "plan", "status"]), "plan",
+    InputSpec::new(Target, "command", Kind::Choice(&["auto", "deploy", "promote", "plan", "status"]), "plan",
         "What to do. `auto` follows from the event: a pull request builds and tests, a push to a \
-         configured branch deploys to the first environment, a version tag promotes. `plan` shows \
+         configured branch deploys to the first environment, a version tag promotes. `deploy` ends \
+         when the candidate has passed, without traffic, and gives its `candidate_url`; `promote`, \
+         later in the same job, gives that candidate the traffic. `plan` shows \
          what `auto` would do and writes nothing. `status` shows what serves.")
         .default("auto"),
     InputSpec::new(Target, "environment", Kind::Text, "staging",
@@ -143,7 +145,7 @@ pub const INPUTS: &[InputSpec] = &[
 
     InputSpec::new(Policies, "policy_pins", MODE, "warn",
         "Every Python dependency is pinned to one version: requirements files and what they include, `pip install` \
-         in the Dockerfile, `pyproject.toml` without a lock file. `error` stops before the build, `warn` tells, `off` does not look.")
+         in the Dockerfile, `pyproject.toml` without a lock file, conda's `environment.yml`. `error` stops before the build, `warn` tells, `off` does not look.")
         .default("error")
         .in_file(),
     InputSpec::new(Policies, "policy_dockerfile", MODE, "warn",
@@ -257,6 +259,30 @@ pub const INPUTS: &[InputSpec] = &[
         .per_environment(),
     InputSpec::new(Limits, "replay_ignore", Kind::List, "/model_version",
         "Outputs that the replay does not compare, as JSON pointers; `*` stands for any key or index.")
+        .per_environment(),
+
+    InputSpec::new(Limits, "traffic_steps", Kind::List, "5,25,50,100",
+        "Percents of the traffic that a release which passed its tests gets one after the other. Each below 100 is \
+         watched for `soak` under own load of `load_rate`, beside what serves (docs/canary.md). Unless said, it gets \
+         everything at once.")
+        .default("100")
+        .per_environment(),
+    InputSpec::new(Limits, "soak", Kind::Duration, "5m", "How long each share of `traffic_steps` below 100 is watched.")
+        .default("2m")
+        .per_environment(),
+    InputSpec::new(Limits, "on_inconclusive", Kind::Choice(&["fail", "hold", "proceed"]), "hold",
+        "What is done when a watch had too few requests to decide: `fail` moves traffic back, `hold` watches again (at \
+         most 3 times, all of it counts) and then moves back, `proceed` goes on with a warning.")
+        .default("fail")
+        .per_environment(),
+    InputSpec::new(Limits, "canary_latency_ratio", Kind::Decimal, "1.2",
+        "Most that the p50, p95 and p99 of a candidate with a share of the traffic may be over those of what serves, in \
+         the same window. Times below 10 ms count as 10 ms.")
+        .default("1.5")
+        .per_environment(),
+    InputSpec::new(Limits, "canary_error_delta", Kind::Share, "0.5%",
+        "Most that its error rate may be above that of what serves, in the same window.")
+        .default("1%")
         .per_environment(),
 
     InputSpec::new(Safety, "approval", Kind::Choice(&["required", "external", "none"]), "external",

@@ -16,6 +16,7 @@ use super::origin::{Given, Origin};
 use super::raw::RawInputs;
 use super::resource;
 use super::service;
+use super::traffic::parse_traffic;
 use super::typed::{EnvironmentInputs, SafetyInputs};
 use super::value::{self, ValueProblem};
 use crate::gcp::kms::{KeyNameError, KeyVersion};
@@ -141,7 +142,10 @@ fn parse_environment(
         .filter(|text| !text.is_empty())
         .unwrap_or_else(|| name.to_string());
     let service = parse_service_name(&name, entry, layers);
+    let limits = parse_limits(layers);
     EnvironmentInputs {
+        traffic: parse_traffic(layers, &limits),
+        limits,
         service,
         project: layers.parsed("project_id", |text| {
             ProjectId::parse(text).map_err(from_name)
@@ -155,7 +159,6 @@ fn parse_environment(
         openapi_path: layers.parsed("openapi_path", parse_optional_path).flatten(),
         semver_gate: mode(layers, "semver_gate"),
         conformance: mode(layers, "conformance"),
-        limits: parse_limits(layers),
         image: layers.parsed("image", resource::parse_image),
         evidence: mode(layers, "evidence"),
         evidence_kms_key: layers.parsed("evidence_kms_key", parse_key_version),

@@ -21,6 +21,7 @@ pub mod resource;
 pub mod service;
 pub mod suggest;
 pub mod table;
+pub mod traffic;
 pub mod typed;
 pub mod value;
 pub mod yaml;
@@ -29,7 +30,7 @@ pub use parse::parse_inputs;
 pub use raw::{ConfigFile, RawInputs};
 pub use typed::{
     BuildInputs, EnvironmentInputs, Inputs, LimitInputs, LoadInputs, ReplayInputs, SafetyInputs,
-    Wish,
+    TrafficInputs, Wish,
 };
 
 #[cfg(test)]

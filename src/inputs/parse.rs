@@ -46,6 +46,8 @@ pub fn parse_inputs(raw: &RawInputs) -> (Inputs, Vec<Diagnostic>) {
     layers.report_unknown();
     let inputs = Inputs {
         command: match layers.choice("command") {
+            Some("deploy") => Wish::Deploy,
+            Some("promote") => Wish::Promote,
             Some("plan") => Wish::Plan,
             Some("status") => Wish::Status,
             _ => Wish::Auto,

@@ -9,6 +9,7 @@ use delivery::gate::Mode;
 use delivery::name::{EnvironmentName, ProjectId, Region, ServiceName};
 use delivery::policy::{self, Policies};
 use delivery::spec::ServiceSpec;
+use delivery::strategy::Strategy;
 use delivery::target::{Environment, Target};
 
 use super::catalogue;
@@ -20,6 +21,10 @@ use crate::secret::Secret;
 pub enum Wish {
     /// What follows from the event.
     Auto,
+    /// The same, until the candidate has passed.
+    Deploy,
+    /// The rest of that.
+    Promote,
     /// Show what `Auto` would do.
     Plan,
     /// Show what serves.
@@ -91,6 +96,22 @@ pub struct LimitInputs {
     pub replay: Option<ReplayInputs>,
     /// Longest time to the first right answer.
     pub max_cold_start: Option<Duration>,
+}
+
+/// How traffic moves to what has passed its tests, and how a candidate with a share of it is held
+/// against what serves beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrafficInputs {
+    /// At once, or in steps.
+    pub strategy: Strategy,
+    /// Most that its p50, p95 and p99 may be over those of what serves.
+    pub latency_ratio: f64,
+    /// Most that its error rate may be above that of what serves, from 0 to 1.
+    pub error_delta: f64,
+    /// Requests a second to each of both.
+    pub rate: u64,
+    /// Names of the cases that are sent; all when it is empty.
+    pub requests: Vec<String>,
 }
 
 /// What is demanded before a run may write.
@@ -165,6 +186,8 @@ pub struct EnvironmentInputs {
     pub model_version: Option<String>,
     /// What a candidate must keep to under load, against what serves, and at its first answer.
     pub limits: LimitInputs,
+    /// How traffic moves to what has passed its tests.
+    pub traffic: TrafficInputs,
     /// `REGION-docker.pkg.dev/P/R/I`, where this environment's images and evidence lie.
     pub image: Option<String>,
     /// What it means that nothing proves the pass of the environment before.

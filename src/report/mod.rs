@@ -147,9 +147,8 @@ impl RunSummary {
         let (url, revision) = match outcome {
             Outcome::Promoted { revision, url }
             | Outcome::UpToDate { revision, url }
-            | Outcome::RolledBack { revision, url } => {
-                (Some(url.clone()), Some(revision.to_string()))
-            }
+            | Outcome::RolledBack { revision, url }
+            | Outcome::Waiting { revision, url } => (Some(url.clone()), Some(revision.to_string())),
             Outcome::Verified
             | Outcome::Recovered { .. }
             | Outcome::Stopped(_)
@@ -174,7 +173,10 @@ impl RunSummary {
 /// The outputs of the action, with what they mean; `action.yml` is made from it.
 pub const OUTPUTS: &[(&str, &str)] = &[
     ("url", "Address of the service, as Cloud Run gives it."),
-    ("revision", "The revision that serves."),
+    (
+        "revision",
+        "The revision that serves; after `command: deploy`, the candidate.",
+    ),
     ("digest", "Digest of the image, `sha256:…`."),
     ("image", "The image by digest, `REPOSITORY@sha256:…`."),
     (
@@ -183,11 +185,12 @@ pub const OUTPUTS: &[(&str, &str)] = &[
     ),
     (
         "candidate_url",
-        "Address of the candidate's own, while it had one.",
+        "Address of the candidate's own, while it had one. After `command: deploy` it answers there; \
+         where callers need an ID token, its audience is `url`.",
     ),
     (
         "outcome",
-        "`promoted`, `up-to-date`, `rolled-back`, `verified`, `stopped` or `rollback-failed`.",
+        "`promoted`, `waiting` (after `command: deploy`), `up-to-date`, `rolled-back`, `verified`, `stopped` or `rollback-failed`.",
     ),
     ("environment", "The environment that was deployed to."),
 ];

@@ -45,6 +45,9 @@ pub fn headline(outcome: &Outcome, run: &RunSummary) -> String {
         }
         Outcome::UpToDate { .. } => format!("✅ {release} serves in {environment} already"),
         Outcome::RolledBack { revision, .. } => format!("↩️ {environment} is back at {revision}"),
+        Outcome::Waiting { revision, .. } => {
+            format!("⏸️ {release} passed in {environment}: {revision} waits for its promotion")
+        }
         Outcome::Verified => "✅ No problem was found; nothing was deployed".to_owned(),
         Outcome::Recovered { state } => {
             format!("↩️ {environment}: an unfinished rollout was ended; {state}")
@@ -62,7 +65,8 @@ fn facts(outcome: &Outcome, run: &RunSummary) -> String {
     let served = match outcome {
         Outcome::Promoted { revision, url }
         | Outcome::UpToDate { revision, url }
-        | Outcome::RolledBack { revision, url } => Some((revision.to_string(), url.clone())),
+        | Outcome::RolledBack { revision, url }
+        | Outcome::Waiting { revision, url } => Some((revision.to_string(), url.clone())),
         Outcome::Verified
         | Outcome::Recovered { .. }
         | Outcome::Stopped(_)
@@ -71,6 +75,12 @@ fn facts(outcome: &Outcome, run: &RunSummary) -> String {
     let rows = [
         ("Service", run.service.clone()),
         ("Address", served.as_ref().map(|(_, url)| url.clone())),
+        (
+            "Candidate",
+            run.candidate_url
+                .clone()
+                .filter(|_| matches!(outcome, Outcome::Waiting { .. })),
+        ),
         ("Revision", served.map(|(revision, _)| revision)),
         ("Image", run.image.clone()),
         ("Version", run.version.clone()),

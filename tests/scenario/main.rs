@@ -4,17 +4,21 @@
 mod approval;
 mod blocked;
 mod diagnosis;
+mod evidence;
 mod failing;
+mod own_tests;
 mod permissions;
 mod plan_view;
 mod promote;
 mod recovery;
 mod rollback;
 mod terminal;
+mod traffic;
 
 use testkit::World;
 
-type Told = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Told = Result<(), Failure>;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ml-deploy");
 

@@ -4,6 +4,20 @@ use testkit::{World, api};
 
 use super::{Told, release, world};
 
+/// What ml-deploy asked of Cloud Run's API since there were `before` exchanges: method, and what of.
+fn asked_since(world: &World, before: usize) -> Vec<String> {
+    let exchanges = world.exchanges();
+    let ours = exchanges
+        .iter()
+        .skip(before)
+        .filter(|one| one.path.starts_with("/v2/projects/") && one.agent.starts_with("ml-deploy"));
+    ours.map(|one| {
+        let (_, what) = one.path.rsplit_once("/us-central1/").unwrap_or_default();
+        format!("{} {what}", one.method)
+    })
+    .collect()
+}
+
 /// Two healthy releases in production.
 async fn two_releases() -> Result<(World, String, String), Box<dyn std::error::Error + Send + Sync>>
 {
@@ -86,6 +100,31 @@ async fn a_re_run_of_an_old_tags_workflow_is_a_rollback() -> Told {
         serving[0].0.starts_with("ml-api-prod-v1-0-0-"),
         "{serving:?}"
     );
+    world.end().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_target_with_its_standing_tag_takes_four_requests_and_any_other_six() -> Told {
+    let (world, first, _) = two_releases().await?;
+    let before = world.exchanges().len();
+    let end = world
+        .run(&world.rollback_job("previous", "production"))
+        .await?;
+    assert_eq!(end.code, Some(0), "{}", end.log);
+    let asked = asked_since(&world, before);
+    assert_eq!(asked.len(), 4, "{asked:#?}");
+    let (_, body) = world.call("ml-api-prod", "/version").await?;
+    assert!(body.contains(&first), "{body}");
+
+    // Back again: what was left has no tag.
+    let before = world.exchanges().len();
+    let end = world
+        .run(&world.rollback_job("v1.1.0", "production"))
+        .await?;
+    assert_eq!(end.code, Some(0), "{}", end.log);
+    let asked = asked_since(&world, before);
+    assert_eq!(asked.len(), 6, "{asked:#?}");
     world.end().await;
     Ok(())
 }

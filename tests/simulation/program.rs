@@ -7,12 +7,12 @@ use delivery::diagnostic::Diagnostic;
 use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 use delivery::target::Target;
-use ml_deploy::deliver::{self, Cloud, Planner, Prospect};
+use ml_deploy::deliver::{self, Cloud, Planner, Prospect, Seen};
 use ml_deploy::execute::{CloudWriter, Guard};
 use ml_deploy::gcp::api::Api;
 use ml_deploy::gcp::auth::TokenSource;
 use ml_deploy::gcp::endpoint::Endpoints;
-use ml_deploy::gcp::run::RunReader;
+use ml_deploy::gcp::run::{Live, RunReader};
 use ml_deploy::gcp::transport::Transport;
 use ml_deploy::secret::Secret;
 use tokio::time::Instant;
@@ -110,13 +110,18 @@ impl Cloud for Wrapped {
     async fn observe(
         &self,
         target: &Target,
+        wanted: Option<&delivery::plan::Wanted>,
         now: delivery::state::Timestamp,
-    ) -> Result<delivery::snapshot::Snapshot, Diagnostic> {
-        Cloud::observe(&self.reader, target, now).await
+    ) -> Result<Seen, Diagnostic> {
+        let seen = Cloud::observe(&self.reader, target, wanted, now).await?;
+        Ok(Seen {
+            writer: (self.wrap)(seen.writer),
+            ..seen
+        })
     }
 
-    fn writer(&self, target: &Target) -> Box<dyn CloudWriter> {
-        (self.wrap)(Cloud::writer(&self.reader, target))
+    async fn read(&self, target: &Target) -> Result<Option<Live>, Diagnostic> {
+        Cloud::read(&self.reader, target).await
     }
 }
 
@@ -195,7 +200,7 @@ impl Program {
         if let delivery::plan::Intent::Rollback { .. } = wish.wanted.intent {
             let mut inner = world.now();
             let cloud = inner.cloud.clone();
-            inner.watch.rollback_begins(&cloud);
+            inner.watch.rollback_begins(run, &cloud);
         }
         {
             let mut inner = world.now();

@@ -47,6 +47,13 @@ pub enum Outcome {
         /// The service's address.
         url: String,
     },
+    /// The candidate has passed and waits for its promotion; what served before serves.
+    Waiting {
+        /// The candidate.
+        revision: RevisionName,
+        /// The service's address.
+        url: String,
+    },
     /// Built and, for a pull request, tested; nothing deployed.
     Verified,
     /// A rollout that another run left unfinished was ended.
@@ -69,6 +76,7 @@ impl Outcome {
             | Self::UpToDate { .. }
             | Self::RolledBack { .. }
             | Self::Recovered { .. }
+            | Self::Waiting { .. }
             | Self::Verified => &[],
         }
     }
@@ -80,6 +88,7 @@ impl Outcome {
             | Self::UpToDate { .. }
             | Self::RolledBack { .. }
             | Self::Recovered { .. }
+            | Self::Waiting { .. }
             | Self::Verified => ExitCode::Success,
             Self::Stopped(diagnostics) => diagnostics
                 .first()

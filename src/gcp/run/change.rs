@@ -1,6 +1,7 @@
 //! What a write is to bring, and how it can end.
 
 use cloud_api::rpc::OperationError;
+use cloud_api::run::Service;
 use delivery::diagnostic::Diagnostic;
 use delivery::name::RevisionName;
 use delivery::plan::NewRevision;
@@ -31,8 +32,8 @@ pub struct Change<'a> {
 pub struct Pending {
     /// Name of the operation; absent when the answer was lost.
     pub operation: Option<String>,
-    /// How the operation ended, where the answer said so at once.
-    pub ended: Option<Result<(), OperationError>>,
+    /// How the operation ended, where the answer said so at once: with the service as it is then.
+    pub ended: Option<Result<Option<Box<Service>>, OperationError>>,
     /// The service's generation after this write, where known.
     pub generation: Option<u64>,
     /// The record as it was written.

@@ -29,6 +29,6 @@ mod writer;
 pub use change::{Change, Live, Pending, WriteError};
 pub use configuration::{entrance, of_template};
 pub use policy::is_public;
-pub use reader::RunReader;
+pub use reader::{RevisionPage, RunReader};
 pub use seen::{live, revision_seen};
 pub use writer::RunWriter;

@@ -34,6 +34,21 @@ struct Permissions {
     permissions: Vec<String>,
 }
 
+/// Some revisions, newest first.
+pub struct RevisionPage {
+    /// They.
+    pub revisions: Vec<Revision>,
+    /// Leads to the next page; empty at the end.
+    next: String,
+}
+
+impl RevisionPage {
+    /// True when there are no others.
+    pub fn is_last(&self) -> bool {
+        self.next.is_empty()
+    }
+}
+
 /// Reads only.
 #[derive(Clone)]
 pub struct RunReader {
@@ -69,27 +84,58 @@ impl RunReader {
     /// # Errors
     /// [`GcpError`].
     pub async fn revisions(&self, target: &Target) -> Result<Vec<Revision>, GcpError> {
-        let url = self.url(&format!("{}/revisions", target.resource_name()));
-        let mut all = Vec::new();
-        let mut token = String::new();
-        for _ in 0..MOST_PAGES {
-            let mut query = vec![("pageSize", PAGE_SIZE.to_owned())];
-            if !token.is_empty() {
-                query.push(("pageToken", token));
-            }
-            let page: Option<ListRevisionsResponse> =
-                absent(self.api.get(url.clone(), query).await)?;
-            let ListRevisionsResponse {
-                revisions,
-                next_page_token,
-            } = page.unwrap_or_default();
-            all.extend(revisions);
-            token = next_page_token;
-            if token.is_empty() {
+        let page = self.newest_revisions(target).await?;
+        self.older_revisions(target, page).await
+    }
+
+    /// The first page of the revisions, newest first.
+    ///
+    /// # Errors
+    /// [`GcpError`].
+    pub async fn newest_revisions(&self, target: &Target) -> Result<RevisionPage, GcpError> {
+        self.revision_page(target, String::new()).await
+    }
+
+    /// What follows the first page, behind it.
+    ///
+    /// # Errors
+    /// [`GcpError`].
+    pub async fn older_revisions(
+        &self,
+        target: &Target,
+        newest: RevisionPage,
+    ) -> Result<Vec<Revision>, GcpError> {
+        let RevisionPage {
+            revisions: mut all,
+            mut next,
+        } = newest;
+        for _ in 1..MOST_PAGES {
+            if next.is_empty() {
                 break;
             }
+            let page = self.revision_page(target, next).await?;
+            all.extend(page.revisions);
+            next = page.next;
         }
         Ok(all)
+    }
+
+    async fn revision_page(
+        &self,
+        target: &Target,
+        token: String,
+    ) -> Result<RevisionPage, GcpError> {
+        let url = self.url(&format!("{}/revisions", target.resource_name()));
+        let mut query = vec![("pageSize", PAGE_SIZE.to_owned())];
+        if !token.is_empty() {
+            query.push(("pageToken", token));
+        }
+        let page: Option<ListRevisionsResponse> = absent(self.api.get(url, query).await)?;
+        let ListRevisionsResponse {
+            revisions,
+            next_page_token: next,
+        } = page.unwrap_or_default();
+        Ok(RevisionPage { revisions, next })
     }
 
     /// One revision; `None` when there is none.

@@ -9,6 +9,7 @@ use delivery::diagnostic::{Code, Diagnostic};
 use delivery::snapshot::Readiness;
 use delivery::target::Target;
 use delivery::traffic::Destination;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::change::{Pending, WriteError};
@@ -59,9 +60,14 @@ pub(super) async fn settle(
     pending: &Pending,
 ) -> Result<Service, WriteError> {
     let started = Instant::now();
-    let ended = match &pending.ended {
-        Some(end) => end.clone().err(),
+    let followed = match &pending.ended {
+        Some(end) => end.clone(),
         None => follow(reader, target, pending, started).await,
+    };
+    // The operation's own answer has the service, nearly always with the change in effect.
+    let (mut answered, ended) = match followed {
+        Ok(service) => (service, None),
+        Err(error) => (None, Some(error)),
     };
     if let Some(error) = &ended
         && operation_refusal(error).is_conflict()
@@ -72,11 +78,14 @@ pub(super) async fn settle(
     let mut failing_since = None;
     let mut pause = Pause::new();
     loop {
-        let read = reader.service(target).await.map_err(|error| {
-            WriteError::Unknown(Box::new(error.into_diagnostic("follow the change")))
-        })?;
-        let Some(service) = read else {
-            return Err(WriteError::Conflict);
+        let service = match answered.take() {
+            Some(service) if judge(&service, pending, None) == Standing::InEffect => *service,
+            _ => {
+                let read = reader.service(target).await.map_err(|error| {
+                    WriteError::Unknown(Box::new(error.into_diagnostic("follow the change")))
+                })?;
+                read.ok_or(WriteError::Conflict)?
+            }
         };
         let message = ended.as_ref().map(|error| error.message.as_str());
         match judge(&service, pending, message) {
@@ -191,14 +200,22 @@ fn tag_to_missing(pending: &Pending, text: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Follows the operation to its end; `None` when it ended well, or can no longer be followed.
+/// The service in an operation's answer.
+pub(super) fn service_of(response: Option<Value>) -> Option<Box<Service>> {
+    serde_json::from_value(response?).ok().map(Box::new)
+}
+
+/// Follows the operation to its end; `None` when it can no longer be followed, or its answer has no
+/// service.
 async fn follow(
     reader: &RunReader,
     target: &Target,
     pending: &Pending,
     started: Instant,
-) -> Option<OperationError> {
-    let name = pending.operation.as_deref()?;
+) -> Result<Option<Box<Service>>, OperationError> {
+    let Some(name) = pending.operation.as_deref() else {
+        return Ok(None);
+    };
     let mut by = By::Wait;
     let mut pause = Pause::new();
     while started.elapsed() < LONGEST_WAIT {
@@ -206,17 +223,20 @@ async fn follow(
         let answer = match by {
             By::Wait => reader.wait(name).await,
             By::Get => reader.operation(name).await,
-            By::Service => return None,
+            By::Service => return Ok(None),
         };
         match answer {
             Ok(Operation {
-                done: true, error, ..
-            }) => return error,
+                done: true,
+                error,
+                response,
+                ..
+            }) => return error.map_or_else(|| Ok(service_of(response)), Err),
             // The operation may never say what the service says already.
             Ok(_)
                 if started.elapsed() >= PATIENCE && has_settled(reader, target, pending).await =>
             {
-                return None;
+                return Ok(None);
             }
             // A server that does not hold the call must not be asked without a pause.
             Ok(_) if by == By::Get || asked.elapsed() < PAUSES.1 => pause.rest().await,
@@ -229,7 +249,7 @@ async fn follow(
             }
         }
     }
-    None
+    Ok(None)
 }
 
 /// True when the service itself says that the change has come to its end.

@@ -27,6 +27,8 @@ pub struct RunWriter {
     target: Target,
     /// As read last, or as our last write left it. Its etag guards the next write.
     service: Option<Service>,
+    /// True while `service` is what the plan was made upon: it needs no further look.
+    fresh: bool,
     /// True once it is known that no IAM binding opens the service.
     unbound: bool,
 }
@@ -38,7 +40,18 @@ impl RunWriter {
             reader,
             target,
             service: None,
+            fresh: false,
             unbound: false,
+        }
+    }
+
+    /// Writes to the service as it was just seen: what changes it in between is noticed by the etag
+    /// of the first write.
+    pub fn upon(reader: RunReader, target: Target, service: Option<Service>) -> Self {
+        Self {
+            service,
+            fresh: true,
+            ..Self::new(reader, target)
         }
     }
 
@@ -56,13 +69,17 @@ impl RunWriter {
         format!("{what} the service `{}`", self.target.service)
     }
 
-    /// Reads the service that the first write builds on.
+    /// The service that the first write builds on: as it was seen for the plan, else read now.
     ///
     /// # Errors
     /// [`WriteError::Conflict`] when it is no longer the one with this etag.
     pub async fn begin(&mut self, etag: Option<&str>) -> Result<Option<Live>, WriteError> {
-        let read = self.reader.service(&self.target).await;
-        let service = read.map_err(|error| failed(error, &self.doing("read")))?;
+        let service = if std::mem::take(&mut self.fresh) {
+            self.service.take()
+        } else {
+            let read = self.reader.service(&self.target).await;
+            read.map_err(|error| failed(error, &self.doing("read")))?
+        };
         if service.as_ref().map(|one| one.etag.as_str()) != etag {
             return Err(WriteError::Conflict);
         }
@@ -236,7 +253,7 @@ fn take_operation(pending: &mut Pending, operation: Operation) {
     };
     pending.generation = generation(&response).or_else(|| generation(&metadata));
     pending.operation = Some(name).filter(|name| !name.is_empty());
-    pending.ended = done.then(|| error.map_or(Ok(()), Err));
+    pending.ended = done.then(|| error.map_or_else(|| Ok(settle::service_of(response)), Err));
 }
 
 /// True when the service is as the change wants it.

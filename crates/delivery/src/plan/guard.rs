@@ -9,7 +9,7 @@ use crate::name::RevisionName;
 use crate::release::Release;
 use crate::snapshot::{Readiness, ServiceCondition, StateSeen};
 use crate::spec::{ConfigHash, SecretPlace, ServiceSpec};
-use crate::state::{STATE_ANNOTATION, STATE_VERSION};
+use crate::state::{BroughtBy, STATE_ANNOTATION, STATE_VERSION};
 use crate::target::Tier;
 use crate::traffic::Destination;
 
@@ -117,7 +117,11 @@ fn ended(wanted: &Wanted, standing: &Standing<'_>) -> Option<Diagnostic> {
     let known = matches!(standing.service?.state, StateSeen::Known(_));
     let intent = standing.record.intent.as_ref();
     let stands = intent.is_some_and(|intent| intent.run == wanted.run);
-    (wanted.began && known && !stands).then(|| {
+    // A rollback has no intent in its last write: it is finished with it.
+    let newest = standing.record.healthy.first();
+    let rolled_back =
+        newest.is_some_and(|one| one.run == wanted.run && one.by == BroughtBy::Rollback);
+    (wanted.began && known && !stands && !rolled_back).then(|| {
         blocked(
             standing,
             Code::RolloutEnded,

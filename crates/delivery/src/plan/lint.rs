@@ -3,6 +3,7 @@
 use super::{Action, Plan, Step, Undo};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::spec::Access;
+use crate::state::OpenIntent;
 use crate::traffic::{Destination, TrafficSplit};
 
 /// Everything that is wrong with a plan. Each entry is a defect of this program.
@@ -104,7 +105,14 @@ pub fn lint(plan: &Plan) -> Vec<Diagnostic> {
                 if !matches!(progress.given, None | Some(100)) {
                     find("does not end with everything pinned to its revision");
                 }
-                if state.intent.is_some() {
+                // One that waits was tested, and has no traffic yet.
+                let waits = |intent: &OpenIntent| {
+                    intent.verified
+                        && intent.revision == *revision
+                        && verified
+                        && progress.given.is_none()
+                };
+                if state.intent.as_ref().is_some_and(|intent| !waits(intent)) {
                     find("ends with an intent");
                 }
             }
@@ -125,6 +133,31 @@ pub fn lint(plan: &Plan) -> Vec<Diagnostic> {
         ));
     }
     findings
+}
+
+/// The last write leaves the record as it is to stay, and what serves is confirmed.
+fn ends_recorded(steps: &[Step]) -> bool {
+    match steps {
+        [
+            ..,
+            Step {
+                action: Action::Record { .. } | Action::Restore { .. },
+                ..
+            },
+        ] => true,
+        [
+            ..,
+            Step {
+                action: Action::ShiftTraffic { state, .. },
+                ..
+            },
+            Step {
+                action: Action::Confirm { .. },
+                ..
+            },
+        ] => state.intent.is_none(),
+        _ => false,
+    }
 }
 
 /// How far traffic has moved to the plan's revision.
@@ -157,31 +190,6 @@ impl Progress {
         }
         self.next = Some(next);
         Ok(())
-    }
-}
-
-/// The last write leaves the record as it is to stay, and what serves is confirmed.
-fn ends_recorded(steps: &[Step]) -> bool {
-    match steps {
-        [
-            ..,
-            Step {
-                action: Action::Record { .. } | Action::Restore { .. },
-                ..
-            },
-        ] => true,
-        [
-            ..,
-            Step {
-                action: Action::ShiftTraffic { state, .. },
-                ..
-            },
-            Step {
-                action: Action::Confirm { .. },
-                ..
-            },
-        ] => state.intent.is_none(),
-        _ => false,
     }
 }
 

@@ -13,10 +13,12 @@
 //! | `outlook` | what changes, what to return to, whether the tests can reach it |
 //! | `undo` | what an undo writes, once the failure is known |
 //! | [`mod@recover`] | what a run that died has left: finished, or taken back |
+//! | `cut` | a promotion in two parts, with tests of the user's own between them |
 //! | [`mod@lint`] | what every plan must keep to |
 //! | [`render`] | plans as text |
 
 mod candidate;
+mod cut;
 mod finish;
 mod guard;
 pub mod lint;
@@ -32,6 +34,7 @@ mod steps;
 mod undo;
 
 pub use candidate::{REVISION_LENGTH, TAG_AND_SERVICE_LENGTH};
+pub use cut::{plan_from_verified, plan_to_verified};
 pub use guard::{COMMIT_VARIABLE, RESERVED_VARIABLES, VERSION_VARIABLE};
 pub use lint::lint;
 pub use recover::recover;

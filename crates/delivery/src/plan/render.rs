@@ -227,6 +227,9 @@ pub fn describe(action: &Action) -> String {
                 of(commit.as_ref())
             )
         }
+        Action::Record { state } if state.intent.as_ref().is_some_and(|it| it.verified) => {
+            "the candidate has passed and waits".to_owned()
+        }
         Action::Record { state } => match state.healthy.first() {
             Some(newest) => format!("newest healthy revision {}", newest.revision),
             None => "no healthy revision".to_owned(),

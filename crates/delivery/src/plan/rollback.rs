@@ -85,12 +85,12 @@ fn back(
 ) -> Vec<Step> {
     let revision = change.revision().clone();
     let to_target = || Destination::Revision(revision.clone());
-    let with_kept = |shares: TrafficSplit| {
+    let with_kept = |shares: &TrafficSplit| {
         let mut tags = standing.foreign_tags();
-        tags.extend(standing.kept_tag(&shares));
+        tags.extend(standing.kept_tag(shares));
         shares.with_tags(tags)
     };
-    let undo_traffic = with_kept(standing.undo_shares().unwrap_or_else(|| base.clone()));
+    let undo_traffic = with_kept(&standing.undo_shares().unwrap_or_else(|| base.clone()));
     let undo = Undo::Restore {
         traffic: undo_traffic.clone(),
         state: standing.record.without_intent(),
@@ -107,7 +107,7 @@ fn back(
         action: Action::TagRevision {
             revision: revision.clone(),
             is_ready: true,
-            traffic: with_kept(base.clone()).with_tag(change.tag.clone(), to_target()),
+            traffic: with_kept(base).with_tag(change.tag.clone(), to_target()),
             state: intent(wanted, standing, change, Some(undo_traffic.clone())),
             access: None,
         },

@@ -85,11 +85,12 @@ fn beside(
     let tagged = with_kept(base).with_tag(change.tag.clone(), to_candidate());
     let traffic = progress::with_address(tagged, baseline.as_ref());
     let state = intent(wanted, standing, &change, Some(undo_traffic.clone()));
+    // What a run that died has opened or closed is taken back with its traffic.
     let undo = |access| Undo::Restore {
         traffic: undo_traffic.clone(),
         state: standing.record.without_intent(),
         rejects: change.rejects.clone(),
-        access,
+        access: standing.left_access().or(access),
     };
     let first = match change.bring {
         Bring::New(ref new) => Step {
@@ -328,13 +329,20 @@ pub(crate) fn intent(
     change: &Change,
     undo: Option<TrafficSplit>,
 ) -> StateRecord {
+    let before = standing.record.intent.as_ref();
     standing.record.with_intent(OpenIntent {
+        verified: before.is_some_and(|before| {
+            before.verified
+                && before.revision == *change.revision()
+                && wanted.run.continues(&before.run)
+        }),
         run: wanted.run.clone(),
         revision: change.revision().clone(),
         tag: change.tag.clone(),
         undo,
         expires: standing.now.plus(wanted.lease_seconds),
         passed: None,
+        access_before: standing.left_access(),
     })
 }
 
