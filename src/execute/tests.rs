@@ -72,6 +72,7 @@ fn under_way() -> StateRecord {
         undo: Some(all_to(OLD)),
         expires: Timestamp(1),
         passed: None,
+        access_before: None,
     })
 }
 

@@ -35,8 +35,16 @@ pub(crate) fn all<C: Sync>(what: &str, cases: &[C], play: impl Fn(&C) -> Option<
     });
     let mut failures = failures.into_inner().unwrap();
     failures.sort();
-    println!("{} {what} in {:.1} s", cases.len(), begun.elapsed().as_secs_f64());
-    let shown: Vec<&str> = failures.iter().map(|(_, one)| one.as_str()).take(SHOWN).collect();
+    println!(
+        "{} {what} in {:.1} s",
+        cases.len(),
+        begun.elapsed().as_secs_f64()
+    );
+    let shown: Vec<&str> = failures
+        .iter()
+        .map(|(_, one)| one.as_str())
+        .take(SHOWN)
+        .collect();
     let firsts: Vec<String> = failures
         .iter()
         .map(|(_, one)| one.lines().take(2).collect::<Vec<_>>().join(" "))

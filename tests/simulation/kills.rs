@@ -26,13 +26,34 @@ fn scenarios_end_as_told() {
     let mut failures = Vec::new();
     let stories = scenarios::all();
     for story in &stories {
-        let report = play(Program::real(), story, 1, Trouble::default(), Successor::Rerun);
-        let again = play(Program::real(), story, 1, Trouble::default(), Successor::Rerun);
-        assert_eq!(report.hash, again.hash, "{} differs when played again", story.name);
+        let report = play(
+            Program::real(),
+            story,
+            1,
+            Trouble::default(),
+            Successor::Rerun,
+        );
+        let again = play(
+            Program::real(),
+            story,
+            1,
+            Trouble::default(),
+            Successor::Rerun,
+        );
+        assert_eq!(
+            report.hash, again.hash,
+            "{} differs when played again",
+            story.name
+        );
         failures.extend(told(&story.name, &report));
     }
     println!("{} scenarios", stories.len());
-    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} failed:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
 }
 
 /// One kill.

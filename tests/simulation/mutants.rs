@@ -206,7 +206,10 @@ fn traffic_at_once(request: &mut HttpRequest) {
 
 /// Everything that is pinned follows LATEST instead.
 fn no_pin(request: &mut HttpRequest) {
-    let traffic = request.body.get_mut("traffic").and_then(Value::as_array_mut);
+    let traffic = request
+        .body
+        .get_mut("traffic")
+        .and_then(Value::as_array_mut);
     for entry in traffic.into_iter().flatten() {
         if entry["percent"] == 100
             && let Some(entry) = entry.as_object_mut()
@@ -311,7 +314,13 @@ fn blind(blindness: Blindness) -> Program {
 fn mutants() -> Vec<(&'static str, Program)> {
     vec![
         ("no etag", bend(no_etag)),
-        ("no undo", Program { wrap: Some(no_undo), ..Program::real() }),
+        (
+            "no undo",
+            Program {
+                wrap: Some(no_undo),
+                ..Program::real()
+            },
+        ),
         ("no pin", bend(no_pin)),
         ("no confirm", planner(no_confirm)),
         ("confirmed whatever answers", blind(Blindness::AnyIdentity)),
@@ -319,17 +328,35 @@ fn mutants() -> Vec<(&'static str, Program)> {
         ("lease ignored", planner(lease_ignored)),
         ("undo of a dead run forgotten", planner(dead_run_forgotten)),
         ("foreign tag dropped", planner(foreign_tag_dropped)),
-        ("annotations of others dropped", bend(others_annotations_dropped)),
+        (
+            "annotations of others dropped",
+            bend(others_annotations_dropped),
+        ),
         ("first deploy public at once", bend(public_at_once)),
         ("candidate gets traffic at once", bend(traffic_at_once)),
-        ("intent not written with its effect", planner(intent_not_written)),
+        (
+            "intent not written with its effect",
+            planner(intent_not_written),
+        ),
         ("rejected digest rolled forward", planner(rejection_ignored)),
-        ("what a rollback leaves is not rejected", planner(left_not_rejected)),
+        (
+            "what a rollback leaves is not rejected",
+            planner(left_not_rejected),
+        ),
         ("undo forgets the tag", planner(undo_forgets_the_tag)),
         ("partial split not restored", planner(split_not_restored)),
         ("access not restored", planner(access_not_restored)),
-        ("recorded before it is confirmed", planner(recorded_before_confirmed)),
-        ("exit 5 hidden", Program { tell: Some(exit_5_hidden), ..Program::real() }),
+        (
+            "recorded before it is confirmed",
+            planner(recorded_before_confirmed),
+        ),
+        (
+            "exit 5 hidden",
+            Program {
+                tell: Some(exit_5_hidden),
+                ..Program::real()
+            },
+        ),
     ]
 }
 
@@ -352,5 +379,8 @@ fn each_mutant_is_killed_by_a_seed() {
             None => survivors.push(name),
         }
     }
-    assert!(survivors.is_empty(), "not killed within {MOST_SEEDS} seeds: {survivors:?}");
+    assert!(
+        survivors.is_empty(),
+        "not killed within {MOST_SEEDS} seeds: {survivors:?}"
+    );
 }

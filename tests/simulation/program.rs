@@ -125,7 +125,12 @@ fn transport() -> &'static Transport {
     TRANSPORT.get_or_init(|| Transport::new(Arc::new(Nobody)).unwrap())
 }
 
-fn reader(world: &Arc<World>, process: &Arc<Process>, bend: Option<Bend>, quiet: bool) -> RunReader {
+fn reader(
+    world: &Arc<World>,
+    process: &Arc<Process>,
+    bend: Option<Bend>,
+    quiet: bool,
+) -> RunReader {
     let wire = Wire {
         world: Arc::clone(world),
         process: Arc::clone(process),
@@ -141,11 +146,7 @@ fn reader(world: &Arc<World>, process: &Arc<Process>, bend: Option<Bend>, quiet:
         })
     };
     let transport = transport().over(Arc::new(wire), sink);
-    RunReader::new(Api::new(
-        transport,
-        Endpoints::google(),
-        Arc::new(AnyToken),
-    ))
+    RunReader::new(Api::new(transport, Endpoints::google(), Arc::new(AnyToken)))
 }
 
 fn guard(world: &World, process: &Arc<Process>, wish: &Wish) -> Guard {

@@ -197,7 +197,9 @@ fn rollouts_by_seed_keep_to_the_invariants() {
     batch::all("rollouts", &seeds, |seed| {
         let report = rollout(*seed).play(Program::real());
         told(
-            &format!("seed {seed}: ML_DEPLOY_SIM_SEED={seed} cargo test --test simulation by_seed -- --nocapture"),
+            &format!(
+                "seed {seed}: ML_DEPLOY_SIM_SEED={seed} cargo test --test simulation by_seed -- --nocapture"
+            ),
             &report,
         )
     });

@@ -184,7 +184,10 @@ fn releases() -> Vec<Story> {
             vec![
                 first(),
                 second(),
-                Act::Run(promote(3, "1.0.9", 3), Expect::Stops(Code::OlderThanProduction)),
+                Act::Run(
+                    promote(3, "1.0.9", 3),
+                    Expect::Stops(Code::OlderThanProduction),
+                ),
             ],
         ),
         story(
@@ -212,7 +215,10 @@ fn releases() -> Vec<Story> {
 fn rollbacks() -> Vec<Story> {
     let previous = || Act::Run(rollback(RollbackTo::Previous, 3), Expect::RolledBack);
     vec![
-        story("rollback to the previous one", vec![first(), second(), previous()]),
+        story(
+            "rollback to the previous one",
+            vec![first(), second(), previous()],
+        ),
         story(
             "rollback to a version",
             vec![

@@ -80,11 +80,7 @@ impl Wire {
         request
     }
 
-    async fn carried(
-        &self,
-        request: HttpRequest,
-        timeout: Duration,
-    ) -> Result<Answer, Unanswered> {
+    async fn carried(&self, request: HttpRequest, timeout: Duration) -> Result<Answer, Unanswered> {
         let words = request.in_words();
         let arrival = self.world.arrive(&self.process, &words, request.writes());
         if arrival.fault == Some(Fault::NotConnected) {

@@ -206,7 +206,10 @@ impl World {
             Some(Happening::Kill(moment)) => arrival.kill = Some(moment),
             Some(Happening::Foreign(foreign)) => inner.stranger(foreign),
             Some(Happening::Jump(seconds)) => {
-                inner.note(&format!("the clock of {} jumps by {seconds} s", process.run));
+                inner.note(&format!(
+                    "the clock of {} jumps by {seconds} s",
+                    process.run
+                ));
                 process.jump(seconds);
             }
             Some(Happening::Revoke) => {
@@ -232,7 +235,8 @@ impl Inner {
     /// A line for the trace.
     pub(crate) fn note(&mut self, line: &str) {
         let now = self.cloud.now;
-        self.trace.push(format!("{:>9.3} {line}", now.as_secs_f64()));
+        self.trace
+            .push(format!("{:>9.3} {line}", now.as_secs_f64()));
     }
 
     /// Lets happen what is due until then.

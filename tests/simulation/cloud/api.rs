@@ -78,7 +78,9 @@ impl Cloud {
             let entries = json!([{"timestamp": "2026-11-24T00:00:00Z", "textPayload": "boom"}]);
             return HttpAnswer::json(200, json!({"entries": entries}));
         }
-        let parent = SERVICE.rsplit_once('/').map_or(SERVICE, |(parent, _)| parent);
+        let parent = SERVICE
+            .rsplit_once('/')
+            .map_or(SERVICE, |(parent, _)| parent);
         match (request.method.as_str(), path) {
             ("POST", path) if path == parent => self.create(&request.body),
             ("PATCH", SERVICE) => self.patch(request.parameter("updateMask"), &request.body),
@@ -147,7 +149,10 @@ impl Cloud {
             self.pace.operations,
             Operations::Honest | Operations::NeverEnd
         );
-        let pending = self.operations.get(name).is_some_and(|one| one.ended.is_none());
+        let pending = self
+            .operations
+            .get(name)
+            .is_some_and(|one| one.ended.is_none());
         holds && pending
     }
 }

@@ -60,9 +60,11 @@ impl Cloud {
         let silent = match behaviour {
             Behaviour::SlowToAnswer => self.now < since + SLOW,
             Behaviour::FailsWhenServing => {
-                let own = service.routed.iter().filter(|one| one.revision == entry.revision);
-                own.map(|one| one.percent).sum::<u32>() == 100
-                    && service.revisions.len() > 1
+                let own = service
+                    .routed
+                    .iter()
+                    .filter(|one| one.revision == entry.revision);
+                own.map(|one| one.percent).sum::<u32>() == 100 && service.revisions.len() > 1
             }
             _ => false,
         };
@@ -70,7 +72,10 @@ impl Cloud {
             return Reply::Nothing;
         }
         Reply::From {
-            commit: revision.variable("ML_DEPLOY_COMMIT").unwrap_or_default().to_owned(),
+            commit: revision
+                .variable("ML_DEPLOY_COMMIT")
+                .unwrap_or_default()
+                .to_owned(),
             version: revision.variable("ML_DEPLOY_VERSION").map(str::to_owned),
             revision: revision.name.clone(),
             right: behaviour != Behaviour::Bad,

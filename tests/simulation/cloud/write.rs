@@ -118,7 +118,8 @@ impl Cloud {
         let generation = self.service.as_ref().map_or(0, |one| one.generation);
         let pause = self.pace.route;
         self.schedule(pause, Event::Reconcile);
-        let name = format!("projects/demo-project/locations/us-central1/operations/op-{generation}");
+        let name =
+            format!("projects/demo-project/locations/us-central1/operations/op-{generation}");
         let operation = Operation {
             generation,
             ended: None,

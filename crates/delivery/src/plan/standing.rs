@@ -2,8 +2,8 @@
 
 use super::candidate::{is_our_tag, tag_of};
 use crate::name::{RevisionName, TagName};
-use crate::spec::Access;
 use crate::snapshot::{Readiness, RevisionSeen, ServiceSeen, Snapshot, StateSeen};
+use crate::spec::Access;
 use crate::state::{OpenIntent, Rejection, RevisionRecord, StateRecord, Timestamp};
 use crate::target::Target;
 use crate::traffic::{Destination, Share, Tag, TrafficSplit};
