@@ -270,6 +270,10 @@ impl Back {
 }
 
 /// Where an unfinished rollout is taken back to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value a run: a box would only cost words"
+)]
 enum WayBack {
     Open {
         back: Back,
