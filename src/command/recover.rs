@@ -119,6 +119,7 @@ impl Scene<'_> {
     ) -> World<'w> {
         World {
             cloud,
+            planner: delivery::plan::plan,
             verifier,
             sink: self.sink.as_ref(),
             guard: self.guard,

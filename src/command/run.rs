@@ -246,6 +246,9 @@ async fn promote(
     run.release_label = Some(release.label());
     let started = job.guard.clock.now();
     evidence::check(job, session, &release, mode, run).await?;
+    if mode == Mode::CarryOut {
+        evidence::bring(job, session, &release).await?;
+    }
     let spec = Box::new(job.environment.spec.clone());
     let intent = Intent::Promote {
         release: release.clone(),

@@ -200,7 +200,7 @@ impl Program {
         if let delivery::plan::Intent::Rollback { .. } = wish.wanted.intent {
             let mut inner = world.now();
             let cloud = inner.cloud.clone();
-            inner.watch.rollback_begins(&cloud);
+            inner.watch.rollback_begins(run, &cloud);
         }
         {
             let mut inner = world.now();

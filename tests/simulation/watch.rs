@@ -70,6 +70,10 @@ pub(crate) struct Watch {
     pub(crate) foreign_labels: BTreeMap<String, String>,
     /// Digests that were left by a rollback.
     pub(crate) rolled_back: BTreeSet<String>,
+    /// Runs that roll back: to a target that they have tested they may go in one write.
+    rollbacks: BTreeSet<String>,
+    /// What served before such a write: it comes back if the write cannot be confirmed.
+    before_rollback: Option<(String, Split, bool)>,
     /// Digests that served when the rollback at work began.
     pub(crate) left: Option<BTreeSet<String>>,
     /// The API tells no commit: what callers meet cannot be told from anything else.
@@ -121,7 +125,8 @@ impl Watch {
     }
 
     /// A rollback begins: what serves now is what it leaves.
-    pub(crate) fn rollback_begins(&mut self, cloud: &Cloud) {
+    pub(crate) fn rollback_begins(&mut self, run: &str, cloud: &Cloud) {
+        self.rollbacks.insert(run.to_owned());
         let Some(service) = &cloud.service else {
             return;
         };
@@ -272,6 +277,8 @@ impl Watch {
                 );
             }
         }
+        self.adopt(before);
+        self.rolled_in_one_write(before, service, run);
         let traffic_changed = before.is_none_or(|before| before.traffic != service.traffic);
         let made = before.is_none_or(|before| before.revisions.len() < service.revisions.len());
         let split = service.wanted();
@@ -286,6 +293,46 @@ impl Watch {
         self.health(&was, &is, service);
         if intent.is_none() && (text(&was, "/intent/run").is_some() || traffic_changed) {
             self.closed(service, &split, restored, made || traffic_changed, run);
+        }
+    }
+
+    /// A rollback in one write: everything goes to what passed, and the record is closed with it.
+    fn rolled_in_one_write(&mut self, before: Option<&Service>, service: &Service, run: &str) {
+        let open = |record: &Value| text(record, "/intent/run").is_some();
+        let moved = before.is_some_and(|one| one.traffic != service.traffic);
+        if !moved || open(&service.record()) || !self.rollbacks.contains(run) {
+            return;
+        }
+        let split = service.wanted();
+        if let Some((_, old, public)) = self
+            .before_rollback
+            .take_if(|(by, old, _)| by == run && *old == split)
+        {
+            self.settled = Some(old);
+            self.settled_public = public;
+            return;
+        }
+        let passed = alone(&split).is_some_and(|name| self.tested.contains(name));
+        if let Some(settled) = self.settled.clone().filter(|old| *old != split && passed) {
+            self.before_rollback = Some((run.to_owned(), settled, self.settled_public));
+            self.settled = Some(split);
+            self.settled_public = service.is_public();
+            self.in_effect = false;
+        }
+    }
+
+    /// A first run died after its revision had passed and was given everything: that serves, and the
+    /// next run builds on it.
+    fn adopt(&mut self, before: Option<&Service>) {
+        let Some(before) = before.filter(|_| self.settled.is_none()) else {
+            return;
+        };
+        let routed = shares(&before.routed);
+        let passed = alone(&routed).is_some_and(|name| self.tested.contains(name));
+        let follows = before.traffic.iter().any(|one| one.to == To::Latest);
+        if passed && !follows && before.wanted() == routed {
+            self.settled = Some(routed);
+            self.settled_public = before.is_public();
         }
     }
 
@@ -343,7 +390,10 @@ impl Watch {
         let routed = shares(&service.routed);
         for (name, at) in entries(is) {
             let new = !known.contains(&(name.clone(), at));
-            if new && !(self.confirmable(service, &name) && self.tested.contains(&name)) {
+            let rolled = self.before_rollback.is_some()
+                && self.settled.as_ref().and_then(alone) == Some(&name);
+            if new && !rolled && !(self.confirmable(service, &name) && self.tested.contains(&name))
+            {
                 self.broken(
                     Invariant::HealthInvented,
                     format!("{name} is recorded healthy while callers meet {routed:?}"),
@@ -354,6 +404,7 @@ impl Watch {
 
     /// A run has ended by itself.
     pub(crate) fn ended(&mut self, cloud: &Cloud, wanted: &Wanted, outcome: &Outcome) {
+        self.before_rollback = None;
         for problem in outcome.diagnostics() {
             if problem.code == Code::Internal {
                 self.broken(Invariant::Defect, format!("{problem}: {:?}", problem.at));
@@ -387,7 +438,12 @@ impl Watch {
         };
         let all = Split::from([(revision.to_owned(), 100)]);
         let (split, routed) = (service.wanted(), shares(&service.routed));
-        if split != all || !self.confirmable(service, revision) {
+        let met = match outcome {
+            // Nothing was written: what the API tells is all that was looked at.
+            Outcome::UpToDate { .. } => shares(&service.shown) == all,
+            _ => self.confirmable(service, revision),
+        };
+        if split != all || !met {
             let text = format!("exit 0 with {revision}, wanted {split:?}, met {routed:?}");
             self.broken(Invariant::ExitCodeLies, text);
         }
@@ -476,9 +532,17 @@ impl Watch {
 
     /// None of our tags leads to what did not pass.
     fn tags(&mut self, service: &Service) {
+        let record = service.record();
+        let healthy = record["healthy"].as_array().cloned().unwrap_or_default();
+        // The standing tag of what a rollback leads to.
+        let stands = |to: &To| match to {
+            To::Latest => false,
+            To::Revision(name) => healthy.iter().any(|one| one["revision"] == name.as_str()),
+        };
         let left: Vec<String> = service
             .traffic
             .iter()
+            .filter(|one| !stands(&one.to))
             .filter_map(|one| one.tag.clone())
             .filter(|tag| tag.starts_with("c-") && !self.foreign_tags.contains(tag))
             .collect();

@@ -321,7 +321,7 @@ impl WayBack {
             .iter()
             .all(|share| standing.is_ready(&share.to))
         {
-            let before = intent.passed.as_ref().and_then(|one| one.access_before);
+            let before = intent.access_before();
             return open(Back {
                 traffic: Some(undo.with_tags(tags_after(standing, undo))),
                 state,
