@@ -166,16 +166,12 @@ async fn stage(
         Stage::PullRequest => trial::try_image(job).await,
         Stage::Rollback { to } => {
             run.release_label = Some("the rollback".to_owned());
-            if mode == Mode::CarryOut {
-                check_gate(job, session, Purpose::RollBack, run).await?;
-            }
+            check_gate(job, session, mode.purpose(Purpose::RollBack), run).await?;
             let intent = Intent::Rollback { to: to.clone() };
             Ok(deliver(job, session, target, intent, mode, run).await)
         }
         Stage::Branch { .. } => {
-            if mode == Mode::CarryOut {
-                check_gate(job, session, Purpose::Promote, run).await?;
-            }
+            check_gate(job, session, mode.purpose(Purpose::Promote), run).await?;
             let digest = match (mode, source) {
                 (Mode::CarryOut, Source::Built) => {
                     // A job's checkout is its commit's; files that the workflow made are its own business.
@@ -189,9 +185,7 @@ async fn stage(
             promote(job, session, target, (digest, None), mode, run).await
         }
         Stage::Release { version, .. } => {
-            if mode == Mode::CarryOut {
-                check_gate(job, session, Purpose::Promote, run).await?;
-            }
+            check_gate(job, session, mode.purpose(Purpose::Promote), run).await?;
             let digest = match mode {
                 Mode::CarryOut => release::resolve(job, session, version).await?,
                 Mode::Show => find(job, session).await?,

@@ -131,8 +131,8 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
                 evidence: _,
             } => {
                 told.candidate_url = tag_url;
-                told.left_open = false;
                 let waits = plan.waits();
+                told.left_open = waits;
                 let revision = plan.revision;
                 let outcome = match wanted.intent {
                     _ if waits => {
