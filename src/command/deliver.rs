@@ -1,17 +1,19 @@
 //! Wires a delivery: what is wanted, over which world, and how a plan is shown.
 
+use delivery::diagnostic::Diagnostic;
 use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 use delivery::plan::render::render_plan;
-use delivery::plan::{Intent, Plan, Wanted};
+use delivery::plan::{Intent, Plan, Wanted, plan};
 use delivery::strategy::Strategy;
-use delivery::target::Target;
 
 use super::job::Job;
 use super::session::Session;
 use super::verifier::DeployedVerifier;
-use crate::deliver::{Prospect, World, look};
-use crate::report::{RunSummary, text};
+use crate::deliver::regions::{Landed, Site, deliver_all, together};
+use crate::deliver::{Prospect, Told, World, look};
+use crate::inputs::typed;
+use crate::report::{RunSummary, Served, text};
 
 /// Seconds that other runs keep off beyond this run's own deadline: it may be undoing by then.
 const LEASE_RESERVE_SECONDS: u32 = 120;
@@ -25,34 +27,93 @@ pub(super) enum Mode {
     CarryOut,
 }
 
-/// Brings the service to what is wanted, or shows how.
+/// Brings the service to what is wanted, in each region, or shows how.
 pub(super) async fn deliver(
     job: &Job<'_>,
     session: &Session,
-    target: &Target,
     intent: Intent,
     mode: Mode,
     run: &mut RunSummary,
 ) -> Outcome {
     let wanted = wanted(job, intent);
-    let verifier = DeployedVerifier::new(job, session, target, version_of(&wanted.intent));
+    let version = version_of(&wanted.intent);
+    let verifier = |target| DeployedVerifier::new(job, session, target, version.clone());
+    let verifiers: Vec<DeployedVerifier> = job.targets.iter().map(verifier).collect();
+    let sites: Vec<Site<'_>> = job
+        .targets
+        .iter()
+        .zip(&verifiers)
+        .map(|(target, verifier)| Site { target, verifier })
+        .collect();
+    let Some(first) = sites.first() else {
+        return Outcome::Stopped(vec![typed::missing("region")]);
+    };
     let cloud = session.reader();
     let world = World {
         cloud: &cloud,
-        planner: delivery::plan::plan,
-        verifier: &verifier,
+        planner: plan,
+        verifier: first.verifier,
         sink: job.sink.as_ref(),
         guard: &job.guard,
     };
-    match mode {
-        Mode::Show => show(job, &world, target, &wanted, run).await,
-        Mode::CarryOut => {
-            let (outcome, told) = crate::deliver::deliver(&world, target, &wanted).await;
-            run.before = told.before;
-            run.candidate_url = told.candidate_url;
-            outcome
-        }
+    let landed = match mode {
+        Mode::Show => show_all(job, &world, &sites, &wanted, run).await,
+        Mode::CarryOut => deliver_all(&world, &sites, &wanted).await,
+    };
+    tell(&landed, run);
+    together(&landed)
+}
+
+/// What is told of all regions.
+fn tell(landed: &[Landed], run: &mut RunSummary) {
+    let several = landed.len() > 1;
+    let before = landed.iter().filter_map(|one| {
+        let before = one.told.before.as_ref()?;
+        Some(if several {
+            format!("{}: {before}", one.region)
+        } else {
+            before.clone()
+        })
+    });
+    let before: Vec<String> = before.collect();
+    run.before = (!before.is_empty()).then(|| before.join("; "));
+    run.candidate_url = landed.iter().find_map(|one| one.told.candidate_url.clone());
+    run.regions = landed.iter().filter_map(served).collect();
+}
+
+fn served(landed: &Landed) -> Option<Served> {
+    match &landed.outcome {
+        Outcome::Promoted { revision, url }
+        | Outcome::UpToDate { revision, url }
+        | Outcome::RolledBack { revision, url } => Some(Served {
+            region: landed.region.to_string(),
+            revision: revision.to_string(),
+            url: url.clone(),
+        }),
+        _ => None,
     }
+}
+
+/// Looks at all regions at the same time, and shows their plans in their order.
+async fn show_all(
+    job: &Job<'_>,
+    world: &World<'_>,
+    sites: &[Site<'_>],
+    wanted: &Wanted,
+    run: &mut RunSummary,
+) -> Vec<Landed> {
+    let looks = sites.iter().map(|site| look(world, site.target, wanted));
+    let seen = futures_util::future::join_all(looks).await;
+    let mut landed = Vec::new();
+    for (site, seen) in sites.iter().zip(seen) {
+        let mut told = Told::default();
+        landed.push(Landed {
+            outcome: show(job, seen, &mut told, run),
+            region: site.target.region.clone(),
+            told,
+        });
+    }
+    landed
 }
 
 /// The version that the API must tell. A rollback takes a revision as it is.
@@ -80,14 +141,13 @@ fn wanted(job: &Job<'_>, intent: Intent) -> Wanted {
     }
 }
 
-async fn show(
+fn show(
     job: &Job<'_>,
-    world: &World<'_>,
-    target: &Target,
-    wanted: &Wanted,
+    seen: Result<Prospect, Diagnostic>,
+    told: &mut Told,
     run: &mut RunSummary,
 ) -> Outcome {
-    match look(world, target, wanted).await {
+    match seen {
         Err(problem) => Outcome::Stopped(vec![problem]),
         Ok(Prospect::Blocked(problems)) => Outcome::Stopped(problems),
         Ok(Prospect::UpToDate {
@@ -100,7 +160,7 @@ async fn show(
             Outcome::UpToDate { revision, url }
         }
         Ok(Prospect::Plan(plan)) => {
-            run.before = Some(plan.before.clone());
+            told.before = Some(plan.before.clone());
             for warning in &plan.warnings {
                 job.sink.emit(Event::Warning(warning.clone()));
             }
@@ -121,6 +181,6 @@ fn show_plan(job: &Job<'_>, plan: &Plan, run: &mut RunSummary) -> Outcome {
             .out
             .say(&format!("{}\n", lines.join("\n")));
     }
-    run.plan = lines;
+    run.plan.extend(lines);
     Outcome::Verified
 }

@@ -1,8 +1,16 @@
 //! Observe → plan → execute, and again when somebody else was faster.
 //!
+//! | module | holds |
+//! |---|---|
+//! | `seam` | what a delivery is made over |
+//! | `back` | the way back of a run that has written, and must not go on |
+//! | [`regions`] | several regions together |
+//!
 //! Everything outside comes in through [`World`], so that the same loop runs over the real cloud, the
 //! local one and a simulated one.
 
+mod back;
+pub mod regions;
 mod seam;
 
 pub use seam::{Cloud, Planner, Seen, World};
@@ -90,6 +98,17 @@ fn prospect(world: &World<'_>, wanted: &Wanted, seen: &Seen) -> Prospect {
 
 /// Brings the service to what is wanted.
 pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Outcome, Told) {
+    let (outcome, told) = rounds(world, target, wanted).await;
+    if let Some(member) = &world.guard.convoy {
+        match outcome {
+            Outcome::Stopped(_) | Outcome::RollbackFailed(_) => member.fail(),
+            _ => member.leave(),
+        }
+    }
+    (outcome, told)
+}
+
+async fn rounds(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Outcome, Told) {
     let mut told = Told::default();
     // What to say of the service if this ends after a round that met a stranger's change.
     let mut written: Option<String> = None;
@@ -100,7 +119,13 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
             Err(problem) => {
                 let state = written.or(problem.state.clone());
                 let problem = Diagnostic { state, ..problem };
-                return (Outcome::Stopped(vec![problem]), told);
+                let problems = vec![problem];
+                let outcome = if wanted.began {
+                    back::take_back(world, target, &wanted, problems).await
+                } else {
+                    Outcome::Stopped(problems)
+                };
+                return (outcome, told);
             }
         };
         let plan = match prospect(world, &wanted, &seen) {
@@ -112,6 +137,12 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
                 let note = format!("nothing to do: {because}");
                 world.sink.emit(Event::Note(note));
                 return (Outcome::UpToDate { revision, url }, told);
+            }
+            Prospect::Blocked(problems) if wanted.began => {
+                return (
+                    back::take_back(world, target, &wanted, problems).await,
+                    told,
+                );
             }
             Prospect::Blocked(problems) => return (Outcome::Stopped(problems), told),
             Prospect::Plan(plan) => plan,
@@ -154,7 +185,14 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
         state: written,
         ..busy(target)
     };
-    (Outcome::Stopped(vec![problem]), told)
+    let problems = vec![problem];
+    if wanted.began {
+        return (
+            back::take_back(world, target, &wanted, problems).await,
+            told,
+        );
+    }
+    (Outcome::Stopped(problems), told)
 }
 
 async fn carry_out(
@@ -199,6 +237,10 @@ fn stopped(stop: Stop) -> Diagnostic {
             format!("the deadline passed while it was to {what}"),
         )
         .help("raise the input `deadline`, in minutes"),
+        Stop::Elsewhere(region) => Diagnostic::error(
+            Code::RegionFailed,
+            format!("stopped while it was to {what}, because region `{region}` failed"),
+        ),
     };
     diagnostic.state("nothing was changed")
 }

@@ -87,6 +87,8 @@ pub struct RunSummary {
     pub before: Option<String>,
     /// The candidate's own address.
     pub candidate_url: Option<String>,
+    /// What serves in each region.
+    pub regions: Vec<Served>,
     /// Who approved on GitHub.
     pub approvers: Vec<String>,
     /// The steps, one line each.
@@ -97,6 +99,17 @@ pub struct RunSummary {
     pub warnings: Vec<Diagnostic>,
     /// Files that the results are written to.
     pub reports: ReportFiles,
+}
+
+/// What serves in one region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The region.
+    pub region: String,
+    /// The revision.
+    pub revision: String,
+    /// The service's address.
+    pub url: String,
 }
 
 /// Files for other programs.
@@ -132,6 +145,15 @@ impl ReportFiles {
 }
 
 impl RunSummary {
+    /// `{"REGION": "VALUE", …}`.
+    fn by_region(&self, value: fn(&Served) -> &String) -> Option<String> {
+        let pair = |one: &Served| -> (String, serde_json::Value) {
+            (one.region.clone(), value(one).clone().into())
+        };
+        let pairs: serde_json::Map<_, _> = self.regions.iter().map(pair).collect();
+        (!pairs.is_empty()).then(|| serde_json::Value::Object(pairs).to_string())
+    }
+
     /// The outputs of the action; absent ones are left out.
     pub fn outputs(&self, outcome: &Outcome) -> Vec<(&'static str, String)> {
         let (url, revision) = match outcome {
@@ -145,6 +167,8 @@ impl RunSummary {
         [
             ("url", url),
             ("revision", revision),
+            ("urls", self.by_region(|one| &one.url)),
+            ("revisions", self.by_region(|one| &one.revision)),
             ("digest", self.digest.clone()),
             ("image", self.image.clone()),
             ("version", self.version.clone()),
@@ -160,8 +184,22 @@ impl RunSummary {
 
 /// The outputs of the action, with what they mean; `action.yml` is made from it.
 pub const OUTPUTS: &[(&str, &str)] = &[
-    ("url", "Address of the service, as Cloud Run gives it."),
-    ("revision", "The revision that serves."),
+    (
+        "url",
+        "Address of the service, as Cloud Run gives it; with several regions, in the first.",
+    ),
+    (
+        "revision",
+        "The revision that serves; with several regions, in the first.",
+    ),
+    (
+        "urls",
+        "The address in each region, as JSON: `{\"europe-west1\": \"https://…\"}`.",
+    ),
+    (
+        "revisions",
+        "The revision that serves in each region, as JSON.",
+    ),
     ("digest", "Digest of the image, `sha256:…`."),
     ("image", "The image by digest, `REPOSITORY@sha256:…`."),
     (

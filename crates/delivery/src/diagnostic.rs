@@ -61,6 +61,9 @@ codes! {
     NotARelease = "D0215", Blocked, "A build of a branch does not go to production.";
     ForeignChange = "D0216", Blocked, "Something about the service was made by another tool; the run goes on and says what it does about it.";
 
+    RegionFailed = "D0241", VerificationFailed, "Another region failed: this one was stopped, and what served before serves in it.";
+    RegionsUnlike = "D0242", Blocked, "The command looks at one region, and the environment has several.";
+
     CandidateNotReady = "D0301", VerificationFailed, "The candidate revision did not become ready.";
     TestsFailed = "D0302", VerificationFailed, "The API tests failed against the candidate.";
     TestsInconclusive = "D0303", VerificationFailed, "The API tests against the candidate could not be decided.";
