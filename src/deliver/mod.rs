@@ -12,6 +12,8 @@
 mod back;
 pub mod regions;
 mod seam;
+#[cfg(test)]
+mod tests;
 
 pub use seam::{Cloud, Planner, Seen, World};
 
