@@ -1,20 +1,21 @@
 //! Wires a delivery: what is wanted, over which world, and how a plan is shown.
 
+use delivery::diagnostic::Diagnostic;
 use delivery::drift::drift;
 use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 use delivery::plan::render::render_plan;
 use delivery::plan::{Intent, Plan, Surroundings, Wanted};
-use delivery::target::Target;
 
 use super::job::Job;
 use super::session::Session;
 use super::surroundings;
 use super::verifier::DeployedVerifier;
-use crate::deliver::{Planner, Prospect, World, look};
+use crate::deliver::regions::{Landed, Site, deliver_all, together};
+use crate::deliver::{Planner, Prospect, Told, World, look};
 use crate::github::gate::Purpose;
-use crate::inputs::Wish;
-use crate::report::{RunSummary, text};
+use crate::inputs::{Wish, typed};
+use crate::report::{RunSummary, Served, text};
 
 /// Seconds that other runs keep off beyond this run's own deadline: it may be undoing by then.
 const LEASE_RESERVE_SECONDS: u32 = 120;
@@ -38,11 +39,10 @@ impl Mode {
     }
 }
 
-/// Brings the service to what is wanted, or shows how.
+/// Brings the service to what is wanted, in each region, or shows how.
 pub(super) async fn deliver(
     job: &Job<'_>,
     session: &Session,
-    target: &Target,
     intent: Intent,
     mode: Mode,
     run: &mut RunSummary,
@@ -52,25 +52,86 @@ pub(super) async fn deliver(
         Err(problem) => return Outcome::Stopped(vec![problem]),
     };
     let wanted = wanted(job, intent, surroundings);
-    let verifier = DeployedVerifier::new(job, session, target, version_of(&wanted.intent));
+    let version = version_of(&wanted.intent);
+    let verifier = |target| DeployedVerifier::new(job, session, target, version.clone());
+    let verifiers: Vec<DeployedVerifier> = job.targets.iter().map(verifier).collect();
+    let sites: Vec<Site<'_>> = job
+        .targets
+        .iter()
+        .zip(&verifiers)
+        .map(|(target, verifier)| Site { target, verifier })
+        .collect();
+    let Some(first) = sites.first() else {
+        return Outcome::Stopped(vec![typed::missing("region")]);
+    };
     let cloud = session.reader();
     let world = World {
         cloud: &cloud,
         planner: planner(job.inputs.command),
-        verifier: &verifier,
+        verifier: first.verifier,
         sink: job.sink.as_ref(),
         guard: &job.guard,
     };
-    match mode {
-        Mode::Show => show(job, &world, target, &wanted, run).await,
-        Mode::CarryOut => {
-            let (outcome, told) = crate::deliver::deliver(&world, target, &wanted).await;
-            run.before = told.before;
-            run.candidate_url = told.candidate_url;
-            run.left_open = told.left_open;
-            outcome
-        }
+    let landed = match mode {
+        Mode::Show => show_all(job, &world, &sites, &wanted, run).await,
+        Mode::CarryOut => deliver_all(&world, &sites, &wanted).await,
+    };
+    tell(&landed, run);
+    together(&landed)
+}
+
+/// What is told of all regions.
+fn tell(landed: &[Landed], run: &mut RunSummary) {
+    let several = landed.len() > 1;
+    let before = landed.iter().filter_map(|one| {
+        let before = one.told.before.as_ref()?;
+        Some(if several {
+            format!("{}: {before}", one.region)
+        } else {
+            before.clone()
+        })
+    });
+    let before: Vec<String> = before.collect();
+    run.before = (!before.is_empty()).then(|| before.join("; "));
+    run.left_open = landed.iter().any(|one| one.told.left_open);
+    run.candidate_url = landed.iter().find_map(|one| one.told.candidate_url.clone());
+    run.regions = landed.iter().filter_map(served).collect();
+}
+
+fn served(landed: &Landed) -> Option<Served> {
+    match &landed.outcome {
+        Outcome::Promoted { revision, url }
+        | Outcome::UpToDate { revision, url }
+        | Outcome::Waiting { revision, url }
+        | Outcome::RolledBack { revision, url } => Some(Served {
+            region: landed.region.to_string(),
+            revision: revision.to_string(),
+            url: url.clone(),
+        }),
+        _ => None,
     }
+}
+
+/// Looks at all regions at the same time, and shows their plans in their order.
+async fn show_all(
+    job: &Job<'_>,
+    world: &World<'_>,
+    sites: &[Site<'_>],
+    wanted: &Wanted,
+    run: &mut RunSummary,
+) -> Vec<Landed> {
+    let looks = sites.iter().map(|site| look(world, site.target, wanted));
+    let seen = futures_util::future::join_all(looks).await;
+    let mut landed = Vec::new();
+    for (site, seen) in sites.iter().zip(seen) {
+        let mut told = Told::default();
+        landed.push(Landed {
+            outcome: show(job, seen, wanted, &mut told, run),
+            region: site.target.region.clone(),
+            told,
+        });
+    }
+    landed
 }
 
 fn planner(command: Wish) -> Planner {
@@ -108,14 +169,14 @@ fn wanted(job: &Job<'_>, intent: Intent, surroundings: Surroundings) -> Wanted {
     }
 }
 
-async fn show(
+fn show(
     job: &Job<'_>,
-    world: &World<'_>,
-    target: &Target,
+    seen: Result<Prospect, Diagnostic>,
     wanted: &Wanted,
+    told: &mut Told,
     run: &mut RunSummary,
 ) -> Outcome {
-    match look(world, target, wanted).await {
+    match seen {
         Err(problem) => Outcome::Stopped(vec![problem]),
         Ok(Prospect::Blocked(problems)) => Outcome::Stopped(problems),
         Ok(Prospect::UpToDate {
@@ -128,13 +189,14 @@ async fn show(
             Outcome::UpToDate { revision, url }
         }
         Ok(Prospect::Plan(plan)) => {
-            run.before = Some(plan.before.clone());
+            told.before = Some(plan.before.clone());
             for warning in &plan.warnings {
                 job.sink.emit(Event::Warning(warning.clone()));
             }
             let view = run.view.get_or_insert_default();
             view.drift = drift_lines(wanted, &plan);
-            view.outlook = Some(plan.outlook.clone());
+            // Of several regions, the first one's: they get the same.
+            view.outlook.get_or_insert_with(|| plan.outlook.clone());
             show_plan(job, &plan, run)
         }
     }
@@ -176,6 +238,6 @@ fn show_plan(job: &Job<'_>, plan: &Plan, run: &mut RunSummary) -> Outcome {
             .out
             .say(&format!("{}\n", lines.join("\n")));
     }
-    run.plan = steps;
+    run.plan.extend(steps);
     Outcome::Verified
 }

@@ -42,8 +42,10 @@ pub(super) struct Job<'a> {
     pub(super) stage: Stage,
     /// The environment of this run; for a pull request, the first one's settings are tried.
     pub(super) environment: EnvironmentInputs,
-    /// `None` for a pull request, which deploys nothing.
+    /// The service in the first region; `None` for a pull request, which deploys nothing.
     pub(super) target: Option<Target>,
+    /// The service in each region.
+    pub(super) targets: Vec<Target>,
     /// The tests of the environment.
     pub(super) suites: Vec<LoadedSuite>,
     /// Where the repository is.
@@ -124,12 +126,12 @@ impl<'a> Job<'a> {
         if matches!(stage, Stage::Branch { .. } | Stage::Release { .. }) {
             problems.extend(environment.repository().err());
         }
-        let target = match (&stage, environment.target()) {
-            (Stage::PullRequest, _) => None,
-            (_, Ok(target)) => Some(target),
+        let targets = match (&stage, environment.targets()) {
+            (Stage::PullRequest, _) => Vec::new(),
+            (_, Ok(targets)) => targets,
             (_, Err(missing)) => {
                 problems.extend(missing);
-                None
+                Vec::new()
             }
         };
         let suites = match read_suites(shell, &environment, context.commit.as_ref()) {
@@ -158,7 +160,8 @@ impl<'a> Job<'a> {
             context,
             stage,
             environment,
-            target,
+            target: targets.first().cloned(),
+            targets,
             suites,
             root,
             guard,
@@ -232,6 +235,10 @@ fn stopped(stop: crate::execute::Stop, what: &str) -> Diagnostic {
             format!("the deadline passed while it was to {what}"),
         )
         .help("raise the input `deadline`, in minutes"),
+        crate::execute::Stop::Elsewhere(region) => Diagnostic::error(
+            Code::RegionFailed,
+            format!("stopped while it was to {what}, because region `{region}` failed"),
+        ),
     };
     diagnostic.state("nothing was changed")
 }

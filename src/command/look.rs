@@ -225,8 +225,8 @@ pub(super) fn targets(
         {
             continue;
         }
-        match environment.target() {
-            Ok(target) => targets.push((environment.clone(), target)),
+        match environment.targets() {
+            Ok(all) => targets.extend(all.into_iter().map(|one| (environment.clone(), one))),
             Err(found) => missing = found,
         }
     }
@@ -249,6 +249,18 @@ fn single(
         let names = inputs.names().join(", ");
         return Err(vec![
             typed::missing("environment").help(format!("the environments are {names}")),
+        ]);
+    }
+    if targets.len() > 1 {
+        let regions = targets.iter().map(|(_, target)| target.region.as_str());
+        let regions = regions.collect::<Vec<_>>().join(", ");
+        return Err(vec![
+            Diagnostic::error(
+                Code::RegionsUnlike,
+                "this looks at one region, and the environment has several",
+            )
+            .cause(format!("the regions are {regions}"))
+            .help("name one with `--region`"),
         ]);
     }
     match targets.pop() {

@@ -102,7 +102,8 @@ async fn go(
         return trial::try_image(job).await;
     };
     run.environment = Some(target.environment.name.to_string());
-    run.service = Some(place(target));
+    let places: Vec<String> = job.targets.iter().map(place).collect();
+    run.service = Some(places.join(", "));
     let session = Session::open(job.shell, &job.inputs, &job.environment, job.sink.clone());
     let session = job
         .guarded("find the credentials", session)
@@ -114,16 +115,16 @@ async fn go(
         })?;
     job.sink.emit(Event::Note(format!(
         "{} as {}",
-        place(target),
+        places.join(", "),
         session.tokens.describe()
     )));
     if mode == Mode::CarryOut {
-        post::save_rollout(job.shell, std::slice::from_ref(target));
+        post::save_rollout(job.shell, &job.targets);
     }
-    match stage(job, &session, target, (mode, source), run).await {
-        Err(problems) => Err(with_state(problems, &session, target).await),
+    match stage(job, &session, (mode, source), run).await {
+        Err(problems) => Err(with_state(problems, &session, &job.targets).await),
         Ok(Outcome::Stopped(problems)) => Ok(Outcome::Stopped(
-            with_state(problems, &session, target).await,
+            with_state(problems, &session, &job.targets).await,
         )),
         Ok(outcome) => Ok(outcome),
     }
@@ -138,16 +139,21 @@ const LOOK_TIME: Duration = Duration::from_secs(5);
 async fn with_state(
     mut problems: Vec<Diagnostic>,
     session: &Session,
-    target: &Target,
+    targets: &[Target],
 ) -> Vec<Diagnostic> {
     if problems.iter().all(|problem| problem.state.is_some()) {
         return problems;
     }
-    let writer = session.writer(target);
-    let state = match tokio::time::timeout(LOOK_TIME, writer.read()).await {
-        Ok(Ok(Some(live))) => format!("{UNCHANGED}: {}", serving_in_words(&live.serving)),
-        Ok(Ok(None)) => "nothing was deployed: the service does not exist".to_owned(),
-        Ok(Err(_)) | Err(_) => UNCHANGED.to_owned(),
+    let looks = targets.iter().map(|target| state_of(session, target));
+    let state = match &futures_util::future::join_all(looks).await[..] {
+        [one] => one.clone(),
+        several => {
+            let regions = targets.iter().map(|target| &target.region);
+            let named = regions
+                .zip(several)
+                .map(|(region, state)| format!("{region}: {state}"));
+            named.collect::<Vec<_>>().join("; ")
+        }
     };
     for problem in &mut problems {
         problem.state.get_or_insert_with(|| state.clone());
@@ -155,10 +161,18 @@ async fn with_state(
     problems
 }
 
+async fn state_of(session: &Session, target: &Target) -> String {
+    let writer = session.writer(target);
+    match tokio::time::timeout(LOOK_TIME, writer.read()).await {
+        Ok(Ok(Some(live))) => format!("{UNCHANGED}: {}", serving_in_words(&live.serving)),
+        Ok(Ok(None)) => "nothing was deployed: the service does not exist".to_owned(),
+        Ok(Err(_)) | Err(_) => UNCHANGED.to_owned(),
+    }
+}
+
 async fn stage(
     job: &Job<'_>,
     session: &Session,
-    target: &Target,
     (mode, source): (Mode, Source),
     run: &mut RunSummary,
 ) -> Result<Outcome, Vec<Diagnostic>> {
@@ -168,7 +182,7 @@ async fn stage(
             run.release_label = Some("the rollback".to_owned());
             check_gate(job, session, mode.purpose(Purpose::RollBack), run).await?;
             let intent = Intent::Rollback { to: to.clone() };
-            Ok(deliver(job, session, target, intent, mode, run).await)
+            Ok(deliver(job, session, intent, mode, run).await)
         }
         Stage::Branch { .. } => {
             check_gate(job, session, mode.purpose(Purpose::Promote), run).await?;
@@ -182,7 +196,7 @@ async fn stage(
                 }
                 _ => find(job, session).await?,
             };
-            promote(job, session, target, (digest, None), mode, run).await
+            promote(job, session, (digest, None), mode, run).await
         }
         Stage::Release { version, .. } => {
             check_gate(job, session, mode.purpose(Purpose::Promote), run).await?;
@@ -191,7 +205,7 @@ async fn stage(
                 Mode::Show => find(job, session).await?,
             };
             let release = (digest.clone(), Some(version.clone()));
-            let outcome = promote(job, session, target, release, mode, run).await?;
+            let outcome = promote(job, session, release, mode, run).await?;
             if matches!(outcome, Outcome::Promoted { .. } | Outcome::UpToDate { .. })
                 && mode == Mode::CarryOut
                 && let Err(untagged) = release::tag(job, session, version, &digest).await
@@ -226,7 +240,6 @@ async fn check_gate(
 async fn promote(
     job: &Job<'_>,
     session: &Session,
-    target: &Target,
     (digest, version): (ImageDigest, Option<Version>),
     mode: Mode,
     run: &mut RunSummary,
@@ -254,8 +267,11 @@ async fn promote(
         release: release.clone(),
         spec,
     };
-    let outcome = deliver(job, session, target, intent, mode, run).await;
+    let outcome = deliver(job, session, intent, mode, run).await;
     if mode == Mode::CarryOut {
+        let Some(target) = &job.target else {
+            return Ok(outcome);
+        };
         let delivered = Delivered {
             target,
             release: &release,

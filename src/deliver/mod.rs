@@ -1,10 +1,20 @@
 //! Observe → plan → execute, and again when somebody else was faster.
 //!
+//! | module | holds |
+//! |---|---|
+//! | `seam` | what a delivery is made over |
+//! | `back` | the way back of a run that has written, and must not go on |
+//! | [`regions`] | several regions together |
+//!
 //! Everything outside comes in through [`World`], so that the same loop runs over the real cloud, the
 //! local one and a simulated one.
 
+mod back;
 mod recover;
+pub mod regions;
 mod seam;
+#[cfg(test)]
+mod tests;
 
 pub use recover::{Recovered, left_open, look_for_unfinished, open_intent, recover};
 pub use seam::{Cloud, Planner, Seen, World};
@@ -94,6 +104,17 @@ fn prospect(world: &World<'_>, wanted: &Wanted, seen: &Seen) -> Prospect {
 
 /// Brings the service to what is wanted.
 pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Outcome, Told) {
+    let (outcome, told) = rounds(world, target, wanted).await;
+    if let Some(member) = &world.guard.convoy {
+        match outcome {
+            Outcome::Stopped(_) | Outcome::RollbackFailed(_) => member.fail(),
+            _ => member.leave(),
+        }
+    }
+    (outcome, told)
+}
+
+async fn rounds(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Outcome, Told) {
     let mut told = Told::default();
     // What to say of the service if this ends after a round that met a stranger's change.
     let mut written: Option<String> = None;
@@ -104,7 +125,13 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
             Err(problem) => {
                 let state = written.or(problem.state.clone());
                 let problem = Diagnostic { state, ..problem };
-                return (Outcome::Stopped(vec![problem]), told);
+                let problems = vec![problem];
+                let outcome = if wanted.began {
+                    back::take_back(world, target, &wanted, problems, &mut told).await
+                } else {
+                    Outcome::Stopped(problems)
+                };
+                return (outcome, told);
             }
         };
         let plan = match prospect(world, &wanted, &seen) {
@@ -116,6 +143,12 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
                 let note = format!("nothing to do: {because}");
                 world.sink.emit(Event::Note(note));
                 return (Outcome::UpToDate { revision, url }, told);
+            }
+            Prospect::Blocked(problems) if wanted.began => {
+                return (
+                    back::take_back(world, target, &wanted, problems, &mut told).await,
+                    told,
+                );
             }
             Prospect::Blocked(problems) => return (Outcome::Stopped(problems), told),
             Prospect::Plan(plan) => plan,
@@ -170,7 +203,14 @@ pub async fn deliver(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Ou
         state: written,
         ..busy(target)
     };
-    (Outcome::Stopped(vec![problem]), told)
+    let problems = vec![problem];
+    if wanted.began {
+        return (
+            back::take_back(world, target, &wanted, problems, &mut told).await,
+            told,
+        );
+    }
+    (Outcome::Stopped(problems), told)
 }
 
 async fn carry_out(
@@ -215,6 +255,10 @@ fn stopped(stop: Stop) -> Diagnostic {
             format!("the deadline passed while it was to {what}"),
         )
         .help("raise the input `deadline`, in minutes"),
+        Stop::Elsewhere(region) => Diagnostic::error(
+            Code::RegionFailed,
+            format!("stopped while it was to {what}, because region `{region}` failed"),
+        ),
     };
     diagnostic.state("nothing was changed")
 }

@@ -175,5 +175,12 @@ fn stopped(stop: Stop, step: &str) -> Diagnostic {
         .help(
             "run again: it goes on from what it finds; or give it more time with input `deadline`",
         ),
+        Stop::Elsewhere(region) => Diagnostic::error(
+            Code::RegionFailed,
+            format!("stopped during `{step}`, because region `{region}` failed"),
+        )
+        .help(format!(
+            "see what happened in `{region}`; the regions go together, or not at all"
+        )),
     }
 }

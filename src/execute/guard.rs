@@ -7,6 +7,8 @@ use delivery::state::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::convoy::{Member, Point};
+
 /// How long the service may take to answer as the new release. After a change of traffic the old
 /// split lingers for seconds; two minutes mean that something is wrong.
 const CONFIRM_GRACE: Duration = Duration::from_secs(120);
@@ -41,15 +43,19 @@ pub struct Guard {
     pub confirm_grace: Duration,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// The others that this one goes together with, where there are several regions.
+    pub convoy: Option<Member>,
 }
 
 /// Why a run ends early.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
     /// A signal.
     Cancelled,
     /// The deadline.
     Deadline,
+    /// Another region failed: this one.
+    Elsewhere(String),
 }
 
 impl Guard {
@@ -60,6 +66,7 @@ impl Guard {
             deadline,
             confirm_grace: CONFIRM_GRACE,
             clock: Arc::new(SystemClock),
+            convoy: None,
         }
     }
 
@@ -69,6 +76,30 @@ impl Guard {
             biased;
             () = self.cancelled.cancelled() => Stop::Cancelled,
             () = tokio::time::sleep_until(self.deadline) => Stop::Deadline,
+            region = self.broken() => Stop::Elsewhere(region),
+        }
+    }
+
+    async fn broken(&self) -> String {
+        match &self.convoy {
+            Some(member) => member.broken().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits for the others at a point, where there are others.
+    ///
+    /// # Errors
+    /// When the run must end.
+    pub async fn meet(&self, point: Point) -> Result<(), Stop> {
+        let Some(member) = &self.convoy else {
+            return Ok(());
+        };
+        tokio::select! {
+            // Who comes last takes all others along: none may stop behind the last point alone.
+            biased;
+            () = member.meet(point) => Ok(()),
+            stop = self.stopped() => Err(stop),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `seam` | what a plan is walked over: the cloud, the tests |
 //! | `guard` | cancelled? too late? |
+//! | `convoy` | several executions that go together |
 //! | `step` | one step |
 //! | `watch` | the candidate and what serves, under load, while it has a share of the traffic |
 //! | `confirm` | the service answers as the new release |
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 use crate::gcp::run::{Live, WriteError};
 
 mod confirm;
+mod convoy;
 mod failure;
 mod guard;
 mod seam;
@@ -31,6 +33,7 @@ mod step;
 mod undo;
 mod watch;
 
+pub use convoy::{Member, Point, convoy};
 pub use guard::{Clock, Guard, Stop, SystemClock};
 pub use seam::{CloudWriter, Identity, UnderTest, UnderWatch, Verifier};
 
@@ -115,6 +118,9 @@ impl Execution<'_> {
         if let Err(failure) = self.begin().await {
             return self.fail(0, failure).await;
         }
+        if let Err(stop) = self.guard.meet(Point::Planned).await {
+            return self.fail(0, Failure::Stopped(stop)).await;
+        }
         let plan = self.plan;
         let total = plan.steps.len();
         for (index, step) in plan.steps.iter().enumerate() {
@@ -126,6 +132,11 @@ impl Execution<'_> {
                 because: step.because.clone(),
             });
             let started = Instant::now();
+            if let Some(point) = Point::before(&step.action)
+                && let Err(stop) = self.guard.meet(point).await
+            {
+                return self.fail(index, Failure::Stopped(stop)).await;
+            }
             match self.step(step).await {
                 Ok(result) => self.sink.emit(Event::StepFinished {
                     id,
@@ -134,6 +145,11 @@ impl Execution<'_> {
                 }),
                 Err(failure) => return self.fail(index, failure).await,
             }
+        }
+        if let Err(stop) = self.guard.meet(Point::End).await {
+            return self
+                .fail(total.saturating_sub(1), Failure::Stopped(stop))
+                .await;
         }
         let url = self.live.as_ref().and_then(|live| live.uri.clone());
         ExecutionEnd::Done {
@@ -169,6 +185,9 @@ impl Execution<'_> {
     async fn fail(&mut self, index: usize, failure: Failure) -> ExecutionEnd {
         if matches!(failure, Failure::Conflict) {
             return ExecutionEnd::Conflict { began: self.began };
+        }
+        if let Some(member) = &self.guard.convoy {
+            member.fail();
         }
         let diagnostic = self.diagnostic(index, failure);
         let undone = self.undo(&diagnostic).await;

@@ -50,7 +50,9 @@ pub const INPUTS: &[InputSpec] = &[
         "The Google Cloud project of the service.")
         .per_environment()
         .variables(&["GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT", "GCLOUD_PROJECT"]),
-    InputSpec::new(Target, "region", Kind::Text, "europe-west1", "The region of the service.")
+    InputSpec::new(Target, "region", Kind::List, "europe-west1, us-central1",
+        "The region of the service, or several: candidates are tested everywhere first, then traffic moves; \
+         if one region fails, all go back.")
         .default("us-central1")
         .per_environment(),
     InputSpec::new(Target, "config", Kind::Text, DEFAULT_CONFIG,

@@ -150,7 +150,7 @@ fn parse_environment(
         project: layers.parsed("project_id", |text| {
             ProjectId::parse(text).map_err(from_name)
         }),
-        region: parse_region(layers),
+        regions: parse_regions(layers),
         spec: service::parse_service(layers),
         tests: layers.list("tests"),
         model_version: layers.text("model_version").map(|given| given.value),
@@ -251,18 +251,25 @@ fn parse_service_name(
     })
 }
 
-fn parse_region(layers: &mut Layers<'_>) -> Option<Region> {
-    layers.parsed("region", |text| {
-        Region::parse(text).map_err(from_name).and_then(|region| {
-            // `us-central1-a` is a zone.
-            if text.rsplit('-').next().is_some_and(|last| last.len() == 1) {
-                let near = text.rsplit_once('-').map_or(text, |(region, _)| region);
-                Err(ValueProblem::new("must be a region, not a zone").help(format!("use `{near}`")))
-            } else {
-                Ok(region)
-            }
-        })
-    })
+/// Each region once, in the order in which they are said.
+fn parse_regions(layers: &mut Layers<'_>) -> Vec<Region> {
+    let mut regions: Vec<Region> = Vec::new();
+    for region in layers.parsed_list("region", parse_region) {
+        if !regions.contains(&region) {
+            regions.push(region);
+        }
+    }
+    regions
+}
+
+fn parse_region(text: &str) -> Result<Region, ValueProblem> {
+    let region = Region::parse(text).map_err(from_name)?;
+    // `us-central1-a` is a zone.
+    if text.rsplit('-').next().is_some_and(|last| last.len() == 1) {
+        let near = text.rsplit_once('-').map_or(text, |(region, _)| region);
+        return Err(ValueProblem::new("must be a region, not a zone").help(format!("use `{near}`")));
+    }
+    Ok(region)
 }
 
 fn from_name(error: NameError) -> ValueProblem {
@@ -325,7 +332,7 @@ fn check_distinct(
             second.service.is_some()
                 && first.service == second.service
                 && first.project == second.project
-                && first.region == second.region
+                && first.regions.iter().any(|one| second.regions.contains(one))
         };
         if let Some(first) = environments[..index].iter().find(same) {
             let title = format!(

@@ -165,6 +165,28 @@ impl<'a> Layers<'a> {
             .unwrap_or_else(|| spec.default.map(pairs::parse_list).unwrap_or_default())
     }
 
+    /// The strongest list, each item parsed; a wrong item is reported, and then there is none.
+    pub fn parsed_list<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, ValueProblem>,
+    ) -> Vec<T> {
+        let origin = catalogue::find(name)
+            .and_then(|spec| self.said(spec).pop())
+            .map_or(Origin::Default, |given| given.origin);
+        let mut parsed = Vec::new();
+        for item in self.list(name) {
+            match parse(&item) {
+                Ok(value) => parsed.push(value),
+                Err(problem) => {
+                    self.refuse(name, &Given::new(item, origin), problem);
+                    return Vec::new();
+                }
+            }
+        }
+        parsed
+    }
+
     /// The pairs of all layers; for one key the strongest counts. In the order of first mention.
     pub fn pairs(&mut self, name: &'static str) -> Vec<(String, Given<String>)> {
         let Some(spec) = catalogue::find(name) else {

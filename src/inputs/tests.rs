@@ -49,7 +49,7 @@ fn nothing_said_gives_the_documented_defaults() {
     let production = of(&inputs, "production");
     assert_eq!(production.environment.tier, Tier::Production);
     assert_eq!(production.environment.approval, Approval::Required);
-    assert_eq!(production.region.as_ref().unwrap().as_str(), "us-central1");
+    assert_eq!(production.regions[0].as_str(), "us-central1");
     assert_eq!(production.spec.access, Access::Private);
     assert_eq!(of(&inputs, "dev").environment.approval, Approval::None);
     assert!(

@@ -166,8 +166,8 @@ pub struct EnvironmentInputs {
     pub service: Option<ServiceName>,
     /// The project.
     pub project: Option<ProjectId>,
-    /// The region; `None` only after an error about it.
-    pub region: Option<Region>,
+    /// The regions, each once; none only after an error about them.
+    pub regions: Vec<Region>,
     /// How the service is configured.
     pub spec: ServiceSpec,
     /// The API test files, or patterns of them; none for the standard tests.
@@ -211,22 +211,35 @@ impl EnvironmentInputs {
         self.image.as_deref().ok_or_else(|| missing("image"))
     }
 
-    /// What a run writes to.
+    /// The service in the first region.
+    ///
+    /// # Errors
+    /// As [`EnvironmentInputs::targets`].
+    pub fn target(&self) -> Result<Target, Vec<Diagnostic>> {
+        let first = self.targets()?.into_iter().next();
+        first.ok_or_else(|| vec![missing("region")])
+    }
+
+    /// What a run writes to: one service in each region.
     ///
     /// # Errors
     /// One diagnostic for each part that is not said.
-    pub fn target(&self) -> Result<Target, Vec<Diagnostic>> {
-        match (&self.project, &self.region, &self.service) {
-            (Some(project), Some(region), Some(service)) => Ok(Target {
-                environment: self.environment.clone(),
-                project: project.clone(),
-                region: region.clone(),
-                service: service.clone(),
-            }),
-            (project, region, service) => {
+    pub fn targets(&self) -> Result<Vec<Target>, Vec<Diagnostic>> {
+        match (&self.project, &self.service) {
+            (Some(project), Some(service)) if !self.regions.is_empty() => Ok(self
+                .regions
+                .iter()
+                .map(|region| Target {
+                    environment: self.environment.clone(),
+                    project: project.clone(),
+                    region: region.clone(),
+                    service: service.clone(),
+                })
+                .collect()),
+            (project, service) => {
                 let absent = [
                     ("project_id", project.is_none()),
-                    ("region", region.is_none()),
+                    ("region", self.regions.is_empty()),
                     ("service", service.is_none()),
                 ];
                 Err(absent

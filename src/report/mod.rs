@@ -95,6 +95,8 @@ pub struct RunSummary {
     pub passes: Vec<String>,
     /// Who approved, or why nobody was asked.
     pub approval: Option<ApprovalRecord>,
+    /// What serves in each region.
+    pub regions: Vec<Served>,
     /// The steps, one line each.
     pub plan: Vec<String>,
     /// What is to be read beside the steps before somebody approves; only of a plan.
@@ -107,6 +109,17 @@ pub struct RunSummary {
     pub reports: ReportFiles,
     /// The run may have left a rollout unfinished, which its post step looks for.
     pub left_open: bool,
+}
+
+/// What serves in one region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The region.
+    pub region: String,
+    /// The revision.
+    pub revision: String,
+    /// The service's address.
+    pub url: String,
 }
 
 /// Files for other programs.
@@ -142,6 +155,15 @@ impl ReportFiles {
 }
 
 impl RunSummary {
+    /// `{"REGION": "VALUE", …}`.
+    fn by_region(&self, value: fn(&Served) -> &String) -> Option<String> {
+        let pair = |one: &Served| -> (String, serde_json::Value) {
+            (one.region.clone(), value(one).clone().into())
+        };
+        let pairs: serde_json::Map<_, _> = self.regions.iter().map(pair).collect();
+        (!pairs.is_empty()).then(|| serde_json::Value::Object(pairs).to_string())
+    }
+
     /// The outputs of the action; absent ones are left out.
     pub fn outputs(&self, outcome: &Outcome) -> Vec<(&'static str, String)> {
         let (url, revision) = match outcome {
@@ -157,6 +179,8 @@ impl RunSummary {
         [
             ("url", url),
             ("revision", revision),
+            ("urls", self.by_region(|one| &one.url)),
+            ("revisions", self.by_region(|one| &one.revision)),
             ("digest", self.digest.clone()),
             ("image", self.image.clone()),
             ("version", self.version.clone()),
@@ -172,10 +196,21 @@ impl RunSummary {
 
 /// The outputs of the action, with what they mean; `action.yml` is made from it.
 pub const OUTPUTS: &[(&str, &str)] = &[
-    ("url", "Address of the service, as Cloud Run gives it."),
+    (
+        "url",
+        "Address of the service, as Cloud Run gives it; with several regions, in the first.",
+    ),
     (
         "revision",
-        "The revision that serves; after `command: deploy`, the candidate.",
+        "The revision that serves, in the first region where there are several; after `command: deploy`, the candidate.",
+    ),
+    (
+        "urls",
+        "The address in each region, as JSON: `{\"europe-west1\": \"https://…\"}`.",
+    ),
+    (
+        "revisions",
+        "The revision that serves in each region, as JSON.",
     ),
     ("digest", "Digest of the image, `sha256:…`."),
     ("image", "The image by digest, `REPOSITORY@sha256:…`."),

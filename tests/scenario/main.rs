@@ -11,6 +11,7 @@ mod permissions;
 mod plan_view;
 mod promote;
 mod recovery;
+mod regions;
 mod rollback;
 mod terminal;
 mod traffic;

@@ -66,6 +66,8 @@ codes! {
     ApprovalMissing = "D0223", Blocked, "No reviewer has approved this run.";
     ConfigurationDrift = "D0224", Blocked, "Variables or secrets of the environment before would be missing here.";
     DriftUnknown = "D0225", Blocked, "The configuration of the environment before cannot be read; the run goes on without the comparison.";
+    RegionFailed = "D0241", VerificationFailed, "Another region failed: this one was stopped, and what served before serves in it.";
+    RegionsUnlike = "D0242", Blocked, "The command looks at one region, and the environment has several.";
 
     CandidateNotReady = "D0301", VerificationFailed, "The candidate revision did not become ready.";
     TestsFailed = "D0302", VerificationFailed, "The API tests failed against the candidate.";

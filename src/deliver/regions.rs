@@ -1,0 +1,165 @@
+//! Several regions together: candidates everywhere first, then traffic; one failing takes all back.
+//!
+//! Each region is delivered by the same loop as one alone. They meet before anybody's first write,
+//! before each share of the traffic, before the record, and at the end.
+
+use delivery::diagnostic::{Code, Diagnostic};
+use delivery::event::{Event, EventSink};
+use delivery::name::Region;
+use delivery::outcome::Outcome;
+use delivery::plan::Wanted;
+use delivery::target::Target;
+
+use super::{Told, World, deliver};
+use crate::execute::{Guard, Member, Verifier, convoy};
+
+/// One region's service and its tests.
+#[derive(Clone, Copy)]
+pub struct Site<'a> {
+    /// The service.
+    pub target: &'a Target,
+    /// Its tests.
+    pub verifier: &'a dyn Verifier,
+}
+
+/// How one region ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Landed {
+    /// Which.
+    pub region: Region,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What is told of it.
+    pub told: Told,
+}
+
+/// Brings all sites to what is wanted, or none. The verifier of `world` is not asked.
+pub async fn deliver_all(world: &World<'_>, sites: &[Site<'_>], wanted: &Wanted) -> Vec<Landed> {
+    if let [site] = sites {
+        let world = World {
+            verifier: site.verifier,
+            ..*world
+        };
+        let (outcome, told) = deliver(&world, site.target, wanted).await;
+        return vec![Landed {
+            region: site.target.region.clone(),
+            outcome,
+            told,
+        }];
+    }
+    let members = convoy(sites.iter().map(|site| site.target.region.as_str()));
+    let all = sites
+        .iter()
+        .zip(members)
+        .map(|(site, member)| one(world, site, member, wanted));
+    futures_util::future::join_all(all).await
+}
+
+async fn one(world: &World<'_>, site: &Site<'_>, member: Member, wanted: &Wanted) -> Landed {
+    let region = site.target.region.clone();
+    let guard = Guard {
+        convoy: Some(member),
+        ..world.guard.clone()
+    };
+    let sink = Named {
+        region: &region,
+        sink: world.sink,
+    };
+    let world = World {
+        verifier: site.verifier,
+        guard: &guard,
+        sink: &sink,
+        ..*world
+    };
+    let (outcome, told) = deliver(&world, site.target, wanted).await;
+    let outcome = named(outcome, &region);
+    Landed {
+        region,
+        outcome,
+        told,
+    }
+}
+
+/// One outcome for all: what failed first comes first, then those that were stopped for it.
+pub fn together(landed: &[Landed]) -> Outcome {
+    let mut diagnostics: Vec<Diagnostic> = Vec::new();
+    for one in landed {
+        diagnostics.extend(one.outcome.diagnostics().iter().cloned());
+    }
+    // Stable: within each part the regions stay in their order.
+    diagnostics.sort_by_key(|one| one.code == Code::RegionFailed);
+    let is = |wanted: fn(&Outcome) -> bool| landed.iter().find(|one| wanted(&one.outcome));
+    if is(|outcome| matches!(outcome, Outcome::RollbackFailed(_))).is_some() {
+        return Outcome::RollbackFailed(diagnostics);
+    }
+    if !diagnostics.is_empty() {
+        return Outcome::Stopped(diagnostics);
+    }
+    let changed = is(|outcome| !matches!(outcome, Outcome::UpToDate { .. }));
+    match changed.or(landed.first()) {
+        Some(one) => one.outcome.clone(),
+        None => Outcome::Stopped(vec![Diagnostic::error(
+            Code::Internal,
+            "a delivery has no region",
+        )]),
+    }
+}
+
+/// Each diagnostic says in which region it was.
+fn named(outcome: Outcome, region: &Region) -> Outcome {
+    let name = |diagnostics: Vec<Diagnostic>| {
+        let name = |mut diagnostic: Diagnostic| {
+            let at = diagnostic.at.unwrap_or_default();
+            diagnostic.at = Some(if at.contains(region.as_str()) {
+                at
+            } else if at.is_empty() {
+                format!("region {region}")
+            } else {
+                format!("{at} · {region}")
+            });
+            diagnostic
+        };
+        diagnostics.into_iter().map(name).collect()
+    };
+    match outcome {
+        Outcome::Stopped(diagnostics) => Outcome::Stopped(name(diagnostics)),
+        Outcome::RollbackFailed(diagnostics) => Outcome::RollbackFailed(name(diagnostics)),
+        other => other,
+    }
+}
+
+/// Says of each event where it is. Groups cannot lie across each other in a log: their titles are
+/// told as notes.
+struct Named<'a> {
+    region: &'a Region,
+    sink: &'a dyn EventSink,
+}
+
+impl EventSink for Named<'_> {
+    fn emit(&self, event: Event) {
+        let region = self.region;
+        let named = match event {
+            Event::GroupStarted { title } => Event::Note(format!("{region}: {title}")),
+            Event::GroupEnded => return,
+            Event::StepStarted {
+                number,
+                total,
+                id,
+                because,
+            } => Event::StepStarted {
+                number,
+                total,
+                id,
+                because: format!("{region}: {because}"),
+            },
+            Event::StepFinished { id, result, millis } => Event::StepFinished {
+                id,
+                result: format!("{region}: {result}"),
+                millis,
+            },
+            Event::Note(text) => Event::Note(format!("{region}: {text}")),
+            other => other,
+        };
+        self.sink.emit(named);
+    }
+}
