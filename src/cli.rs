@@ -33,6 +33,8 @@ Examples:
       Do it.
   ml-deploy rollback --environment production
       Back to the revision that served before.
+  ml-deploy recover --environment production
+      End what a run that died has left there.
   ml-deploy demo
       See all of it on this machine, without an account.
 
@@ -78,6 +80,11 @@ pub enum Task {
         after_help = "Examples:\n  ml-deploy rollback --environment production\n  ml-deploy rollback --environment production --rollback-to v1.3.2"
     )]
     Rollback(RollbackArgs),
+    /// End a rollout that a run which died left unfinished: take it back, or finish it
+    #[command(
+        after_help = "Examples:\n  ml-deploy recover                                            in every environment\n  ml-deploy recover --environment production --run 1234567/1   that run is known to be dead\n\nA run that may still be at work is left alone until its lease ends (exit code 3)."
+    )]
+    Recover(RecoverArgs),
     /// Show what serves in each environment
     Status(ReadArgs),
     /// List the revisions of an environment, and what is known about each
@@ -134,6 +141,23 @@ pub struct RollbackArgs {
     /// Inputs.
     #[command(flatten)]
     pub flags: RunFlags,
+}
+
+/// Whose unfinished rollout is ended.
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// This run is known to be dead: do not wait for the end of its lease
+    #[arg(long, value_name = "RUN", conflicts_with = "force")]
+    pub run: Option<String>,
+    /// Wait for nobody's lease
+    #[arg(long)]
+    pub force: bool,
+    /// Show what would be done; write nothing
+    #[arg(long)]
+    pub plan: bool,
+    /// Inputs.
+    #[command(flatten)]
+    pub flags: RecoverFlags,
 }
 
 /// What is looked at.
@@ -305,6 +329,15 @@ pub struct RunFlags(pub BTreeMap<&'static str, String>);
 #[derive(Debug, Clone, Default)]
 pub struct ReadFlags(pub BTreeMap<&'static str, String>);
 
+/// Flags of what ends an unfinished rollout.
+#[derive(Debug, Clone, Default)]
+pub struct RecoverFlags(pub BTreeMap<&'static str, String>);
+
+/// Inputs that name the service and tell who answers there.
+fn is_for_recovery(spec: &InputSpec) -> bool {
+    is_for_reading(spec) || spec.name == "version_path"
+}
+
 /// Flags of the gates that measure: load, replay, cold start.
 #[derive(Debug, Clone, Default)]
 pub struct LimitFlags(pub BTreeMap<&'static str, String>);
@@ -408,6 +441,7 @@ macro_rules! flags {
 
 flags!(RunFlags, has_flag);
 flags!(ReadFlags, is_for_reading);
+flags!(RecoverFlags, is_for_recovery);
 flags!(LimitFlags, is_limit);
 flags!(CheckFlags, is_for_checking);
 

@@ -8,6 +8,7 @@ use ml_deploy::command::{self, Streams};
 use ml_deploy::report::Output;
 
 fn main() -> ExitCode {
+    let early = command::Early::listen();
     let environment: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
@@ -17,5 +18,10 @@ fn main() -> ExitCode {
         out: Output::new(std::io::stdout()),
         err: Output::new(std::io::stderr()),
     };
-    ExitCode::from(command::main(std::env::args_os(), environment, streams))
+    ExitCode::from(command::main(
+        early,
+        std::env::args_os(),
+        environment,
+        streams,
+    ))
 }

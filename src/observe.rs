@@ -2,6 +2,7 @@
 
 use cloud_api::run::{Revision, Service};
 use delivery::diagnostic::Diagnostic;
+use delivery::entrance::Ingress;
 use delivery::plan::{Intent, Missing, Wanted, missing};
 use delivery::snapshot::{ServiceSeen, Snapshot};
 use delivery::spec::Access;
@@ -9,7 +10,7 @@ use delivery::state::Timestamp;
 use delivery::target::Target;
 
 use crate::gcp::error::GcpError;
-use crate::gcp::run::{Live, RunReader, is_public, live, revision_seen};
+use crate::gcp::run::{Live, RunReader, entrance, is_public, live, of_template, revision_seen};
 
 /// Looks at the target. The service (then, where it matters, who may call it) and its revisions are
 /// read at the same time.
@@ -33,12 +34,13 @@ pub async fn observe(
 pub async fn observe_for(
     reader: &RunReader,
     target: &Target,
-    wanted: &Wanted,
+    wanted: Option<&Wanted>,
     now: Timestamp,
 ) -> Result<(Snapshot, Option<Service>), Diagnostic> {
-    if !matches!(wanted.intent, Intent::Rollback { .. }) {
+    let in_a_hurry = |wanted: &&Wanted| matches!(wanted.intent, Intent::Rollback { .. });
+    let Some(wanted) = wanted.filter(in_a_hurry) else {
         return everything(reader, target, now).await;
-    }
+    };
     let say = |error: GcpError| error.into_diagnostic(&doing(target));
     let (service, page) = tokio::join!(reader.service(target), reader.newest_revisions(target));
     let (Some(service), page) = (service.map_err(say)?, page.map_err(say)?) else {
@@ -55,7 +57,7 @@ pub async fn observe_for(
     let Missing { access, revisions } = missing(wanted, &draft);
     let is_complete = !revisions || page.is_last();
     if is_complete && (!access || known.is_some()) {
-        return Ok((draft, Some(service)));
+        return Ok((with_answer(reader, draft).await, Some(service)));
     }
     let access = async {
         match known {
@@ -66,7 +68,7 @@ pub async fn observe_for(
     let (access, revisions) = tokio::join!(access, reader.older_revisions(target, page));
     let (access, revisions) = (access.map_err(say)?, revisions.map_err(say)?);
     let whole = snapshot(target, now, (&service, &revisions), access)?;
-    Ok((whole, Some(service)))
+    Ok((with_answer(reader, whole).await, Some(service)))
 }
 
 async fn everything(
@@ -91,7 +93,18 @@ async fn everything(
         return Ok((absent(target, now), None));
     };
     let seen = snapshot(target, now, (&service, &revisions), access)?;
-    Ok((seen, Some(service)))
+    Ok((with_answer(reader, seen).await, Some(service)))
+}
+
+/// Where not everybody is let in, whether this machine is: its address is asked once.
+async fn with_answer(reader: &RunReader, mut snapshot: Snapshot) -> Snapshot {
+    if let Some(ServiceSeen { entrance, uri, .. }) = &mut snapshot.service
+        && entrance.ingress != Ingress::All
+        && let Some(uri) = uri
+    {
+        entrance.answers = reader.answers(uri).await;
+    }
+    snapshot
 }
 
 fn doing(target: &Target) -> String {
@@ -123,8 +136,11 @@ fn snapshot(
         invoker_check_off: _,
         state,
     } = live(service)?;
+    let template = service.template.as_ref();
     Ok(Snapshot {
         service: Some(ServiceSeen {
+            entrance: entrance(service),
+            template: template.map(of_template).unwrap_or_default(),
             etag,
             uri,
             traffic,

@@ -25,7 +25,7 @@ pub(super) async fn build_and_push(
     job: &Job<'_>,
     session: &Session,
 ) -> Result<ImageDigest, Vec<Diagnostic>> {
-    let repository = job.inputs.repository().map_err(one)?;
+    let repository = job.repository().map_err(one)?;
     let tag = commit_tag(job.commit().map_err(one)?);
     let (registry, address) = session.registry(repository).await.map_err(one)?;
     if let Some(digest) = registry.resolve(&tag).await.map_err(one)? {

@@ -4,15 +4,14 @@ use delivery::diagnostic::Diagnostic;
 use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 use delivery::plan::render::render_plan;
-use delivery::plan::{Intent, Plan, Wanted, plan};
-use delivery::strategy::Strategy;
+use delivery::plan::{Intent, Plan, Surroundings, Wanted};
 
 use super::job::Job;
 use super::session::Session;
 use super::verifier::DeployedVerifier;
 use crate::deliver::regions::{Landed, Site, deliver_all, together};
-use crate::deliver::{Prospect, Told, World, look};
-use crate::inputs::typed;
+use crate::deliver::{Planner, Prospect, Told, World, look};
+use crate::inputs::{Wish, typed};
 use crate::report::{RunSummary, Served, text};
 
 /// Seconds that other runs keep off beyond this run's own deadline: it may be undoing by then.
@@ -51,7 +50,7 @@ pub(super) async fn deliver(
     let cloud = session.reader();
     let world = World {
         cloud: &cloud,
-        planner: plan,
+        planner: planner(job.inputs.command),
         verifier: first.verifier,
         sink: job.sink.as_ref(),
         guard: &job.guard,
@@ -77,6 +76,7 @@ fn tell(landed: &[Landed], run: &mut RunSummary) {
     });
     let before: Vec<String> = before.collect();
     run.before = (!before.is_empty()).then(|| before.join("; "));
+    run.left_open = landed.iter().any(|one| one.told.left_open);
     run.candidate_url = landed.iter().find_map(|one| one.told.candidate_url.clone());
     run.regions = landed.iter().filter_map(served).collect();
 }
@@ -85,6 +85,7 @@ fn served(landed: &Landed) -> Option<Served> {
     match &landed.outcome {
         Outcome::Promoted { revision, url }
         | Outcome::UpToDate { revision, url }
+        | Outcome::Waiting { revision, url }
         | Outcome::RolledBack { revision, url } => Some(Served {
             region: landed.region.to_string(),
             revision: revision.to_string(),
@@ -116,6 +117,15 @@ async fn show_all(
     landed
 }
 
+fn planner(command: Wish) -> Planner {
+    match command {
+        Wish::Deploy => delivery::plan::plan_to_verified,
+        // Its verifier asks only who answers: see `verifier::gates`.
+        Wish::Promote => delivery::plan::plan_from_verified,
+        Wish::Auto | Wish::Plan | Wish::Status => delivery::plan::plan,
+    }
+}
+
 /// The version that the API must tell. A rollback takes a revision as it is.
 fn version_of(intent: &Intent) -> Option<String> {
     match intent {
@@ -136,8 +146,12 @@ fn wanted(job: &Job<'_>, intent: Intent) -> Wanted {
         run_attempt: job.context.attempt,
         retry_rejected: job.inputs.retry_rejected,
         lease_seconds: seconds.saturating_add(LEASE_RESERVE_SECONDS),
-        strategy: Strategy::AT_ONCE,
+        strategy: job.environment.traffic.strategy.clone(),
         began: false,
+        surroundings: Surroundings {
+            reach: job.environment.safety.reach,
+            earlier: None,
+        },
     }
 }
 

@@ -2,25 +2,36 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
+use delivery::event::Event;
 use delivery::outcome::ExitCode;
+use tokio::sync::watch;
 
 use super::deliver::Mode;
 use super::job::{Ask, Job};
 use super::run::Source;
 use super::shell::{Shell, Streams};
-use super::{check, generate, look, run, signals, verify};
+use super::signals::{Early, Signals};
+use super::{check, generate, look, post, recover, run, signals, verify};
 use crate::cli::{Cli, GenerateArgs, PromoteArgs, Task};
+use crate::report::Reporter;
 
 /// Runs the program; gives its exit code. The one place where an outcome becomes a number is
 /// `Outcome::exit_code`.
 pub fn main(
+    early: std::io::Result<Early>,
     arguments: impl IntoIterator<Item = OsString>,
     environment: BTreeMap<String, String>,
     streams: Streams,
 ) -> u8 {
+    let early = match early {
+        Ok(early) => early,
+        Err(error) => return defect(&streams, &error),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -28,21 +39,38 @@ pub fn main(
         Ok(runtime) => runtime,
         Err(error) => return defect(&streams, &error),
     };
-    let code = runtime.block_on(start(arguments, environment, streams));
+    let (code, stopped) = runtime.block_on(async {
+        match signals::install(&early) {
+            Ok(signals) => {
+                let stop = signals.stop.clone();
+                let code = start(signals, arguments, environment, streams).await;
+                (code, stop.is_cancelled())
+            }
+            Err(error) => (defect(&streams, &error), false),
+        }
+    });
     // What still runs in the background (removal of a container) gets a moment, not forever.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    let moment = if stopped { MOMENT_AFTER_SIGNAL } else { MOMENT };
+    runtime.shutdown_timeout(moment);
     code
 }
 
+/// For what still runs in the background at the end.
+const MOMENT: Duration = Duration::from_secs(2);
+/// The same after a signal: a runner kills 10 s after its first one, and most of that may be gone.
+const MOMENT_AFTER_SIGNAL: Duration = Duration::from_millis(300);
+
 async fn start(
+    signals: Signals,
     arguments: impl IntoIterator<Item = OsString>,
     environment: BTreeMap<String, String>,
     streams: Streams,
 ) -> u8 {
-    let stop = match signals::install() {
-        Ok(stop) => stop,
-        Err(error) => return defect(&streams, &error),
-    };
+    let Signals { stop, count } = signals;
+    let mut arguments = arguments.into_iter().peekable();
+    let is_post = arguments
+        .peek()
+        .is_some_and(|name| is_named(name, post::PROGRAM));
     // Fails only when a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = match Cli::try_parse_from(arguments) {
@@ -53,6 +81,10 @@ async fn start(
         Ok(shell) => shell,
         Err(error) => return defect(&streams, &error),
     };
+    tokio::spawn(tell_more_signals(count, Arc::clone(&shell.reporter)));
+    if is_post {
+        return post::run(&shell).await;
+    }
     match cli.command {
         Some(task) => perform(&shell, task).await,
         None if shell.on_github => run::run_job(&shell).await,
@@ -62,6 +94,24 @@ async fn start(
                 .say(&format!("{}\n", Cli::command().render_help()));
             ExitCode::BadInput as u8
         }
+    }
+}
+
+/// Whether the program was called by this name, in whatever folder.
+fn is_named(called: &OsString, name: &str) -> bool {
+    std::path::Path::new(called)
+        .file_name()
+        .is_some_and(|called| called == name)
+}
+
+/// A second signal cuts nothing short: what it would interrupt is the way back.
+async fn tell_more_signals(mut count: watch::Receiver<u32>, reporter: Arc<dyn Reporter>) {
+    let mut told = 1;
+    while count.wait_for(|count| *count > told).await.is_ok() {
+        told = *count.borrow();
+        reporter.emit(Event::Note(
+            "another signal: the run is ending already, at most 7 s after the first".to_owned(),
+        ));
     }
 }
 
@@ -78,6 +128,7 @@ async fn perform(shell: &Shell, task: Task) -> u8 {
             let job = Job::prepare(shell, arguments.flags.0, Ask::Rollback).await;
             run::run(shell, job, mode, Source::Existing).await
         }
+        Task::Recover(arguments) => recover::run(shell, &arguments).await,
         Task::Status(arguments) => look::status(shell, &arguments.flags.0).await,
         Task::Revisions(arguments) => look::revisions(shell, &arguments.flags.0).await,
         Task::Logs(arguments) => {

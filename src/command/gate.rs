@@ -7,13 +7,16 @@ use super::job::Job;
 use super::session::Session;
 use crate::gcp::auth::oidc::{self, OidcRequest};
 use crate::github::GitHub;
-use crate::github::gate::{ClaimSeen, Purpose, RulesSeen, check_gate, needs_rules};
+use crate::github::client::Approver;
+use crate::github::gate::{
+    ApprovalsSeen, ClaimSeen, GateSeen, Purpose, RulesSeen, check_gate, needs_rules,
+};
 use crate::report::RunSummary;
 
 /// Audience of the token whose claims are read. No service takes it, so the token opens nothing.
 const AUDIENCE: &str = "ml-deploy-gate";
 
-/// Checks the gate; warnings are reported.
+/// Checks the gate; warnings are reported, and what is known of the approval is kept for the summary.
 ///
 /// # Errors
 /// Everything that speaks against going on.
@@ -24,24 +27,15 @@ pub(super) async fn check(
     run: &mut RunSummary,
 ) -> Result<(), Vec<Diagnostic>> {
     let environment = &job.environment.environment;
-    let claim = ask_claim(job, session).await;
-    let github = client(job, session);
-    let rules = match (&github, needs_rules(environment)) {
-        (_, false) => RulesSeen::NotAsked,
-        (Ok(Some(github)), true) => github.rules(&environment.github_environment).await,
-        (Ok(None), true) => RulesSeen::NoToken,
-        (Err(why), true) => RulesSeen::Failed(why.clone()),
-    };
-    let (errors, warnings): (Vec<_>, Vec<_>) = check_gate(environment, purpose, &claim, &rules)
-        .into_iter()
-        .partition(|found| found.level == Level::Error);
+    let seen = look(job, session, purpose).await;
+    run.approval = Some(seen.record(environment));
+    let prevent_self_review = job.environment.safety.prevent_self_review;
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        check_gate(environment, prevent_self_review, purpose, &seen)
+            .into_iter()
+            .partition(|found| found.level == Level::Error);
     for warning in warnings {
         job.sink.emit(Event::Warning(warning));
-    }
-    if let (RulesSeen::Known(_), Ok(Some(github)), Some(run_id)) =
-        (&rules, &github, job.context.run_id)
-    {
-        run.approvers = approvers(github, run_id, &environment.github_environment).await;
     }
     if errors.is_empty() {
         Ok(())
@@ -50,12 +44,62 @@ pub(super) async fn check(
     }
 }
 
-async fn ask_claim(job: &Job<'_>, session: &Session) -> ClaimSeen {
+async fn look(job: &Job<'_>, session: &Session, purpose: Purpose) -> GateSeen {
+    let environment = &job.environment.environment;
+    let (claim, visibility) = ask_claim(job, session).await;
+    // A rollback is not held up for what GitHub says, so it does not wait for it either.
+    let asks = needs_rules(environment) && purpose != Purpose::RollBack;
+    let (rules, approvals) = if asks {
+        ask_github(job, session, purpose).await
+    } else {
+        (RulesSeen::NotAsked, ApprovalsSeen::NotAsked)
+    };
+    GateSeen {
+        claim: match purpose {
+            Purpose::Show => ClaimSeen::NotAsked,
+            Purpose::Promote | Purpose::RollBack => claim,
+        },
+        rules,
+        approvals,
+        visibility,
+        started_by: job.context.actors.clone(),
+        attempt: job.context.attempt,
+    }
+}
+
+/// The protection of the environment, and who approved it in this run.
+async fn ask_github(
+    job: &Job<'_>,
+    session: &Session,
+    purpose: Purpose,
+) -> (RulesSeen, ApprovalsSeen) {
+    let github = match client(job, session) {
+        Ok(Some(github)) => github,
+        Ok(None) => return (RulesSeen::NoToken, ApprovalsSeen::NotAsked),
+        Err(why) => return (RulesSeen::Failed(why), ApprovalsSeen::NotAsked),
+    };
+    let environment = &job.environment.environment.github_environment;
+    let rules = github.rules(environment).await;
+    let approvals = match (purpose, job.context.run_id) {
+        // Before a plan was read, nobody can have approved it.
+        (Purpose::Show, _) | (_, None) => ApprovalsSeen::NotAsked,
+        (Purpose::Promote | Purpose::RollBack, Some(run_id)) => {
+            match github.approvals(run_id).await {
+                Ok(all) => ApprovalsSeen::Known(approvers(all, environment)),
+                Err(why) => ApprovalsSeen::Failed(why),
+            }
+        }
+    };
+    (rules, approvals)
+}
+
+/// The job's environment, and the visibility of its repository where that is said.
+async fn ask_claim(job: &Job<'_>, session: &Session) -> (ClaimSeen, Option<String>) {
     if !job.shell.on_github {
-        return ClaimSeen::NoJob;
+        return (ClaimSeen::NoJob, None);
     }
     let Some(request) = OidcRequest::from_lookup(&|name| job.shell.variable(name)) else {
-        return ClaimSeen::NoPermission;
+        return (ClaimSeen::NoPermission, None);
     };
     let claims = match oidc::fetch(&session.transport, &request, AUDIENCE).await {
         Ok(token) => {
@@ -65,8 +109,11 @@ async fn ask_claim(job: &Job<'_>, session: &Session) -> ClaimSeen {
         Err(error) => Err(error),
     };
     match claims {
-        Ok(claims) => ClaimSeen::Claim(claims.environment),
-        Err(error) => ClaimSeen::Failed([vec![error.title], error.cause].concat().join(": ")),
+        Ok(claims) => (ClaimSeen::Claim(claims.environment), claims.visibility),
+        Err(error) => {
+            let why = [vec![error.title], error.cause].concat().join(": ");
+            (ClaimSeen::Failed(why), None)
+        }
     }
 }
 
@@ -84,11 +131,9 @@ fn client(job: &Job<'_>, session: &Session) -> Result<Option<GitHub>, String> {
         .map_err(|error| crate::gcp::error::chain(&error).join(": "))
 }
 
-/// Who approved this environment in this run; nobody when it cannot be read, for it is only told.
-async fn approvers(github: &GitHub, run_id: u64, environment: &str) -> Vec<String> {
-    let approvals = github.approvals(run_id).await.unwrap_or_default();
-    approvals
-        .into_iter()
+/// Who approved this environment.
+fn approvers(all: Vec<Approver>, environment: &str) -> Vec<String> {
+    all.into_iter()
         .filter(|approval| approval.state == "approved")
         .filter(|approval| {
             approval

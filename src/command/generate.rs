@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::evidence;
 use crate::gcp::advice::{self, Facts, Lasts};
 use crate::inputs::pages::{action, reference, schema};
 use crate::report::OUTPUTS;
@@ -21,6 +22,10 @@ pub fn files() -> Vec<(&'static str, String)> {
         ("docs/errors.md", errors_page::render(&known_failures())),
         ("docs/schema/config.schema.json", pretty(&schema::schema())),
         ("docs/schema/tests.schema.json", pretty(&verify::schema())),
+        (
+            "docs/schema/evidence.schema.json",
+            pretty(&evidence::schema()),
+        ),
     ]
 }
 

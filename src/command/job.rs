@@ -16,7 +16,7 @@ use super::recorder::Recorder;
 use super::shell::Shell;
 use crate::execute::Guard;
 use crate::github::Context;
-use crate::inputs::{EnvironmentInputs, Inputs, RawInputs, parse_inputs, typed};
+use crate::inputs::{EnvironmentInputs, Inputs, RawInputs, Wish, parse_inputs, typed};
 use crate::report::ReportFiles;
 use crate::verify::{LoadedSuite, Suite};
 
@@ -119,11 +119,12 @@ impl<'a> Job<'a> {
                 return Err(problems);
             }
         };
+        problems.extend(half_of_nothing(inputs.command, &stage));
         if !matches!(stage, Stage::Rollback { .. }) {
             problems.extend(context.commit().err());
         }
         if matches!(stage, Stage::Branch { .. } | Stage::Release { .. }) {
-            problems.extend(inputs.repository().err());
+            problems.extend(environment.repository().err());
         }
         let targets = match (&stage, environment.targets()) {
             (Stage::PullRequest, _) => Vec::new(),
@@ -141,6 +142,13 @@ impl<'a> Job<'a> {
             }
         };
         problems.extend(limits::check(&environment.limits, &suites));
+        let traffic = limits::check_traffic(&environment.traffic, inputs.deadline, &suites);
+        problems.extend(
+            traffic
+                .into_iter()
+                .filter(|one| !problems.contains(one))
+                .collect::<Vec<_>>(),
+        );
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -163,6 +171,11 @@ impl<'a> Job<'a> {
     /// The commit; checked by [`Self::prepare`] for every stage that has one.
     pub(super) fn commit(&self) -> Result<&Commit, Diagnostic> {
         self.context.commit()
+    }
+
+    /// The repository of this environment's images.
+    pub(super) fn repository(&self) -> Result<&str, Diagnostic> {
+        self.environment.repository()
     }
 
     /// Files for the results.
@@ -189,6 +202,26 @@ impl<'a> Job<'a> {
             done = work => Ok(done),
         }
     }
+}
+
+/// Only what is deployed forward comes in two parts.
+fn half_of_nothing(command: Wish, stage: &Stage) -> Option<Diagnostic> {
+    let word = match command {
+        Wish::Deploy => "deploy",
+        Wish::Promote => "promote",
+        Wish::Auto | Wish::Plan | Wish::Status => return None,
+    };
+    let what = match stage {
+        Stage::PullRequest => "a pull request, which deploys nothing",
+        Stage::Rollback { .. } => "a rollback, whose target was tested before",
+        Stage::Branch { .. } | Stage::Release { .. } => return None,
+    };
+    let title = format!("`command: {word}` does not go with {what}");
+    Some(
+        Diagnostic::error(Code::InputInvalid, title)
+            .at("input `command`")
+            .help("leave `command` out, or let the job run for pushes only: `if: github.event_name == 'push'`"),
+    )
 }
 
 fn stopped(stop: crate::execute::Stop, what: &str) -> Diagnostic {

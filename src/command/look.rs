@@ -207,10 +207,10 @@ async fn look(
     Ok((session, snapshot))
 }
 
-type Targets = Vec<(EnvironmentInputs, Target)>;
+pub(super) type Targets = Vec<(EnvironmentInputs, Target)>;
 
 /// The environment that is named, or every one that is described well enough.
-fn targets(
+pub(super) fn targets(
     shell: &Shell,
     flags: &BTreeMap<&'static str, String>,
 ) -> Result<(Inputs, Targets), Vec<Diagnostic>> {

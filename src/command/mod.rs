@@ -4,13 +4,16 @@
 //! |---|---|
 //! | `entry` | arguments → command → exit code |
 //! | `shell` | where text goes, what was said in the environment, how a run ends |
-//! | `signals` | SIGINT and SIGTERM cancel |
+//! | `signals` | SIGINT and SIGTERM cancel, from the first instruction on |
 //! | `job` | inputs, context and stage of one run, with every problem at once |
 //! | `limits` | the gates that measure, from the inputs |
 //! | `session` | endpoints, credentials and clients for one environment |
 //! | `check` | the policies, before the build and before the push, and by hand |
 //! | `deliver` | observe → plan → execute, again when somebody else was faster |
+//! | `evidence` | evidence of the environment before is asked for, that of this one attached |
 //! | `run` | what each stage does |
+//! | `recover` | ends what a run that died has left |
+//! | `post` | the action's post step: the same, for its own main step |
 
 mod build;
 mod check;
@@ -21,12 +24,15 @@ pub mod demo;
 #[cfg(feature = "local-cloud")]
 mod emulator;
 mod entry;
+mod evidence;
 mod gate;
 pub mod generate;
 mod job;
 mod limits;
 mod look;
+mod post;
 mod recorder;
+mod recover;
 mod release;
 mod run;
 mod session;
@@ -38,3 +44,4 @@ mod verify;
 
 pub use entry::main;
 pub use shell::Streams;
+pub use signals::Early;

@@ -23,7 +23,7 @@ pub(super) async fn resolve(
     version: &Version,
 ) -> Result<ImageDigest, Vec<Diagnostic>> {
     let one = |diagnostic| vec![diagnostic];
-    let repository = job.inputs.repository().map_err(one)?;
+    let repository = job.repository().map_err(one)?;
     let tag = commit_tag(job.commit().map_err(one)?);
     let (registry, _) = session.registry(repository).await.map_err(one)?;
     let is_first = job
@@ -76,7 +76,7 @@ pub(super) async fn tag(
     version: &Version,
     digest: &ImageDigest,
 ) -> Result<(), Diagnostic> {
-    let repository = job.inputs.repository()?;
+    let repository = job.repository()?;
     let (registry, _) = session.registry(repository).await?;
     let version_tag = version_tag(version);
     if registry.put_tag(digest, &version_tag).await? == TagPut::Created {
@@ -92,7 +92,7 @@ pub(super) async fn tag(
 /// As [`resolve`].
 pub(super) async fn find(job: &Job<'_>, session: &Session) -> Result<ImageDigest, Vec<Diagnostic>> {
     let one = |diagnostic| vec![diagnostic];
-    let repository = job.inputs.repository().map_err(one)?;
+    let repository = job.repository().map_err(one)?;
     let tag = commit_tag(job.commit().map_err(one)?);
     let (registry, _) = session.registry(repository).await.map_err(one)?;
     let found = registry.resolve(&tag).await.map_err(one)?;

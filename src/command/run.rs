@@ -15,10 +15,12 @@ use semver::Version;
 
 use super::checkout::must_be_clean;
 use super::deliver::{Mode, deliver};
+use super::evidence::Delivered;
 use super::job::{Ask, Job};
+use super::post::{self, MainEnd};
 use super::session::Session;
 use super::shell::Shell;
-use super::{build, gate, look, release, trial};
+use super::{build, evidence, gate, look, release, trial};
 use crate::github::gate::Purpose;
 use crate::inputs::Wish;
 use crate::report::RunSummary;
@@ -44,7 +46,12 @@ pub(super) async fn run_job(shell: &Shell) -> u8 {
         Ok(job) if job.inputs.command == Wish::Plan => Mode::Show,
         _ => Mode::CarryOut,
     };
-    run(shell, prepared, mode, Source::Built).await
+    let source = match &prepared {
+        // The step before has built it.
+        Ok(job) if job.inputs.command == Wish::Promote => Source::Existing,
+        _ => Source::Built,
+    };
+    run(shell, prepared, mode, source).await
 }
 
 /// Runs a prepared job, or tells why there is none; gives the exit code.
@@ -67,6 +74,16 @@ pub(super) async fn run(
             outcome
         }
     };
+    if shell.on_github {
+        post::save_end(
+            shell,
+            if summary.left_open {
+                MainEnd::Open
+            } else {
+                MainEnd::Closed
+            },
+        );
+    }
     shell.finish(&outcome, &summary)
 }
 
@@ -101,6 +118,9 @@ async fn go(
         places.join(", "),
         session.tokens.describe()
     )));
+    if mode == Mode::CarryOut {
+        post::save_rollout(job.shell, &job.targets);
+    }
     match stage(job, &session, (mode, source), run).await {
         Err(problems) => Err(with_state(problems, &session, &job.targets).await),
         Ok(Outcome::Stopped(problems)) => Ok(Outcome::Stopped(
@@ -231,7 +251,7 @@ async fn promote(
     run: &mut RunSummary,
 ) -> Result<Outcome, Vec<Diagnostic>> {
     let image = ImageReference {
-        repository: job.inputs.repository().map_err(one)?.to_owned(),
+        repository: job.repository().map_err(one)?.to_owned(),
         digest,
     };
     run.image = Some(image.to_string());
@@ -243,9 +263,29 @@ async fn promote(
         version,
     };
     run.release_label = Some(release.label());
+    let started = job.guard.clock.now();
+    evidence::check(job, session, &release, mode, run).await?;
     let spec = Box::new(job.environment.spec.clone());
-    let intent = Intent::Promote { release, spec };
-    Ok(deliver(job, session, intent, mode, run).await)
+    let intent = Intent::Promote {
+        release: release.clone(),
+        spec,
+    };
+    let outcome = deliver(job, session, intent, mode, run).await;
+    if mode == Mode::CarryOut {
+        let Some(target) = &job.target else {
+            return Ok(outcome);
+        };
+        let delivered = Delivered {
+            target,
+            release: &release,
+            started,
+            approval: run.approval.as_ref(),
+        };
+        evidence::attach(job, session, &delivered, &outcome)
+            .await
+            .map_err(one)?;
+    }
+    Ok(outcome)
 }
 
 fn one(problem: Diagnostic) -> Vec<Diagnostic> {

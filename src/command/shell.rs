@@ -120,6 +120,19 @@ impl Shell {
             .cloned()
     }
 
+    /// Saves a value for the post step of the same step; nothing where there is none. The runner reads
+    /// it when the docker client has ended, even if it was killed.
+    pub(super) fn save_state(&self, name: &str, value: String) {
+        if let Err(error) = self.files.write_state(&[(name, value)], &self.words) {
+            let warning = Diagnostic::warning(
+                Code::GitHubFailed,
+                "what the post step is to know could not be saved",
+            )
+            .cause(error.to_string());
+            self.reporter.emit(Event::Warning(warning));
+        }
+    }
+
     /// Where the repository is: the runner's workspace, or here.
     pub(super) fn root(&self) -> PathBuf {
         match self.variable("GITHUB_WORKSPACE") {

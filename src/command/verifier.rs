@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::{Event, EventSink};
-use delivery::gate::{IDENTITY, Mode};
+use delivery::gate::{CANARY, IDENTITY, Mode};
 use delivery::target::Target;
 use delivery::verdict::{CaseEnd, Evidence};
 use tokio_util::sync::CancellationToken;
@@ -14,11 +14,13 @@ use tokio_util::sync::CancellationToken;
 use super::job::Job;
 use super::limits;
 use super::session::Session;
-use crate::execute::{Identity, UnderTest, Verifier};
+use crate::execute::{Identity, UnderTest, UnderWatch, Verifier};
 use crate::gcp::advice::{self, Facts};
 use crate::gcp::auth::TokenSource;
 use crate::gcp::run::RunReader;
+use crate::inputs::{EnvironmentInputs, Wish};
 use crate::secret::Secret;
+use crate::verify::canary::{Callers, Canary, Watch};
 use crate::verify::openapi::{ConformanceGate, SemverGate};
 use crate::verify::{
     self, Caller, Gate, GateContext, GoldenGate, Graces, IdentityGate, Mask, SuiteGate,
@@ -31,6 +33,8 @@ const REFUSAL_GRACE: Duration = Duration::from_secs(20);
 pub(super) struct DeployedVerifier {
     tokens: Arc<dyn TokenSource>,
     gates: Vec<Box<dyn Gate>>,
+    /// What watches a candidate with a share of the traffic.
+    canary: Canary,
     /// `None` where the API tells no version.
     version_path: Option<String>,
     /// The release's version, where a version is promoted.
@@ -50,14 +54,19 @@ pub(super) struct DeployedVerifier {
 /// The gates of the job's environment, in the order in which they run.
 pub(super) fn gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
     let environment = &job.environment;
-    // Every other gate would start an instance.
-    let mut gates: Vec<Box<dyn Gate>> = limits::cold_start(&environment.limits, &job.suites);
-    gates.push(Box::new(IdentityGate {
+    let identity = Box::new(IdentityGate {
         version_path: environment.version_path.clone(),
         health_path: environment.health_path.clone(),
         model_version: environment.model_version.clone(),
         graces: Graces::default(),
-    }));
+    });
+    if job.inputs.command == Wish::Promote {
+        // The planner lets pass only what passed all of them in an earlier step of this run.
+        return vec![identity];
+    }
+    // Every other gate would start an instance.
+    let mut gates: Vec<Box<dyn Gate>> = limits::cold_start(&environment.limits, &job.suites);
+    gates.push(identity);
     gates.push(Box::new(SuiteGate {
         suites: job.suites.clone(),
     }));
@@ -95,6 +104,29 @@ fn document_gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
 }
 
 impl DeployedVerifier {
+    /// One that asks who answers, and tests nothing.
+    pub(super) fn of_identity(
+        environment: &EnvironmentInputs,
+        session: &Session,
+        target: &Target,
+        sink: Arc<dyn EventSink>,
+    ) -> Self {
+        let path = environment.version_path.as_ref();
+        Self {
+            reader: session.reader(),
+            target: target.clone(),
+            path: path.unwrap_or(&environment.health_path).clone(),
+            mask: Mask::default(),
+            obstacle: Mutex::default(),
+            tokens: session.tokens.clone(),
+            gates: Vec::new(),
+            canary: limits::canary(&environment.traffic, &environment.limits, &[]),
+            version_path: environment.version_path.clone(),
+            version: None,
+            sink,
+        }
+    }
+
     /// The verifier of the job's environment. `version` is that of the release, if it has one.
     pub(super) fn new(
         job: &Job<'_>,
@@ -102,19 +134,16 @@ impl DeployedVerifier {
         target: &Target,
         version: Option<String>,
     ) -> Self {
-        let environment = &job.environment;
-        let path = environment.version_path.as_ref();
         Self {
-            reader: session.reader(),
-            target: target.clone(),
-            path: path.unwrap_or(&environment.health_path).clone(),
-            mask: Mask::default().and_of(&job.suites),
-            obstacle: Mutex::default(),
-            tokens: session.tokens.clone(),
             gates: gates(job),
-            version_path: job.environment.version_path.clone(),
+            mask: Mask::default().and_of(&job.suites),
+            canary: limits::canary(
+                &job.environment.traffic,
+                &job.environment.limits,
+                &job.suites,
+            ),
             version,
-            sink: job.sink.clone(),
+            ..Self::of_identity(&job.environment, session, target, job.sink.clone())
         }
     }
 
@@ -129,11 +158,11 @@ impl DeployedVerifier {
     }
 
     /// Nothing can be said about the candidate, because of something else.
-    fn undecided(&self, name: &str, obstacle: Diagnostic) -> Evidence {
+    fn undecided(&self, gate: &'static str, name: &str, obstacle: Diagnostic) -> Evidence {
         let sink = self.sink.as_ref();
-        sink.emit(Event::GateStarted { gate: IDENTITY });
+        sink.emit(Event::GateStarted { gate });
         let end = CaseEnd::Undecided(in_words(&obstacle));
-        let evidence = Evidence::new(IDENTITY, vec![verify::case(sink, name, end, 0)]);
+        let evidence = Evidence::new(gate, vec![verify::case(sink, name, end, 0)]);
         sink.emit(Event::GateFinished(evidence.clone()));
         *self.kept_obstacle() = Some(obstacle);
         evidence
@@ -187,6 +216,23 @@ impl DeployedVerifier {
     }
 }
 
+/// A candidate and what serves beside it.
+struct Both<'a> {
+    verifier: &'a DeployedVerifier,
+    candidate: &'a str,
+    serving: &'a str,
+    audience: Option<&'a str>,
+}
+
+#[async_trait]
+impl Callers for Both<'_> {
+    async fn both(&self) -> Result<(Caller, Caller), Diagnostic> {
+        let candidate = self.verifier.caller(self.candidate, self.audience).await?;
+        let serving = Caller::new(self.serving, candidate.bearer.clone())?;
+        Ok((candidate, serving))
+    }
+}
+
 #[async_trait]
 impl Verifier for DeployedVerifier {
     async fn verify(&self, what: &UnderTest<'_>) -> Vec<Evidence> {
@@ -194,12 +240,12 @@ impl Verifier for DeployedVerifier {
         let (candidate, serving) = match self.callers(what).await {
             Ok(callers) => callers,
             // Without a token nothing can be said about the candidate.
-            Err(error) => return vec![self.undecided("ID token", error)],
+            Err(error) => return vec![self.undecided(IDENTITY, "ID token", error)],
         };
         if what.audience.is_some()
             && let Some(refused) = self.refused(&candidate).await
         {
-            return vec![self.undecided("may call the service", refused)];
+            return vec![self.undecided(IDENTITY, "may call the service", refused)];
         }
         let cancelled = CancellationToken::new();
         // Dropped with this future when the run stops: what the gates have spawned stops too.
@@ -213,6 +259,30 @@ impl Verifier for DeployedVerifier {
             cancelled,
         };
         verify::run_gates(&self.gates, &context).await
+    }
+
+    async fn watch(&self, what: &UnderWatch<'_>) -> Vec<Evidence> {
+        let cancelled = CancellationToken::new();
+        // Dropped with this future when the run stops: the loads stop too.
+        let _stop = cancelled.clone().drop_guard();
+        let callers = Both {
+            verifier: self,
+            candidate: what.candidate,
+            serving: what.serving,
+            audience: what.audience,
+        };
+        let watch = Watch {
+            callers: &callers,
+            percent: what.percent,
+            soak: what.soak,
+            held: what.held,
+            sink: self.sink.as_ref(),
+            cancelled,
+        };
+        match self.canary.watch(&watch).await {
+            Ok(evidence) => vec![evidence],
+            Err(obstacle) => vec![self.undecided(CANARY, "ID token", obstacle)],
+        }
     }
 
     fn obstacle(&self) -> Option<Diagnostic> {

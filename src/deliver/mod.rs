@@ -10,11 +10,13 @@
 //! local one and a simulated one.
 
 mod back;
+mod recover;
 pub mod regions;
 mod seam;
 #[cfg(test)]
 mod tests;
 
+pub use recover::{Recovered, left_open, look_for_unfinished, open_intent, recover};
 pub use seam::{Cloud, Planner, Seen, World};
 
 use delivery::diagnostic::{Code, Diagnostic};
@@ -37,6 +39,8 @@ pub struct Told {
     pub before: Option<String>,
     /// The candidate's own address, if it had one.
     pub candidate_url: Option<String>,
+    /// This run may have left its intent in the record: its post step has something to look for.
+    pub left_open: bool,
 }
 
 /// What a look at the service and a plan bring.
@@ -74,7 +78,7 @@ async fn see(world: &World<'_>, target: &Target, wanted: &Wanted) -> Result<Seen
     tokio::select! {
         biased;
         stop = world.guard.stopped() => Err(stopped(stop)),
-        seen = world.cloud.observe(target, wanted, now) => seen,
+        seen = world.cloud.observe(target, Some(wanted), now) => seen,
     }
 }
 
@@ -123,7 +127,7 @@ async fn rounds(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Outcome
                 let problem = Diagnostic { state, ..problem };
                 let problems = vec![problem];
                 let outcome = if wanted.began {
-                    back::take_back(world, target, &wanted, problems).await
+                    back::take_back(world, target, &wanted, problems, &mut told).await
                 } else {
                     Outcome::Stopped(problems)
                 };
@@ -142,7 +146,7 @@ async fn rounds(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Outcome
             }
             Prospect::Blocked(problems) if wanted.began => {
                 return (
-                    back::take_back(world, target, &wanted, problems).await,
+                    back::take_back(world, target, &wanted, problems, &mut told).await,
                     told,
                 );
             }
@@ -160,8 +164,15 @@ async fn rounds(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Outcome
                 evidence: _,
             } => {
                 told.candidate_url = tag_url;
+                told.left_open = false;
+                let waits = plan.waits();
                 let revision = plan.revision;
                 let outcome = match wanted.intent {
+                    _ if waits => {
+                        // Closed, a first deploy is tested at the service's own address.
+                        told.candidate_url.get_or_insert_with(|| url.clone());
+                        Outcome::Waiting { revision, url }
+                    }
                     Intent::Promote { .. } => Outcome::Promoted { revision, url },
                     Intent::Rollback { .. } => Outcome::RolledBack { revision, url },
                 };
@@ -169,6 +180,7 @@ async fn rounds(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Outcome
             }
             ExecutionEnd::Conflict { began } => {
                 wanted.began |= began;
+                told.left_open = wanted.began;
                 written = Some(format!(
                     "not looked at again since another tool changed it; before this run: {}; the candidate `{}` may stand in the service, and the next run goes on from it",
                     plan.before, plan.revision
@@ -177,8 +189,12 @@ async fn rounds(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Outcome
                     "the service was changed meanwhile: looking and planning again".to_owned(),
                 ));
             }
-            ExecutionEnd::Stopped(problems) => return (Outcome::Stopped(problems), told),
+            ExecutionEnd::Stopped(problems) => {
+                told.left_open = false;
+                return (Outcome::Stopped(problems), told);
+            }
             ExecutionEnd::UndoFailed(problems) => {
+                told.left_open = true;
                 return (Outcome::RollbackFailed(problems), told);
             }
         }
@@ -190,7 +206,7 @@ async fn rounds(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Outcome
     let problems = vec![problem];
     if wanted.began {
         return (
-            back::take_back(world, target, &wanted, problems).await,
+            back::take_back(world, target, &wanted, problems, &mut told).await,
             told,
         );
     }

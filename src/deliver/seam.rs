@@ -9,7 +9,7 @@ use delivery::state::Timestamp;
 use delivery::target::Target;
 
 use crate::execute::{CloudWriter, Guard, Verifier};
-use crate::gcp::run::{RunReader, RunWriter};
+use crate::gcp::run::{Live, RunReader, RunWriter};
 use crate::observe::observe_for;
 
 /// Makes a plan of what is wanted and what is seen.
@@ -33,13 +33,16 @@ pub struct World<'a> {
 /// Services and their revisions.
 #[async_trait]
 pub trait Cloud: Send + Sync {
-    /// Looks at what a plan of the wanted needs. Reads only.
+    /// Looks at what a plan of the wanted needs, or at everything. Reads only.
     async fn observe(
         &self,
         target: &Target,
-        wanted: &Wanted,
+        wanted: Option<&Wanted>,
         now: Timestamp,
     ) -> Result<Seen, Diagnostic>;
+
+    /// Reads the service alone.
+    async fn read(&self, target: &Target) -> Result<Option<Live>, Diagnostic>;
 }
 
 /// What was seen, and what writes upon it.
@@ -56,7 +59,7 @@ impl Cloud for RunReader {
     async fn observe(
         &self,
         target: &Target,
-        wanted: &Wanted,
+        wanted: Option<&Wanted>,
         now: Timestamp,
     ) -> Result<Seen, Diagnostic> {
         let (snapshot, service) = observe_for(self, target, wanted, now).await?;
@@ -65,5 +68,9 @@ impl Cloud for RunReader {
             snapshot,
             writer: Box::new(writer),
         })
+    }
+
+    async fn read(&self, target: &Target) -> Result<Option<Live>, Diagnostic> {
+        RunWriter::new(self.clone(), target.clone()).read().await
     }
 }

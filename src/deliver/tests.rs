@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use delivery::configuration::Configuration;
 use delivery::diagnostic::{Code, Diagnostic};
+use delivery::entrance::Entrance;
 use delivery::name::{EnvironmentName, ProjectId, Region, RevisionName, ServiceName};
 use delivery::outcome::Outcome;
-use delivery::plan::{Intent, Planned, Wanted, plan};
+use delivery::plan::{Intent, Planned, Surroundings, Wanted, plan};
 use delivery::release::{Commit, ImageDigest, ImageReference, Release};
 use delivery::snapshot::{
     Readiness, RevisionSeen, ServiceCondition, ServiceSeen, Serving, Snapshot, StateSeen,
@@ -66,6 +68,7 @@ impl Service {
                 readiness: Readiness::Ready,
                 record: Some(new.record.clone()),
                 created_at: Timestamp(1),
+                configuration: Configuration::default(),
             };
             self.revisions.insert(0, seen);
         }
@@ -127,6 +130,8 @@ impl Service {
             } else {
                 Access::Private
             },
+            entrance: Entrance::default(),
+            template: Configuration::default(),
             state: live.state,
             revisions: self.revisions.clone(),
         });
@@ -170,7 +175,7 @@ impl Cloud for Memory {
     async fn observe(
         &self,
         target: &Target,
-        _wanted: &Wanted,
+        _wanted: Option<&Wanted>,
         now: Timestamp,
     ) -> Result<Seen, Diagnostic> {
         let region = target.region.to_string();
@@ -185,6 +190,13 @@ impl Cloud for Memory {
             snapshot,
             writer: Box::new(writer),
         })
+    }
+
+    async fn read(&self, target: &Target) -> Result<Option<Live>, Diagnostic> {
+        let all = self.lock();
+        Ok(all
+            .get(target.region.as_str())
+            .and_then(|one| one.live.clone()))
     }
 }
 
@@ -313,6 +325,7 @@ fn wanted(intent: Intent, run: u64) -> Wanted {
         lease_seconds: 600,
         strategy: Strategy::default(),
         began: false,
+        surroundings: Surroundings::default(),
     }
 }
 

@@ -5,21 +5,29 @@
 //! | [`store`] | evidence as artifacts of an OCI registry |
 //! | [`index`] | the fallback of registries that list no referrers |
 //! | [`key`] | public keys |
+//! | [`pass`] | a pass, as it is found and as it is attached |
 //! | [`signer`] | Cloud KMS as the hand that signs |
 
 mod index;
 pub mod key;
+pub mod pass;
 pub mod signer;
 pub mod store;
 
 use async_trait::async_trait;
-use delivery::attestation::{Envelope, SeenEvidence};
+use delivery::attestation::{DeliveryRecord, Envelope, SeenEvidence};
 use delivery::diagnostic::Diagnostic;
 use delivery::release::ImageDigest;
 
 pub use key::PublicKey;
+pub use pass::{Pass, attach_pass, find_pass};
 pub use signer::KmsSigner;
 pub use store::RegistryStore;
+
+/// The JSON Schema of the record, for `docs/schema/evidence.schema.json`.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(DeliveryRecord).to_value()
+}
 
 /// Something to attach.
 #[derive(Debug, Clone, PartialEq, Eq)]

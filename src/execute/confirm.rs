@@ -67,10 +67,9 @@ impl Execution<'_> {
     ) -> bool {
         let mut pause = PAUSES.0;
         // The write that shifted the traffic may have shown it already.
-        let mut serves = self
-            .live
-            .as_ref()
-            .is_some_and(|live| serves_alone(&live.serving, revision));
+        let shown = self.live.as_ref().map(|live| &live.serving);
+        let mut serves = shown.is_some_and(|serving| serves_alone(serving, revision));
+        seen.extend(shown.map(|serving| format!("traffic: {}", serving_in_words(serving))));
         let mut answers = 0;
         loop {
             if !serves {

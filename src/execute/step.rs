@@ -129,9 +129,10 @@ impl<'a> Execution<'a> {
             }
             Action::Record { state } => {
                 self.write(step, record_only(state), "record").await?;
-                Ok(match state.healthy.first() {
-                    Some(newest) => format!("`{}` is recorded healthy", newest.revision),
-                    None => "recorded".to_owned(),
+                Ok(match (&state.intent, state.healthy.first()) {
+                    (Some(intent), _) => format!("`{}` passed and waits", intent.revision),
+                    (None, Some(newest)) => format!("`{}` is recorded healthy", newest.revision),
+                    (None, None) => "recorded".to_owned(),
                 })
             }
             Action::Restore {

@@ -72,6 +72,7 @@ fn under_way() -> StateRecord {
         undo: Some(all_to(OLD)),
         expires: Timestamp(1),
         passed: None,
+        verified: false,
     })
 }
 
@@ -154,6 +155,7 @@ fn promotion() -> Plan {
             }),
         ],
         warnings: Vec::new(),
+        outlook: delivery::plan::Outlook::default(),
     }
 }
 

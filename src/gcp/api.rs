@@ -48,6 +48,15 @@ impl Api {
         answer.map_err(|error: GcpError| error.of_caller(self.member()))
     }
 
+    /// Whether an address answers at all, and not with 404. Sent once, and without a token: the
+    /// address may be anybody's.
+    pub async fn reaches(&self, call: Call) -> bool {
+        match self.transport.once_only(call).await {
+            Ok(_) => true,
+            Err(error) => error.http().is_some_and(|status| status != 404),
+        }
+    }
+
     /// Says something that does not end the run.
     pub fn note(&self, text: String) {
         self.transport.note(text);

@@ -308,6 +308,14 @@ impl Transport {
         }
     }
 
+    /// Makes the call without any retry and gives the answer's body.
+    ///
+    /// # Errors
+    /// [`GcpError`].
+    pub async fn once_only(&self, call: Call) -> Result<Vec<u8>, GcpError> {
+        self.once(&call).await.map_err(|(error, _)| error)
+    }
+
     async fn once(&self, call: &Call) -> Result<Vec<u8>, (GcpError, Option<Duration>)> {
         let unanswered = |Unanswered { failure, source }| {
             let error = GcpError::Unanswered {

@@ -122,9 +122,10 @@ impl GitHub {
         let route = self.route(&["environments", environment]);
         match self.get(route).await {
             Ok(answer) => RulesSeen::Known(rules(answer)),
-            Err(Unread::Refused(octocrab::Error::GitHub { source, .. })) => {
-                RulesSeen::Refused(source.status_code.as_u16())
-            }
+            Err(Unread::Refused(octocrab::Error::GitHub { source, .. })) => RulesSeen::Refused {
+                status: source.status_code.as_u16(),
+                message: source.message,
+            },
             Err(error) => RulesSeen::Failed(error.in_words()),
         }
     }

@@ -68,7 +68,11 @@ async fn a_refusal_keeps_its_status() {
         json!({"message": "Resource not accessible by integration"}),
     )
     .await;
-    assert_eq!(github.rules("production").await, RulesSeen::Refused(403));
+    let refused = RulesSeen::Refused {
+        status: 403,
+        message: "Resource not accessible by integration".to_owned(),
+    };
+    assert_eq!(github.rules("production").await, refused);
     assert!(github.approvals(1).await.is_err());
 }
 

@@ -27,6 +27,10 @@ pub struct Context {
     pub attempt: u32,
     /// `OWNER/NAME`.
     pub repository: Option<String>,
+    /// Its number, which survives a rename.
+    pub repository_id: Option<String>,
+    /// Who started the run, and who started this attempt of it.
+    pub actors: Vec<String>,
     /// The API, such as `https://api.github.com`, without a slash at its end.
     pub api_url: String,
     /// The pages, such as `https://github.com`.
@@ -68,6 +72,11 @@ impl Context {
             run_id,
             attempt,
             repository: said("GITHUB_REPOSITORY"),
+            repository_id: said("GITHUB_REPOSITORY_ID"),
+            actors: ["GITHUB_ACTOR", "GITHUB_TRIGGERING_ACTOR"]
+                .into_iter()
+                .filter_map(said)
+                .collect(),
             api_url: said("GITHUB_API_URL")
                 .unwrap_or_else(|| "https://api.github.com".to_owned())
                 .trim_end_matches('/')

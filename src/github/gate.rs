@@ -1,15 +1,19 @@
-//! Whether somebody had to approve: production goes out only from a job that ran in its GitHub
-//! environment, and only if that environment demands reviewers. Pure.
+//! Whether somebody had to approve, and did: production goes out only from a job that ran in its
+//! GitHub environment, only if that environment demands reviewers, and only if one of them approved
+//! the run. Pure.
 //!
 //! This check is no boundary: who edits the workflow can skip it. The cloud holds the boundary, by
 //! what production's service account accepts; the check tells early what is missing.
 
+use delivery::approval::ApprovalRecord;
 use delivery::diagnostic::{Code, Diagnostic, Level};
 use delivery::target::{Approval, Environment, Tier};
 
 /// In which GitHub environment the job runs, as its OIDC token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimSeen {
+    /// It was not asked: a plan is made in whatever environment.
+    NotAsked,
     /// Not on GitHub.
     NoJob,
     /// The job may not ask for a token.
@@ -27,8 +31,14 @@ pub enum RulesSeen {
     NotAsked,
     /// There is no token to ask with.
     NoToken,
-    /// GitHub answered with this status: the token may not read it, or there is no such environment.
-    Refused(u16),
+    /// GitHub refused: the token may not read it, there is no such environment, or the plan of a
+    /// private repository has none.
+    Refused {
+        /// The answer's status.
+        status: u16,
+        /// GitHub's own words.
+        message: String,
+    },
     /// GitHub did not answer, for this reason.
     Failed(String),
     /// The rules.
@@ -44,6 +54,17 @@ pub struct Rules {
     pub prevents_self_review: bool,
 }
 
+/// Who approved jobs of the environment in this run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApprovalsSeen {
+    /// It was not asked, since nothing depends on it.
+    NotAsked,
+    /// GitHub refused or did not answer, for this reason.
+    Failed(String),
+    /// Logins; empty when nobody did.
+    Known(Vec<String>),
+}
+
 /// What a run wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -52,6 +73,45 @@ pub enum Purpose {
     /// Bring back what served. It is not held up for a missing rule: that could cost minutes of an
     /// outage. What is missing is told.
     RollBack,
+    /// Show what would be done. What would hold the promotion up is told.
+    Show,
+}
+
+/// What is known of the job and of the environment's protection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GateSeen {
+    /// The job's own environment.
+    pub claim: ClaimSeen,
+    /// The protection.
+    pub rules: RulesSeen,
+    /// The approvals.
+    pub approvals: ApprovalsSeen,
+    /// `public`, `private` or `internal`, where it is known.
+    pub visibility: Option<String>,
+    /// Who started the run, and who started it again.
+    pub started_by: Vec<String>,
+    /// Which attempt of the run this is, from 1.
+    pub attempt: u32,
+}
+
+impl GateSeen {
+    /// What summary and evidence tell of the approval.
+    pub fn record(&self, environment: &Environment) -> ApprovalRecord {
+        match environment.approval {
+            Approval::Required => {
+                let approvers: &[String] = match &self.approvals {
+                    ApprovalsSeen::Known(approvers) => approvers,
+                    ApprovalsSeen::NotAsked | ApprovalsSeen::Failed(_) => &[],
+                };
+                ApprovalRecord::of_run(&environment.github_environment, approvers, self.attempt)
+            }
+            other => ApprovalRecord::unasked(other),
+        }
+    }
+
+    fn is_private(&self) -> bool {
+        self.visibility.as_deref().is_some_and(|it| it != "public")
+    }
 }
 
 /// Whether the rules have to be asked.
@@ -62,20 +122,36 @@ pub fn needs_rules(environment: &Environment) -> bool {
 /// Everything that speaks against going on, and things to know (as warnings).
 pub fn check_gate(
     environment: &Environment,
+    prevent_self_review: bool,
     purpose: Purpose,
-    claim: &ClaimSeen,
-    rules: &RulesSeen,
+    seen: &GateSeen,
 ) -> Vec<Diagnostic> {
     let guarded = needs_rules(environment);
     let mut found = Vec::new();
-    found.extend(check_claim(environment, claim, guarded));
+    found.extend(check_claim(environment, &seen.claim, guarded));
     if guarded {
-        found.extend(check_rules(environment, rules));
+        let rules = rules::check(environment, prevent_self_review, seen);
+        // Nobody can have approved where nobody is asked.
+        let asked = rules
+            .as_ref()
+            .is_none_or(|one| one.code == Code::SelfReviewAllowed);
+        found.extend(rules);
+        if asked {
+            found.extend(check_approvals(environment, prevent_self_review, seen));
+        }
     }
     let is_wrong_place = |diagnostic: &Diagnostic| diagnostic.code == Code::WrongGitHubEnvironment;
-    if purpose == Purpose::RollBack {
-        for diagnostic in found.iter_mut().filter(|one| !is_wrong_place(one)) {
-            diagnostic.level = Level::Warning;
+    match purpose {
+        Purpose::Promote => {}
+        Purpose::RollBack => {
+            for diagnostic in found.iter_mut().filter(|one| !is_wrong_place(one)) {
+                diagnostic.level = Level::Warning;
+            }
+        }
+        Purpose::Show => {
+            for diagnostic in &mut found {
+                diagnostic.level = Level::Warning;
+            }
         }
     }
     found
@@ -107,6 +183,7 @@ fn check_claim(environment: &Environment, claim: &ClaimSeen, guarded: bool) -> O
             .help(fix)
             .help(format!("or name it in .github/ml-deploy.yml: `github_environment: {actual}`")),
         ),
+        ClaimSeen::NotAsked => None,
         _ if !guarded => None,
         ClaimSeen::Claim(None) => Some(
             Diagnostic::error(
@@ -129,218 +206,52 @@ fn check_claim(environment: &Environment, claim: &ClaimSeen, guarded: bool) -> O
     }
 }
 
-fn check_rules(environment: &Environment, rules: &RulesSeen) -> Option<Diagnostic> {
+/// The run's own approval. A job starts without one when an administrator lets it past the protection,
+/// or when the protection came later.
+fn check_approvals(
+    environment: &Environment,
+    prevent_self_review: bool,
+    seen: &GateSeen,
+) -> Option<Diagnostic> {
     let Environment {
         name,
         github_environment,
         ..
     } = environment;
     let place = format!("environment {name}");
-    let unknown = |why: String| {
-        Diagnostic::error(
-            Code::ApprovalUnknown,
-            format!("whether the GitHub environment `{github_environment}` has required reviewers cannot be checked"),
-        )
-        .at(place.clone())
-        .cause(why)
-    };
-    match rules {
-        RulesSeen::NotAsked => None,
-        RulesSeen::NoToken => Some(
-            unknown("there is no GitHub token, or the repository is not known".to_owned())
-                .help("leave the input `github_token` at its default, and give the job `permissions: actions: read`"),
+    match &seen.approvals {
+        ApprovalsSeen::NotAsked => None,
+        ApprovalsSeen::Failed(why) => Some(
+            Diagnostic::error(Code::ApprovalUnknown, "who approved this run cannot be read")
+                .at(place)
+                .cause(why.clone())
+                .help("give the job `permissions: actions: read`, and leave the input `github_token` at its default"),
         ),
-        RulesSeen::Refused(status) => Some(
-            unknown(format!("GitHub answered {status}"))
-                .help("give the job `permissions: actions: read`")
-                .help(format!("make sure that the repository has an environment `{github_environment}`")),
-        ),
-        RulesSeen::Failed(why) => Some(unknown(why.clone()).help("run the job again")),
-        RulesSeen::Known(Rules { reviewers, .. }) if reviewers.is_empty() => Some(
+        ApprovalsSeen::Known(approvers) if approvers.is_empty() => Some(
             Diagnostic::error(
-                Code::ApprovalNotRequired,
-                format!("the GitHub environment `{github_environment}` has no required reviewers"),
+                Code::ApprovalMissing,
+                format!("nobody has approved the GitHub environment `{github_environment}` in this run"),
             )
             .at(place)
-            .help(format!("add them: Settings → Environments → {github_environment} → Required reviewers"))
+            .cause("the job was let past the protection, or the protection is younger than the run")
+            .help("start the job again, and have a required reviewer approve it")
             .help("where something else than GitHub approves, say `approval: external`"),
         ),
-        RulesSeen::Known(Rules { prevents_self_review: false, .. }) => Some(
-            Diagnostic::warning(
-                Code::ApprovalNotRequired,
-                format!("who starts a run can approve it: `{github_environment}` allows self-review"),
-            )
-            .at(place)
-            .help(format!("Settings → Environments → {github_environment} → Prevent self-review")),
-        ),
-        RulesSeen::Known(_) => None,
+        ApprovalsSeen::Known(approvers) => {
+            let is_starter = |one: &String| seen.started_by.iter().any(|it| it.eq_ignore_ascii_case(one));
+            (prevent_self_review && approvers.iter().all(is_starter)).then(|| {
+                Diagnostic::error(
+                    Code::SelfReviewAllowed,
+                    format!("only {} approved, who started this run", approvers.join(", ")),
+                )
+                .at(place)
+                .help("have another reviewer approve it")
+            })
+        }
     }
 }
+
+mod rules;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use delivery::name::EnvironmentName;
-
-    fn environment(tier: Tier, approval: Approval) -> Environment {
-        Environment {
-            name: EnvironmentName::parse("production").unwrap(),
-            github_environment: "Production".to_owned(),
-            tier,
-            approval,
-        }
-    }
-
-    fn production() -> Environment {
-        environment(Tier::Production, Approval::Required)
-    }
-
-    fn reviewed() -> RulesSeen {
-        RulesSeen::Known(Rules {
-            reviewers: vec!["ada".to_owned()],
-            prevents_self_review: true,
-        })
-    }
-
-    fn claim(name: &str) -> ClaimSeen {
-        ClaimSeen::Claim(Some(name.to_owned()))
-    }
-
-    #[test]
-    fn the_table_of_production() {
-        use Code::{ApprovalNotRequired, ApprovalUnknown, WrongGitHubEnvironment};
-        let bare = RulesSeen::Known(Rules::default());
-        let rows: Vec<(ClaimSeen, RulesSeen, Vec<Code>, &str)> = vec![
-            (claim("production"), reviewed(), vec![], ""),
-            (
-                claim("staging"),
-                reviewed(),
-                vec![WrongGitHubEnvironment],
-                "environment: Production",
-            ),
-            (
-                ClaimSeen::Claim(None),
-                reviewed(),
-                vec![WrongGitHubEnvironment],
-                "environment: Production",
-            ),
-            (
-                ClaimSeen::NoPermission,
-                reviewed(),
-                vec![ApprovalUnknown],
-                "id-token: write",
-            ),
-            (
-                ClaimSeen::NoJob,
-                reviewed(),
-                vec![ApprovalUnknown],
-                "approval: external",
-            ),
-            (
-                claim("production"),
-                bare.clone(),
-                vec![ApprovalNotRequired],
-                "Required reviewers",
-            ),
-            (
-                claim("production"),
-                RulesSeen::NoToken,
-                vec![ApprovalUnknown],
-                "github_token",
-            ),
-            (
-                claim("production"),
-                RulesSeen::Refused(403),
-                vec![ApprovalUnknown],
-                "actions: read",
-            ),
-            (
-                claim("production"),
-                RulesSeen::Refused(404),
-                vec![ApprovalUnknown],
-                "has an environment",
-            ),
-            (
-                ClaimSeen::Claim(None),
-                bare,
-                vec![WrongGitHubEnvironment, ApprovalNotRequired],
-                "",
-            ),
-        ];
-        for (claim, rules, codes, fix) in rows {
-            let found = check_gate(&production(), Purpose::Promote, &claim, &rules);
-            let seen: Vec<Code> = found.iter().map(|one| one.code).collect();
-            assert_eq!(seen, codes, "{claim:?} {rules:?}");
-            assert!(found.iter().all(|one| one.level == Level::Error));
-            let help: String = found.iter().flat_map(|one| one.help.clone()).collect();
-            assert!(help.contains(fix), "{help}");
-        }
-    }
-
-    #[test]
-    fn self_review_is_a_warning() {
-        let rules = RulesSeen::Known(Rules {
-            reviewers: vec!["ada".to_owned()],
-            prevents_self_review: false,
-        });
-        let found = check_gate(
-            &production(),
-            Purpose::Promote,
-            &claim("production"),
-            &rules,
-        );
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].level, Level::Warning);
-    }
-
-    #[test]
-    fn other_environments_are_refused_only_in_the_wrong_place() {
-        let staging = environment(Tier::Preproduction, Approval::None);
-        for seen in [
-            ClaimSeen::NoJob,
-            ClaimSeen::NoPermission,
-            ClaimSeen::Claim(None),
-            claim("PRODUCTION"),
-        ] {
-            assert_eq!(
-                check_gate(&staging, Purpose::Promote, &seen, &RulesSeen::NotAsked),
-                [],
-                "{seen:?}"
-            );
-        }
-        let found = check_gate(
-            &staging,
-            Purpose::Promote,
-            &claim("dev"),
-            &RulesSeen::NotAsked,
-        );
-        assert_eq!(found[0].code, Code::WrongGitHubEnvironment);
-    }
-
-    #[test]
-    fn a_rollback_is_held_up_only_in_the_wrong_place() {
-        let found = check_gate(
-            &production(),
-            Purpose::RollBack,
-            &ClaimSeen::NoPermission,
-            &RulesSeen::Refused(403),
-        );
-        assert!(found.iter().all(|one| one.level == Level::Warning));
-        let found = check_gate(&production(), Purpose::RollBack, &claim("dev"), &reviewed());
-        assert_eq!(found[0].level, Level::Error);
-    }
-
-    #[test]
-    fn an_external_approval_is_not_checked() {
-        let external = environment(Tier::Production, Approval::External);
-        assert_eq!(
-            check_gate(
-                &external,
-                Purpose::Promote,
-                &ClaimSeen::NoJob,
-                &RulesSeen::NotAsked
-            ),
-            []
-        );
-    }
-}
+mod tests;

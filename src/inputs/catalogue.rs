@@ -24,9 +24,11 @@ const MODE: Kind = Kind::Choice(&["error", "warn", "off"]);
 
 /// Every input.
 pub const INPUTS: &[InputSpec] = &[
-    InputSpec::new(Target, "command", Kind::Choice(&["auto", "plan", "status"]), "plan",
+    InputSpec::new(Target, "command", Kind::Choice(&["auto", "deploy", "promote", "plan", "status"]), "plan",
         "What to do. `auto` follows from the event: a pull request builds and tests, a push to a \
-         configured branch deploys to the first environment, a version tag promotes. `plan` shows \
+         configured branch deploys to the first environment, a version tag promotes. `deploy` ends \
+         when the candidate has passed, without traffic, and gives its `candidate_url`; `promote`, \
+         later in the same job, gives that candidate the traffic. `plan` shows \
          what `auto` would do and writes nothing. `status` shows what serves.")
         .default("auto"),
     InputSpec::new(Target, "environment", Kind::Text, "staging",
@@ -41,8 +43,9 @@ pub const INPUTS: &[InputSpec] = &[
         .per_environment(),
     InputSpec::new(Target, "image", Kind::Text, "us-central1-docker.pkg.dev/my-project/ml/ml-api",
         "Repository of the image in Artifact Registry, without tag and digest. Tags follow from the \
-         commit and the version; what is deployed is always a digest.")
-        .in_file(),
+         commit and the version; what is deployed is always a digest. An environment may have a repository \
+         of its own: image and evidence are then copied into it, by digest, from that of the environment before.")
+        .per_environment(),
     InputSpec::new(Target, "project_id", Kind::Text, "my-project",
         "The Google Cloud project of the service.")
         .per_environment()
@@ -260,10 +263,62 @@ pub const INPUTS: &[InputSpec] = &[
         "Outputs that the replay does not compare, as JSON pointers; `*` stands for any key or index.")
         .per_environment(),
 
+    InputSpec::new(Limits, "traffic_steps", Kind::List, "5,25,50,100",
+        "Percents of the traffic that a release which passed its tests gets one after the other. Each below 100 is \
+         watched for `soak` under own load of `load_rate`, beside what serves (docs/canary.md). Unless said, it gets \
+         everything at once.")
+        .default("100")
+        .per_environment(),
+    InputSpec::new(Limits, "soak", Kind::Duration, "5m", "How long each share of `traffic_steps` below 100 is watched.")
+        .default("2m")
+        .per_environment(),
+    InputSpec::new(Limits, "on_inconclusive", Kind::Choice(&["fail", "hold", "proceed"]), "hold",
+        "What is done when a watch had too few requests to decide: `fail` moves traffic back, `hold` watches again (at \
+         most 3 times, all of it counts) and then moves back, `proceed` goes on with a warning.")
+        .default("fail")
+        .per_environment(),
+    InputSpec::new(Limits, "canary_latency_ratio", Kind::Decimal, "1.2",
+        "Most that the p50, p95 and p99 of a candidate with a share of the traffic may be over those of what serves, in \
+         the same window. Times below 10 ms count as 10 ms.")
+        .default("1.5")
+        .per_environment(),
+    InputSpec::new(Limits, "canary_error_delta", Kind::Share, "0.5%",
+        "Most that its error rate may be above that of what serves, in the same window.")
+        .default("1%")
+        .per_environment(),
+
     InputSpec::new(Safety, "approval", Kind::Choice(&["required", "external", "none"]), "external",
         "Who approves. `required`: the GitHub environment must have required reviewers, and it is checked. \
          `external`: something outside GitHub. `none`: nobody. Unless said: `required` for production, \
          `none` for the others.")
+        .per_environment(),
+    InputSpec::new(Safety, "evidence", Kind::Choice(&["require", "warn", "off"]), "warn",
+        "Whether a release must have evidence, attached to its image, that it passed the environment before this \
+         one (docs/evidence.md). `require` stops it without, `warn` goes on and says so, `off` neither asks for \
+         evidence nor attaches any.")
+        .default("require")
+        .per_environment(),
+    InputSpec::new(Safety, "evidence_kms_key", Kind::Text,
+        "projects/my-project/locations/europe-west1/keyRings/deploy/cryptoKeys/staging/cryptoKeyVersions/1",
+        "The Cloud KMS key that signs this environment's evidence, with its version. The environment after it \
+         verifies with it, so it belongs into the configuration file. Unless said, the evidence is unsigned, \
+         and whoever may push to the repository could have written it.")
+        .per_environment(),
+    InputSpec::new(Safety, "prevent_self_review", Kind::Switch, "true",
+        "With `approval: required`: who starts a run must not be able to approve it. The GitHub environment has to \
+         prevent self-review, and it is checked.")
+        .default("false")
+        .per_environment(),
+    InputSpec::new(Safety, "reachable", Kind::Choice(&["check", "assume"]), "assume",
+        "Whether the runner can call the service. `check`: a service with limited ingress that does not answer the \
+         runner, without its default URL or behind Identity-Aware Proxy is refused before anything is deployed, for its \
+         candidate could not be tested. `assume`: the runner is inside; the tests decide.")
+        .default("check")
+        .per_environment(),
+    InputSpec::new(Safety, "drift", Kind::Choice(&["warn", "error", "off"]), "error",
+        "What it does to a promotion to production when the environment before has variables or secrets that \
+         production would not have. Names are compared, never values. `off` does not look.")
+        .default("warn")
         .per_environment(),
     InputSpec::new(Safety, "retry_rejected", Kind::Switch, "true", "Promote a digest again that was rolled back in this environment.")
         .default("false"),

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use delivery::diagnostic::{Code, Diagnostic};
+use delivery::entrance::Reach;
 use delivery::gate::Mode;
 use delivery::name::{EnvironmentName, NameError, ProjectId, Region, ServiceName};
+use delivery::policy;
 use delivery::target::{Approval, Environment, Tier};
 
 use super::config::{Config, EnvironmentEntry, Level};
@@ -14,8 +16,10 @@ use super::origin::{Given, Origin};
 use super::raw::RawInputs;
 use super::resource;
 use super::service;
-use super::typed::EnvironmentInputs;
+use super::traffic::parse_traffic;
+use super::typed::{EnvironmentInputs, SafetyInputs};
 use super::value::{self, ValueProblem};
+use crate::gcp::kms::{KeyNameError, KeyVersion};
 
 /// The list that holds when the configuration file has none, in the order of promotion.
 pub const DEFAULT_ENVIRONMENTS: [&str; 4] = ["dev", "test", "staging", "production"];
@@ -138,7 +142,10 @@ fn parse_environment(
         .filter(|text| !text.is_empty())
         .unwrap_or_else(|| name.to_string());
     let service = parse_service_name(&name, entry, layers);
+    let limits = parse_limits(layers);
     EnvironmentInputs {
+        traffic: parse_traffic(layers, &limits),
+        limits,
         service,
         project: layers.parsed("project_id", |text| {
             ProjectId::parse(text).map_err(from_name)
@@ -152,7 +159,10 @@ fn parse_environment(
         openapi_path: layers.parsed("openapi_path", parse_optional_path).flatten(),
         semver_gate: mode(layers, "semver_gate"),
         conformance: mode(layers, "conformance"),
-        limits: parse_limits(layers),
+        image: layers.parsed("image", resource::parse_image),
+        evidence: mode(layers, "evidence"),
+        evidence_kms_key: layers.parsed("evidence_kms_key", parse_key_version),
+        safety: parse_safety(layers),
         workload_identity_provider: layers
             .parsed("workload_identity_provider", resource::parse_provider),
         service_account: layers.parsed("service_account", resource::parse_service_account),
@@ -161,6 +171,21 @@ fn parse_environment(
             github_environment,
             tier,
             approval,
+        },
+    }
+}
+
+fn parse_safety(layers: &mut Layers<'_>) -> SafetyInputs {
+    SafetyInputs {
+        prevent_self_review: layers.switch("prevent_self_review"),
+        reach: match layers.choice("reachable") {
+            Some("assume") => Reach::Assume,
+            _ => Reach::Check,
+        },
+        drift: match layers.choice("drift") {
+            Some("error") => policy::Mode::Error,
+            Some("off") => policy::Mode::Off,
+            _ => policy::Mode::Warn,
         },
     }
 }
@@ -273,6 +298,19 @@ fn mode(layers: &mut Layers<'_>, name: &'static str) -> Mode {
         Some("off") => Mode::Off,
         _ => Mode::Require,
     }
+}
+
+fn parse_key_version(text: &str) -> Result<KeyVersion, ValueProblem> {
+    KeyVersion::parse(text).map_err(|error| {
+        let problem = ValueProblem::new(error.to_string());
+        match error {
+            KeyNameError::NoVersion => problem.help(format!(
+                "use `{}/cryptoKeyVersions/1`",
+                text.trim().trim_end_matches('/')
+            )),
+            KeyNameError::Form => problem,
+        }
+    })
 }
 
 /// `none` says that the API has no such path.

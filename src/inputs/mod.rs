@@ -21,6 +21,7 @@ pub mod resource;
 pub mod service;
 pub mod suggest;
 pub mod table;
+pub mod traffic;
 pub mod typed;
 pub mod value;
 pub mod yaml;
@@ -28,7 +29,8 @@ pub mod yaml;
 pub use parse::parse_inputs;
 pub use raw::{ConfigFile, RawInputs};
 pub use typed::{
-    BuildInputs, EnvironmentInputs, Inputs, LimitInputs, LoadInputs, ReplayInputs, Wish,
+    BuildInputs, EnvironmentInputs, Inputs, LimitInputs, LoadInputs, ReplayInputs, SafetyInputs,
+    TrafficInputs, Wish,
 };
 
 #[cfg(test)]

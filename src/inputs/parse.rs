@@ -11,7 +11,6 @@ use super::config::{self, Level};
 use super::environments;
 use super::layers::Layers;
 use super::raw::RawInputs;
-use super::resource;
 use super::suggest;
 use super::typed::{BuildInputs, Inputs, Wish};
 use super::value::ValueProblem;
@@ -47,13 +46,14 @@ pub fn parse_inputs(raw: &RawInputs) -> (Inputs, Vec<Diagnostic>) {
     layers.report_unknown();
     let inputs = Inputs {
         command: match layers.choice("command") {
+            Some("deploy") => Wish::Deploy,
+            Some("promote") => Wish::Promote,
             Some("plan") => Wish::Plan,
             Some("status") => Wish::Status,
             _ => Wish::Auto,
         },
         environments,
         chosen,
-        image: layers.parsed("image", resource::parse_image),
         branches: layers.list("branches"),
         rollback_to: layers.text("rollback_to").map(|given| given.value),
         build: parse_build(&mut layers),

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use delivery::diagnostic::{Code, Diagnostic};
+use delivery::entrance::Reach;
 use delivery::gate::Mode;
 use delivery::name::{EnvironmentName, ProjectId, Region, ServiceName};
-use delivery::policy::Policies;
+use delivery::policy::{self, Policies};
 use delivery::spec::ServiceSpec;
+use delivery::strategy::Strategy;
 use delivery::target::{Environment, Target};
 
 use super::catalogue;
+use crate::gcp::kms::KeyVersion;
 use crate::secret::Secret;
 
 /// What the input `command` says.
@@ -18,6 +21,10 @@ use crate::secret::Secret;
 pub enum Wish {
     /// What follows from the event.
     Auto,
+    /// The same, until the candidate has passed.
+    Deploy,
+    /// The rest of that.
+    Promote,
     /// Show what `Auto` would do.
     Plan,
     /// Show what serves.
@@ -33,8 +40,6 @@ pub struct Inputs {
     pub environments: Vec<EnvironmentInputs>,
     /// The one that this job names.
     pub chosen: Option<EnvironmentName>,
-    /// `REGION-docker.pkg.dev/P/R/I`.
-    pub image: Option<String>,
     /// Branches whose pushes are deployed.
     pub branches: Vec<String>,
     /// The text of `rollback_to`.
@@ -91,6 +96,33 @@ pub struct LimitInputs {
     pub replay: Option<ReplayInputs>,
     /// Longest time to the first right answer.
     pub max_cold_start: Option<Duration>,
+}
+
+/// How traffic moves to what has passed its tests, and how a candidate with a share of it is held
+/// against what serves beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrafficInputs {
+    /// At once, or in steps.
+    pub strategy: Strategy,
+    /// Most that its p50, p95 and p99 may be over those of what serves.
+    pub latency_ratio: f64,
+    /// Most that its error rate may be above that of what serves, from 0 to 1.
+    pub error_delta: f64,
+    /// Requests a second to each of both.
+    pub rate: u64,
+    /// Names of the cases that are sent; all when it is empty.
+    pub requests: Vec<String>,
+}
+
+/// What is demanded before a run may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SafetyInputs {
+    /// Who starts a run must not be able to approve it.
+    pub prevent_self_review: bool,
+    /// Whether the runner can call the service.
+    pub reach: Reach,
+    /// What a configuration that lacks what the environment before has does to the run.
+    pub drift: policy::Mode,
 }
 
 /// What is promised under load, and the load.
@@ -154,6 +186,16 @@ pub struct EnvironmentInputs {
     pub model_version: Option<String>,
     /// What a candidate must keep to under load, against what serves, and at its first answer.
     pub limits: LimitInputs,
+    /// How traffic moves to what has passed its tests.
+    pub traffic: TrafficInputs,
+    /// `REGION-docker.pkg.dev/P/R/I`, where this environment's images and evidence lie.
+    pub image: Option<String>,
+    /// What it means that nothing proves the pass of the environment before.
+    pub evidence: Mode,
+    /// Signs the evidence of this environment.
+    pub evidence_kms_key: Option<KeyVersion>,
+    /// What is demanded before a run may write.
+    pub safety: SafetyInputs,
     /// The provider that trusts this repository.
     pub workload_identity_provider: Option<String>,
     /// Whom to act as.
@@ -161,6 +203,14 @@ pub struct EnvironmentInputs {
 }
 
 impl EnvironmentInputs {
+    /// The repository of its images.
+    ///
+    /// # Errors
+    /// When it is not said.
+    pub fn repository(&self) -> Result<&str, Diagnostic> {
+        self.image.as_deref().ok_or_else(|| missing("image"))
+    }
+
     /// The service in the first region.
     ///
     /// # Errors
@@ -218,12 +268,11 @@ impl Inputs {
             .collect()
     }
 
-    /// The repository of the image.
-    ///
-    /// # Errors
-    /// When it is not said.
-    pub fn repository(&self) -> Result<&str, Diagnostic> {
-        self.image.as_deref().ok_or_else(|| missing("image"))
+    /// The environment before this one in the order of promotion.
+    pub fn before(&self, name: &EnvironmentName) -> Option<&EnvironmentInputs> {
+        let is_it = |inputs: &EnvironmentInputs| inputs.environment.name == *name;
+        let index = self.environments.iter().position(is_it)?;
+        self.environments.get(index.checked_sub(1)?)
     }
 }
 

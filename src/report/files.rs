@@ -1,4 +1,4 @@
-//! The runner's command files: `GITHUB_OUTPUT`, `GITHUB_STEP_SUMMARY`.
+//! The runner's command files: `GITHUB_OUTPUT`, `GITHUB_STATE`, `GITHUB_STEP_SUMMARY`.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -15,6 +15,8 @@ use super::{RunSummary, summary};
 pub struct CommandFiles {
     /// `GITHUB_OUTPUT`.
     pub output: Option<PathBuf>,
+    /// `GITHUB_STATE`.
+    pub state: Option<PathBuf>,
     /// `GITHUB_STEP_SUMMARY`.
     pub summary: Option<PathBuf>,
 }
@@ -30,6 +32,7 @@ impl CommandFiles {
         };
         Self {
             output: path("GITHUB_OUTPUT"),
+            state: path("GITHUB_STATE"),
             summary: path("GITHUB_STEP_SUMMARY"),
         }
     }
@@ -54,6 +57,14 @@ impl CommandFiles {
     /// When the file cannot be written.
     pub fn write_outputs(&self, pairs: &[(&str, String)], words: &Words) -> std::io::Result<()> {
         append(self.output.as_deref(), &key_values(pairs, words))
+    }
+
+    /// Writes what the post step of the same step finds in its environment as `STATE_name`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_state(&self, pairs: &[(&str, String)], words: &Words) -> std::io::Result<()> {
+        append(self.state.as_deref(), &key_values(pairs, words))
     }
 
     /// Writes the summary page.

@@ -124,6 +124,7 @@ fn a_job_reads_its_log_summary_and_outputs() {
     let files = CommandFiles {
         output: Some(directory.path().join("output")),
         summary: Some(directory.path().join("summary")),
+        ..CommandFiles::default()
     };
     let written = Written::default();
     let log = reporter(&written);

@@ -85,7 +85,9 @@ pub fn outcome_name(outcome: &Outcome) -> &'static str {
         Outcome::Promoted { .. } => "promoted",
         Outcome::UpToDate { .. } => "up-to-date",
         Outcome::RolledBack { .. } => "rolled-back",
+        Outcome::Waiting { .. } => "waiting",
         Outcome::Verified => "verified",
+        Outcome::Recovered { .. } => "recovered",
         Outcome::Stopped(_) => "stopped",
         Outcome::RollbackFailed(_) => "rollback-failed",
     }
@@ -100,6 +102,8 @@ pub fn outcome(outcome: &Outcome, run: &RunSummary) -> Value {
         Outcome::Promoted { .. }
         | Outcome::UpToDate { .. }
         | Outcome::RolledBack { .. }
+        | Outcome::Recovered { .. }
+        | Outcome::Waiting { .. }
         | Outcome::Verified => Vec::new(),
     };
     let outputs: serde_json::Map<String, Value> = run

@@ -191,14 +191,8 @@ mod tests {
                 case("open", CaseEnd::Undecided("no\nroute".to_owned())),
             ],
         );
-        tests.measurements.push(Measurement {
-            name: "p95".to_owned(),
-            value: 120.0,
-            unit: "ms".to_owned(),
-            low: Some(98.0),
-            high: None,
-            limit: Some(200.0),
-        });
+        let p95 = Measurement::new("p95", 120.0, "ms").between(98.0, f64::INFINITY);
+        tests.measurements.push(p95.limit(Some(200.0)));
         let page = render(
             "v1 \"x\"",
             &[tests, Evidence::skipped("slo", "stopped before")],

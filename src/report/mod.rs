@@ -24,6 +24,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use delivery::approval::ApprovalRecord;
 use delivery::diagnostic::Diagnostic;
 use delivery::event::EventSink;
 use delivery::outcome::Outcome;
@@ -87,10 +88,12 @@ pub struct RunSummary {
     pub before: Option<String>,
     /// The candidate's own address.
     pub candidate_url: Option<String>,
+    /// What is known of earlier environments' passes with this image, one line each.
+    pub passes: Vec<String>,
+    /// Who approved, or why nobody was asked.
+    pub approval: Option<ApprovalRecord>,
     /// What serves in each region.
     pub regions: Vec<Served>,
-    /// Who approved on GitHub.
-    pub approvers: Vec<String>,
     /// The steps, one line each.
     pub plan: Vec<String>,
     /// What the tests measured.
@@ -99,6 +102,8 @@ pub struct RunSummary {
     pub warnings: Vec<Diagnostic>,
     /// Files that the results are written to.
     pub reports: ReportFiles,
+    /// The run may have left a rollout unfinished, which its post step looks for.
+    pub left_open: bool,
 }
 
 /// What serves in one region.
@@ -159,10 +164,12 @@ impl RunSummary {
         let (url, revision) = match outcome {
             Outcome::Promoted { revision, url }
             | Outcome::UpToDate { revision, url }
-            | Outcome::RolledBack { revision, url } => {
-                (Some(url.clone()), Some(revision.to_string()))
-            }
-            Outcome::Verified | Outcome::Stopped(_) | Outcome::RollbackFailed(_) => (None, None),
+            | Outcome::RolledBack { revision, url }
+            | Outcome::Waiting { revision, url } => (Some(url.clone()), Some(revision.to_string())),
+            Outcome::Verified
+            | Outcome::Recovered { .. }
+            | Outcome::Stopped(_)
+            | Outcome::RollbackFailed(_) => (None, None),
         };
         [
             ("url", url),
@@ -190,7 +197,7 @@ pub const OUTPUTS: &[(&str, &str)] = &[
     ),
     (
         "revision",
-        "The revision that serves; with several regions, in the first.",
+        "The revision that serves, in the first region where there are several; after `command: deploy`, the candidate.",
     ),
     (
         "urls",
@@ -208,11 +215,12 @@ pub const OUTPUTS: &[(&str, &str)] = &[
     ),
     (
         "candidate_url",
-        "Address of the candidate's own, while it had one.",
+        "Address of the candidate's own, while it had one. After `command: deploy` it answers there; \
+         where callers need an ID token, its audience is `url`.",
     ),
     (
         "outcome",
-        "`promoted`, `up-to-date`, `rolled-back`, `verified`, `stopped` or `rollback-failed`.",
+        "`promoted`, `waiting` (after `command: deploy`), `up-to-date`, `rolled-back`, `verified`, `stopped` or `rollback-failed`.",
     ),
     ("environment", "The environment that was deployed to."),
 ];

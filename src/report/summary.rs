@@ -1,5 +1,6 @@
 //! The job's summary page: Markdown that nobody else can write into. Pure.
 
+use delivery::approval::ApprovalRecord;
 use delivery::diagnostic::{Diagnostic, Level};
 use delivery::outcome::Outcome;
 use delivery::verdict::{CaseEnd, Evidence, Measurement, Plot};
@@ -43,7 +44,13 @@ pub fn headline(outcome: &Outcome, run: &RunSummary) -> String {
         }
         Outcome::UpToDate { .. } => format!("✅ {release} serves in {environment} already"),
         Outcome::RolledBack { revision, .. } => format!("↩️ {environment} is back at {revision}"),
+        Outcome::Waiting { revision, .. } => {
+            format!("⏸️ {release} passed in {environment}: {revision} waits for its promotion")
+        }
         Outcome::Verified => "✅ No problem was found; nothing was deployed".to_owned(),
+        Outcome::Recovered { state } => {
+            format!("↩️ {environment}: an unfinished rollout was ended; {state}")
+        }
         // Wrong inputs end a run before its environment is known.
         Outcome::Stopped(_) if run.environment.is_none() => {
             "❌ Stopped: nothing was changed".to_owned()
@@ -57,20 +64,34 @@ fn facts(outcome: &Outcome, run: &RunSummary) -> String {
     let served = match outcome {
         Outcome::Promoted { revision, url }
         | Outcome::UpToDate { revision, url }
-        | Outcome::RolledBack { revision, url } => Some((revision.to_string(), url.clone())),
-        Outcome::Verified | Outcome::Stopped(_) | Outcome::RollbackFailed(_) => None,
+        | Outcome::RolledBack { revision, url }
+        | Outcome::Waiting { revision, url } => Some((revision.to_string(), url.clone())),
+        Outcome::Verified
+        | Outcome::Recovered { .. }
+        | Outcome::Stopped(_)
+        | Outcome::RollbackFailed(_) => None,
     };
     let rows = [
         ("Service", run.service.clone()),
         ("Address", served.as_ref().map(|(_, url)| url.clone())),
+        (
+            "Candidate",
+            run.candidate_url
+                .clone()
+                .filter(|_| matches!(outcome, Outcome::Waiting { .. })),
+        ),
         ("Revision", served.map(|(revision, _)| revision)),
         ("Image", run.image.clone()),
         ("Version", run.version.clone()),
         ("Commit", run.commit.clone()),
         ("Served before", run.before.clone()),
         (
-            "Approved by",
-            (!run.approvers.is_empty()).then(|| run.approvers.join(", ")),
+            "Approval",
+            run.approval.as_ref().map(ApprovalRecord::describe),
+        ),
+        (
+            "Evidence",
+            (!run.passes.is_empty()).then(|| run.passes.join("; ")),
         ),
         ("Exit code", Some((outcome.exit_code() as u8).to_string())),
     ];

@@ -172,6 +172,9 @@ impl Reporter for TerminalReporter {
         {
             closing.push(format!("  {}", text::one_line(url)));
         }
+        if let (Outcome::Waiting { .. }, Some(url)) = (outcome, &run.candidate_url) {
+            closing.push(format!("  {}", text::one_line(url)));
+        }
         self.lines(closing);
     }
 }

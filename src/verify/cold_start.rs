@@ -75,14 +75,10 @@ impl Gate for ColdStartGate {
             COLD_START,
             vec![case(at.sink, "first right answer", end, millis)],
         );
-        evidence.measurements.push(Measurement {
-            name: "first right answer".to_owned(),
-            value: took.as_secs_f64(),
-            unit: "s".to_owned(),
-            low: None,
-            high: None,
-            limit: Some(self.limit.as_secs_f64()),
-        });
+        evidence.measurements.push(
+            Measurement::new("first right answer", took.as_secs_f64(), "s")
+                .limit(Some(self.limit.as_secs_f64())),
+        );
         vec![evidence]
     }
 }

@@ -28,15 +28,14 @@ pub(super) struct Figure {
 impl Figure {
     /// For the report.
     pub(super) fn measurement(&self) -> Measurement {
-        let finite = |number: f64| Some(number).filter(|number| number.is_finite());
-        Measurement {
-            name: self.name.clone(),
-            value: finite(self.interval.estimate).unwrap_or_default(),
-            unit: self.unit.to_owned(),
-            low: finite(self.interval.low),
-            high: finite(self.interval.high),
-            limit: self.limit,
-        }
+        let Interval {
+            low,
+            estimate,
+            high,
+        } = self.interval;
+        Measurement::new(&self.name, estimate, self.unit)
+            .between(low, high)
+            .limit(self.limit)
     }
 
     /// How its case ends; `None` where there is no limit.

@@ -6,6 +6,7 @@
 //! stated grace, for the address to answer as our release.
 
 mod caller;
+pub mod canary;
 mod cold_start;
 mod compare;
 mod document;

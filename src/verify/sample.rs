@@ -52,6 +52,13 @@ impl Sample {
         self
     }
 
+    /// The same request, whose answer must have these keys, each of this kind.
+    #[must_use]
+    pub fn answered(mut self, shape: Value) -> Self {
+        self.json = Some(shape);
+        self
+    }
+
     /// From a test case of one request; `None` where it has several steps, which depend on each other.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use emulator::admin::{Fault, Rule};
 use emulator::github::{EnvironmentSettings, Reviewer};
 use emulator::runtime::DockerRuntime;
 use emulator::{Config, Emulator};
@@ -175,6 +176,20 @@ impl Cloud {
         answer["token"].as_str().expect("an ID token").to_owned()
     }
 
+    /// Holds requests for this long before they take effect; the next `count` of them.
+    pub(crate) fn hold(&self, point: &str, count: u64, time: Duration) {
+        let rule = Rule {
+            point: point.to_owned(),
+            count: Some(count),
+            fault: Fault {
+                delay_ms: u64::try_from(time.as_millis()).unwrap(),
+                ..Fault::default()
+            },
+        };
+        rule.check().unwrap();
+        self.world().faults.add(rule);
+    }
+
     fn world(&self) -> &emulator::World {
         self.emulator.as_ref().expect("a running cloud").world()
     }
@@ -210,6 +225,13 @@ impl Service {
                 Some((last_segment(&status["revision"]), percent))
             })
             .collect()
+    }
+
+    /// The record of ml-deploy; null where there is none.
+    pub(crate) fn record(&self) -> Value {
+        let text = self.0["annotations"]["ml-deploy/state"].as_str();
+        text.and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default()
     }
 
     /// The newest revision, ready or not.

@@ -13,6 +13,8 @@ const MOST_BYTES: u64 = 15_000_000;
 /// are some 5 MB of it.
 const MOST_BINARY_BYTES: usize = 13_500_000;
 const BINARY: &str = "ml-deploy";
+/// The action's `post-entrypoint`: a link to the binary.
+const POST: &str = "ml-deploy-post";
 const AUTHORITIES: &str = "etc/ssl/certs/ca-certificates.crt";
 
 /// Files of all layers, by path, with their content.
@@ -30,7 +32,11 @@ fn the_image_is_one_static_binary_and_the_certificate_authorities() {
         .map(|(path, _)| path.as_str())
         .collect();
     paths.sort_unstable();
-    assert_eq!(paths, [AUTHORITIES, BINARY]);
+    assert_eq!(paths, [AUTHORITIES, BINARY, POST]);
+    assert!(
+        content(&contents, POST).is_empty(),
+        "the post step's program is a link, not a copy"
+    );
     assert!(
         contents.layer_bytes < MOST_BYTES,
         "the layers have {} bytes",

@@ -26,6 +26,11 @@ struct Input {
 pub(crate) struct Runs {
     pub(crate) using: String,
     pub(crate) image: String,
+    #[serde(default, rename = "post-entrypoint")]
+    pub(crate) post_entrypoint: Option<String>,
+    /// `always()` unless said.
+    #[serde(default, rename = "post-if")]
+    pub(crate) post_if: Option<String>,
 }
 
 impl Manifest {
@@ -42,6 +47,8 @@ impl Manifest {
             runs: Runs {
                 using: "docker".to_owned(),
                 image: format!("docker://{image}"),
+                post_entrypoint: None,
+                post_if: None,
             },
         }
     }

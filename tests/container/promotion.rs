@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(600);
 const GRACE: Duration = Duration::from_secs(7);
 
 /// A push to main.
-fn push(cloud: &Cloud, sample: &Sample) -> Job {
+pub(crate) fn push(cloud: &Cloud, sample: &Sample) -> Job {
     let commit = sample.head();
     let url = format!("{}dev", cloud.id_token_url("refs/heads/main", &commit));
     let job = Job::new(engine::action_image(), Manifest::ours())
@@ -41,7 +41,7 @@ fn clone(sample: &Sample, job: &Job) {
     assert!(cloned.success());
 }
 
-fn to_dev<'a>(job: &'a Job, cloud: &Cloud) -> Step<'a> {
+pub(crate) fn to_dev<'a>(job: &'a Job, cloud: &Cloud) -> Step<'a> {
     job.step()
         .with("environment", "dev")
         .with("cloud_url", &cloud.url())

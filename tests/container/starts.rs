@@ -24,6 +24,11 @@ fn the_published_action_runs_an_image_of_one_version_and_takes_no_argument() {
         image.starts_with("docker://") && image.ends_with(version),
         "{image}"
     );
+    assert_eq!(
+        manifest.runs.post_entrypoint.as_deref(),
+        Some("/ml-deploy-post")
+    );
+    assert_eq!(manifest.runs.post_if.as_deref(), Some("always()"));
 }
 
 #[test]
@@ -57,6 +62,17 @@ fn every_wrong_input_is_told_with_the_nearest_right_one() {
     assert_told(&end, "D0102", "memory");
     assert_told(&end, "D0102", "concurrency");
     assert_told(&end, "D0103", "environment");
+}
+
+#[test]
+fn a_post_step_after_a_step_that_never_began_is_silent() {
+    let job = job();
+    let end = job.step().run(LIMIT);
+    end.assert_exit(2);
+    let post = job.step().after(&end).run(LIMIT);
+    post.assert_exit(0);
+    assert_eq!(post.log, Vec::<String>::new(), "{}", post.story());
+    assert_eq!(post.summary, "");
 }
 
 #[test]

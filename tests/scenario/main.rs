@@ -1,11 +1,17 @@
 //! Stories: the real program, started as the runner starts it, against the local cloud in this
 //! process. Containers are told what to do, so that no engine is needed.
 
+mod approval;
 mod blocked;
 mod diagnosis;
+mod evidence;
 mod failing;
+mod own_tests;
 mod permissions;
+mod plan_view;
 mod promote;
+mod recovery;
+mod regions;
 mod rollback;
 mod terminal;
 

@@ -1,5 +1,6 @@
 //! The way back.
 
+use emulator::admin::{Fault, Rule};
 use testkit::{World, api};
 
 use super::{Told, release, world};
@@ -125,6 +126,74 @@ async fn a_target_with_its_standing_tag_takes_four_requests_and_any_other_six() 
     assert_eq!(end.code, Some(0), "{}", end.log);
     let asked = asked_since(&world, before);
     assert_eq!(asked.len(), 6, "{asked:#?}");
+    world.end().await;
+    Ok(())
+}
+
+/// From here on, requests to `point` are answered with 503.
+fn gone(world: &World, point: &str) {
+    world.emulator.world().faults.add(Rule {
+        point: point.to_owned(),
+        count: None,
+        fault: Fault {
+            status: "UNAVAILABLE".to_owned(),
+            message: "it is down".to_owned(),
+            ..Fault::default()
+        },
+    });
+}
+
+#[tokio::test]
+async fn it_needs_neither_the_registry_nor_github() -> Told {
+    let (world, first, _) = two_releases().await?;
+    gone(&world, "* /repos/**");
+    gone(&world, "* /v2/demo-project/**");
+    let before = world.exchanges().len();
+    let end = world
+        .run(&world.rollback_job("previous", "production"))
+        .await?;
+    assert_eq!(end.code, Some(0), "{}", end.log);
+    let exchanges = world.exchanges();
+    let asked = exchanges.iter().skip(before);
+    let others: Vec<&str> = asked
+        .map(|one| one.path.as_str())
+        .filter(|path| path.starts_with("/repos/") || path.starts_with("/v2/demo-project/"))
+        .collect();
+    assert!(others.is_empty(), "{others:?}");
+    let (_, body) = world.call("ml-api-prod", "/version").await?;
+    assert!(body.contains(&first), "{body}");
+    world.end().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_re_run_of_what_was_rolled_back_stays_out_until_told() -> Told {
+    let (world, _, second) = two_releases().await?;
+    world
+        .run(&world.rollback_job("previous", "production"))
+        .await?;
+    let back = world.serving("ml-api-prod").await?;
+    let again = world.release_job("v1.1.0", &second, "production").again();
+    let end = world.run(&again).await?;
+    assert_eq!(end.code, Some(3), "{}", end.log);
+    assert!(end.log.contains("rolled back to"), "{}", end.log);
+    assert_eq!(world.serving("ml-api-prod").await?, back);
+    world.end().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn previous_passes_over_what_was_never_healthy() -> Told {
+    let (world, first, _) = two_releases().await?;
+    let third = World::commit(3);
+    world.built(&third, testkit::wrong_model()).await?;
+    release(&world, "v1.2.0", &third, "production", 4).await?;
+    let end = world
+        .run(&world.rollback_job("previous", "production"))
+        .await?;
+    assert_eq!(end.code, Some(0), "{}", end.log);
+    let (_, body) = world.call("ml-api-prod", "/version").await?;
+    assert!(body.contains(&first), "{body}");
     world.end().await;
     Ok(())
 }

@@ -64,6 +64,12 @@ pub struct Service {
     /// True: anyone can call, whatever the IAM policy says.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub invoker_iam_disabled: bool,
+    /// True: neither the service nor its tags have an address of Cloud Run's own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub default_uri_disabled: bool,
+    /// True: Identity-Aware Proxy asks every caller for a login first.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub iap_enabled: bool,
     /// Generation that the status fields below belong to.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub observed_generation: String,

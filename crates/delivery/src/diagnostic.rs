@@ -61,6 +61,11 @@ codes! {
     NotARelease = "D0215", Blocked, "A build of a branch does not go to production.";
     ForeignChange = "D0216", Blocked, "Something about the service was made by another tool; the run goes on and says what it does about it.";
 
+    CandidateUnreachable = "D0221", Blocked, "The runner cannot reach the candidate: the service does not let it in.";
+    SelfReviewAllowed = "D0222", Blocked, "Who starts a run could approve it, although `prevent_self_review` is asked for.";
+    ApprovalMissing = "D0223", Blocked, "No reviewer has approved this run.";
+    ConfigurationDrift = "D0224", Blocked, "Variables or secrets of the environment before would be missing here.";
+    DriftUnknown = "D0225", Blocked, "The configuration of the environment before cannot be read; the run goes on without the comparison.";
     RegionFailed = "D0241", VerificationFailed, "Another region failed: this one was stopped, and what served before serves in it.";
     RegionsUnlike = "D0242", Blocked, "The command looks at one region, and the environment has several.";
 
@@ -114,6 +119,7 @@ codes! {
     ApiBroken = "D0651", VerificationFailed, "The API changed more than the version of the release says.";
     NotConforming = "D0652", VerificationFailed, "The API does not keep to the OpenAPI document that it publishes.";
     GateWarned = "D0653", VerificationFailed, "A gate that only warns would have stopped the release; the run goes on.";
+    NothingWaits = "D0654", Blocked, "No candidate of this run has passed its tests and waits for its promotion.";
 
     CanaryFailed = "D0661", VerificationFailed, "With a share of the traffic, the candidate was slower or failed more often than its limits or what serves beside it allow.";
     CanaryUndecided = "D0662", VerificationFailed, "Whether a candidate with a share of the traffic may get more could not be decided; as a warning: it got more, as `on_inconclusive: proceed` says.";

@@ -10,6 +10,11 @@
 //! | [`nearest`] | which known word an unknown one is likely to mean |
 //! | [`release`] | digest, commit, version: what is promoted |
 //! | [`target`] | environments, their order, where each one lives |
+//! | [`entrance`] | what keeps a runner from reaching a service |
+//! | [`configuration`] | how a revision is configured |
+//! | [`difference`] | what changes between two configurations |
+//! | [`drift`] | what the environment before has and this one would not |
+//! | [`approval`] | who approved, for summary and evidence |
 //! | [`spec`] | how the service is to be configured, and its hash |
 //! | [`traffic`] | splits that sum to 100 and keep foreign tags |
 //! | [`state`] | what is remembered in the service's annotation |
@@ -27,9 +32,14 @@
 //! | [`event`] | what happens while a plan is executed |
 //! | [`outcome`] | how a run ended, one to one with the exit codes |
 
+pub mod approval;
 pub mod attestation;
+pub mod configuration;
 pub mod decide;
 pub mod diagnostic;
+pub mod difference;
+pub mod drift;
+pub mod entrance;
 pub mod event;
 pub mod gate;
 pub mod name;

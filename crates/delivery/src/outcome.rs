@@ -47,8 +47,20 @@ pub enum Outcome {
         /// The service's address.
         url: String,
     },
+    /// The candidate has passed and waits for its promotion; what served before serves.
+    Waiting {
+        /// The candidate.
+        revision: RevisionName,
+        /// The service's address.
+        url: String,
+    },
     /// Built and, for a pull request, tested; nothing deployed.
     Verified,
+    /// A rollout that another run left unfinished was ended.
+    Recovered {
+        /// What serves now, in words.
+        state: String,
+    },
     /// It did not go through, and what served before serves now.
     Stopped(Vec<Diagnostic>),
     /// It did not go through, and neither did the undo. The cause comes first.
@@ -63,6 +75,8 @@ impl Outcome {
             Self::Promoted { .. }
             | Self::UpToDate { .. }
             | Self::RolledBack { .. }
+            | Self::Recovered { .. }
+            | Self::Waiting { .. }
             | Self::Verified => &[],
         }
     }
@@ -73,6 +87,8 @@ impl Outcome {
             Self::Promoted { .. }
             | Self::UpToDate { .. }
             | Self::RolledBack { .. }
+            | Self::Recovered { .. }
+            | Self::Waiting { .. }
             | Self::Verified => ExitCode::Success,
             Self::Stopped(diagnostics) => diagnostics
                 .first()

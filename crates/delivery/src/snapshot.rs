@@ -1,5 +1,7 @@
 //! What was seen, when, with the etag that guards the next write.
 
+use crate::configuration::Configuration;
+use crate::entrance::Entrance;
 use crate::name::{RevisionName, TagName};
 use crate::spec::Access;
 use crate::state::{RevisionRecord, StateRecord, Timestamp};
@@ -36,6 +38,10 @@ pub struct ServiceSeen {
     pub latest_created: Option<RevisionName>,
     /// Who may call.
     pub access: Access,
+    /// What stands between its addresses and a caller.
+    pub entrance: Entrance,
+    /// What the next revision is made from.
+    pub template: Configuration,
     /// Our own record.
     pub state: StateSeen,
     /// Revisions, newest first.
@@ -88,6 +94,8 @@ pub struct RevisionSeen {
     pub record: Option<RevisionRecord>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// How it is configured.
+    pub configuration: Configuration,
 }
 
 /// Whether a revision can serve.

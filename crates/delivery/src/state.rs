@@ -169,6 +169,9 @@ pub struct OpenIntent {
     /// on a rollout whose run died can be finished instead of being taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed: Option<Passed>,
+    /// The candidate has passed its tests, and the run waits for tests that are not ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub verified: bool,
 }
 
 /// A revision that has passed its tests and was given everything, but is not confirmed yet.

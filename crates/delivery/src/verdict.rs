@@ -72,6 +72,39 @@ pub struct Measurement {
     pub limit: Option<f64>,
 }
 
+impl Measurement {
+    /// A figure without interval and limit. What is not finite is told as 0: JSON has no other
+    /// numbers.
+    pub fn new(name: impl Into<String>, value: f64, unit: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            value: finite(value).unwrap_or_default(),
+            unit: unit.into(),
+            low: None,
+            high: None,
+            limit: None,
+        }
+    }
+
+    /// With its confidence interval; an end that is not finite is left out.
+    #[must_use]
+    pub fn between(mut self, low: f64, high: f64) -> Self {
+        (self.low, self.high) = (finite(low), finite(high));
+        self
+    }
+
+    /// With what was allowed, if anything was said.
+    #[must_use]
+    pub fn limit(mut self, limit: Option<f64>) -> Self {
+        self.limit = limit;
+        self
+    }
+}
+
+fn finite(number: f64) -> Option<f64> {
+    Some(number).filter(|number| number.is_finite())
+}
+
 /// A small picture in text, one row a line, for a font of equal width.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plot {
@@ -238,6 +271,19 @@ mod tests {
             Verdict::Pass
         );
         assert!(matches!(judge(&[skipped]), Verdict::Inconclusive(_)));
+    }
+
+    #[test]
+    fn a_figure_is_finite() {
+        let endless = Measurement::new("p99", f64::NAN, "ms").between(1.0, f64::INFINITY);
+        assert_eq!(
+            (endless.value, endless.low, endless.high),
+            (0.0, Some(1.0), None)
+        );
+        assert_eq!(
+            Measurement::new("n", 2.0, "").limit(Some(3.0)).limit,
+            Some(3.0)
+        );
     }
 
     #[test]

@@ -50,6 +50,7 @@ enum Asked {
         access: Access,
         retry: bool,
         attempt: u32,
+        in_shares: bool,
     },
     Previous,
     Oldest,
@@ -57,8 +58,9 @@ enum Asked {
 
 fn asked() -> impl Strategy<Value = Asked> {
     let access = prop_oneof![Just(Access::Public), Just(Access::Private)];
-    let promote = (0..4_u32, 0..2_u32, access, any::<bool>(), 1..3_u32).prop_map(
-        |(minor, memory, access, retry, attempt)| Asked::Promote {
+    let promote = (0..4_u32, 0..2_u32, access, any::<(bool, bool)>(), 1..3_u32).prop_map(
+        |(minor, memory, access, (retry, in_shares), attempt)| Asked::Promote {
+            in_shares,
             minor,
             memory,
             access,
@@ -69,11 +71,18 @@ fn asked() -> impl Strategy<Value = Asked> {
     prop_oneof![6 => promote, 1 => Just(Asked::Previous), 1 => Just(Asked::Oldest)]
 }
 
+/// Two shares below everything.
+fn shares() -> delivery::strategy::Strategy {
+    let soak = std::time::Duration::from_secs(60);
+    let mode = delivery::strategy::OnInconclusive::Fail;
+    delivery::strategy::Strategy::new(&[10, 50, 100], soak, mode).unwrap()
+}
+
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         6 => asked().prop_map(Happening::Run),
-        3 => (asked(), 0..5_usize).prop_map(|(asked, step)| Happening::Fails(asked, step)),
-        3 => (asked(), 0..5_usize).prop_map(|(asked, step)| Happening::Dies(asked, step)),
+        3 => (asked(), 0..9_usize).prop_map(|(asked, step)| Happening::Fails(asked, step)),
+        3 => (asked(), 0..9_usize).prop_map(|(asked, step)| Happening::Dies(asked, step)),
         2 => asked().prop_map(Happening::NeverReady),
         1 => Just(Happening::ForeignDeploy),
         1 => any::<bool>().prop_map(Happening::ForeignTag),
@@ -114,12 +123,16 @@ impl Story {
                 access,
                 retry,
                 attempt,
+                in_shares,
             } => {
                 let mut spec = spec(*access);
                 spec.memory = (*memory > 0).then(|| format!("{memory}Gi"));
                 let release = release(&format!("1.{minor}.0"), *minor);
                 let mut wanted = by_run(promote(release, spec), self.count, *attempt);
                 wanted.retry_rejected = *retry;
+                if *in_shares {
+                    wanted.strategy = shares();
+                }
                 wanted
             }
             Asked::Previous => by_run(rollback(RollbackTo::Previous), self.count, 1),
@@ -301,7 +314,7 @@ impl Story {
         }
         // The step that fails may have had its effect; tests that fail have none.
         match &plan.steps[index].action {
-            Action::Verify { .. } => {}
+            Action::Verify { .. } | Action::Watch { .. } => {}
             Action::CreateService { .. } => self.step(plan, &plan.steps[index].action),
             action if self.count.is_multiple_of(2) => self.step(plan, action),
             _ => {}

@@ -252,6 +252,7 @@ fn a_rollout_of_others_that_is_to_get_traffic_ends_first() {
             readiness: Readiness::Pending,
             record: None,
             created_at: Timestamp(world::START),
+            configuration: delivery::configuration::Configuration::default(),
         },
     );
     let block = blocks(&world, &v("1.0.0", 1)).remove(0);

@@ -24,6 +24,7 @@ pub mod dataplane;
 pub mod error;
 pub mod github;
 pub mod iam;
+pub mod kms;
 pub mod knative;
 pub mod logging;
 pub mod proxy;

@@ -101,6 +101,8 @@ pub struct JobEnd {
     pub log: String,
     /// `GITHUB_OUTPUT` as it stands in the file.
     pub outputs: String,
+    /// `GITHUB_STATE` as it stands in the file.
+    pub state: String,
     /// `GITHUB_STEP_SUMMARY` as it stands in the file.
     pub summary: String,
 }
@@ -108,20 +110,29 @@ pub struct JobEnd {
 impl JobEnd {
     /// The value of a one-line output, written as `name=value` or with a delimiter.
     pub fn output(&self, name: &str) -> Option<String> {
-        let mut lines = self.outputs.lines();
-        while let Some(line) = lines.next() {
-            let Some(rest) = line.strip_prefix(name) else {
-                continue;
-            };
-            if let Some(value) = rest.strip_prefix('=') {
-                return Some(value.to_owned());
-            }
-            if rest.starts_with("<<") {
-                return lines.next().map(str::to_owned);
-            }
-        }
-        None
+        one_line_value(&self.outputs, name)
     }
+
+    /// A one-line value that was saved for the post step.
+    pub fn saved(&self, name: &str) -> Option<String> {
+        one_line_value(&self.state, name)
+    }
+}
+
+fn one_line_value(file: &str, name: &str) -> Option<String> {
+    let mut lines = file.lines();
+    let mut found = None;
+    while let Some(line) = lines.next() {
+        let Some(rest) = line.strip_prefix(name) else {
+            continue;
+        };
+        if let Some(value) = rest.strip_prefix('=') {
+            found = Some(value.to_owned());
+        } else if rest.starts_with("<<") {
+            found = lines.next().map(str::to_owned);
+        }
+    }
+    found
 }
 
 /// Where jobs run.
@@ -153,9 +164,7 @@ impl Runner {
     /// # Errors
     /// When the program cannot be started or its files cannot be written.
     pub fn start(&self, job: &Job) -> io::Result<RunningJob> {
-        let folder = self
-            .scratch
-            .join(format!("{}-{}-{}", job.run_id, job.attempt, job.name));
+        let folder = self.folder(job);
         std::fs::create_dir_all(&folder)?;
         let mut child = Command::new(&self.program)
             .env_clear()
@@ -175,6 +184,12 @@ impl Runner {
             err,
             folder,
         })
+    }
+
+    /// Where a job's command files are.
+    pub fn folder(&self, job: &Job) -> PathBuf {
+        self.scratch
+            .join(format!("{}-{}-{}", job.run_id, job.attempt, job.name))
     }
 
     /// Runs a job to its end and hands each line of its log to `line`.
@@ -301,6 +316,7 @@ impl RunningJob {
             code: status.code(),
             log,
             outputs: read("output"),
+            state: read("state"),
             summary: read("summary.md"),
         })
     }

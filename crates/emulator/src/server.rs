@@ -14,7 +14,9 @@ use tokio::net::TcpListener;
 use crate::error::ApiError;
 use crate::storage::{Storage, StorageError};
 use crate::world::{Config, World};
-use crate::{admin, github, iam, knative, logging, proxy, registry, run, serviceusage, tokens};
+use crate::{
+    admin, github, iam, kms, knative, logging, proxy, registry, run, serviceusage, tokens,
+};
 
 /// Why the local cloud did not start.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +116,7 @@ fn router(world: Arc<World>) -> Router {
         .merge(knative::routes())
         .merge(serviceusage::routes())
         .merge(logging::routes())
+        .merge(kms::routes())
         .merge(registry::routes())
         .merge(tokens::routes())
         .merge(github::routes())

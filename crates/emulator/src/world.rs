@@ -12,6 +12,7 @@ use crate::admin::{Clock, Exchanges, Faults, Requests};
 use crate::dataplane::DataPlane;
 use crate::github::GitHub;
 use crate::iam::Iam;
+use crate::kms::Kms;
 use crate::logging::Logging;
 use crate::registry::Registry;
 use crate::run::Run;
@@ -87,6 +88,8 @@ pub struct World {
     pub logging: Logging,
     /// The OCI registry.
     pub registry: Registry,
+    /// Cloud KMS.
+    pub kms: Kms,
     /// Who may do what.
     pub iam: Iam,
     /// The token services.
@@ -119,6 +122,7 @@ impl World {
             tokens: Tokens::new(&config, &storage, clock.clone())?,
             github: GitHub::new(&storage)?,
             iam: Iam::new(&storage)?,
+            kms: Kms::new(&storage)?,
             closing: CancellationToken::new(),
             tasks: Mutex::default(),
             clock,

@@ -316,6 +316,30 @@ async fn with_propagation_new_addresses_and_splits_come_late() {
 }
 
 #[tokio::test]
+async fn who_is_outside_meets_what_stands_before_the_service() {
+    let cloud = Cloud::start().await;
+    let main = pinned(&cloud).await;
+    for (field, value, status) in [
+        ("ingress", json!("INGRESS_TRAFFIC_INTERNAL_ONLY"), 404),
+        ("ingress", json!("INGRESS_TRAFFIC_ALL"), 200),
+        ("defaultUriDisabled", json!(true), 404),
+        ("defaultUriDisabled", json!(false), 200),
+        ("iapEnabled", json!(true), 401),
+        ("iapEnabled", json!(false), 200),
+    ] {
+        let body = json!({ field: value });
+        assert_succeeded(&cloud.patch("hello", field, body).await);
+        let request = cloud.local.http.get(format!("{main}/version"));
+        let answer = request.bearer_auth("no.token.of-theirs").send().await;
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status().as_u16(), status, "{field} {value}");
+        let by_proxy = answer.headers().get("x-goog-iap-generated-response");
+        assert_eq!(by_proxy.is_some(), status == 401, "{field} {value}");
+    }
+    cloud.stop().await;
+}
+
+#[tokio::test]
 async fn stop_closes_every_port() {
     let cloud = Cloud::start().await;
     let image = cloud.version("v1").await;

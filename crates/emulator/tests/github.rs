@@ -94,7 +94,6 @@ async fn who_asks_needs_a_token_and_an_existing_thing() {
     for path in [
         "/environments/none",
         "/actions/runs/9",
-        "/actions/runs/9/approvals",
         "/deployments/9",
         "/deployments/9/statuses",
         "/git/ref/tags/v9",
@@ -108,6 +107,22 @@ async fn who_asks_needs_a_token_and_an_existing_thing() {
         assert_eq!(body["documentation_url"], "https://docs.github.com/rest");
     }
     assert_eq!(get(&local, "/commits/v9").await.0, 422);
+    local.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_nobody_set_up_was_approved_where_it_had_to_be() {
+    let local = start().await;
+    let path = "/actions/runs/9/approvals";
+    let (status, approvals) = get(&local, path).await;
+    assert_eq!(status, 200);
+    assert_eq!(approvals[0]["environments"][0]["name"], "production");
+    assert_eq!(approvals[0]["user"]["login"], "release-manager");
+    assert_eq!(approvals.as_array().map(Vec::len), Some(1));
+    set(&local, "/environments/production", json!({"reviewers": []})).await;
+    assert_eq!(get(&local, path).await.1, json!([]));
+    set(&local, "/runs/9", json!({})).await;
+    assert_eq!(get(&local, path).await.1, json!([]));
     local.stop().await;
 }
 

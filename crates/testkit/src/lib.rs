@@ -2,6 +2,7 @@
 //! jobs of the real program, started as the runner starts them.
 
 pub mod access;
+mod evidence;
 mod image;
 pub mod judge;
 mod world;

@@ -17,7 +17,7 @@ use crate::image::{API_REPOSITORY, Image};
 use crate::judge;
 
 /// Errors of a scenario are told, not handled.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// What a scenario's checkout holds.
 const CONFIG: &str = "\
@@ -54,7 +54,7 @@ pub struct World {
     pub emulator: Emulator,
     runtime: Arc<ScriptedRuntime>,
     runner: Runner,
-    client: reqwest::Client,
+    pub(crate) client: reqwest::Client,
     _folder: TempDir,
 }
 
@@ -139,16 +139,7 @@ impl World {
         hex::encode(&Sha256::digest([number])[..20])
     }
 
-    /// Puts an image of `commit` into the registry, as a build of the default branch leaves it, and
-    /// says what its containers do. Gives the digest.
-    ///
-    /// # Errors
-    /// When the registry refuses.
-    pub async fn built(&self, commit: &str, behaviour: Behaviour) -> Result<String, Failure> {
-        self.built_in(API_REPOSITORY, commit, behaviour).await
-    }
-
-    /// The same, in another repository.
+    /// Puts an image of `commit` into a repository, and says what its containers do. Gives the digest.
     ///
     /// # Errors
     /// When the registry refuses.
@@ -159,43 +150,13 @@ impl World {
         behaviour: Behaviour,
     ) -> Result<String, Failure> {
         let image = Image::new(commit);
-        let path = repository
-            .split_once('/')
-            .map_or(repository, |(_, path)| path);
-        let token = self
-            .emulator
-            .world()
-            .tokens
-            .issue_local("builder@demo-project.iam.gserviceaccount.com");
         for blob in [&image.config, &image.layer] {
-            let url = format!(
-                "{}/v2/{path}/blobs/uploads/?digest={}",
-                self.url(),
-                digest(blob)
-            );
-            let answer = self
-                .client
-                .post(url)
-                .basic_auth("oauth2accesstoken", Some(&token))
-                .body(blob.clone())
-                .send()
-                .await?;
-            expect(StatusCode::CREATED, answer).await?;
+            self.put_blob(repository, blob).await?;
         }
         let manifest = image.manifest(digest).to_string();
-        let url = format!("{}/v2/{path}/manifests/sha-{commit}", self.url());
-        let answer = self
-            .client
-            .put(url)
-            .basic_auth("oauth2accesstoken", Some(&token))
-            .header(
-                "content-type",
-                "application/vnd.docker.distribution.manifest.v2+json",
-            )
-            .body(manifest.clone())
-            .send()
+        let kind = "application/vnd.docker.distribution.manifest.v2+json";
+        self.put_manifest(repository, &format!("sha-{commit}"), kind, &manifest)
             .await?;
-        expect(StatusCode::CREATED, answer).await?;
         let digest = digest(manifest.as_bytes());
         self.runtime.image(&digest, behaviour);
         Ok(digest)
@@ -281,6 +242,36 @@ impl World {
     /// When the program cannot be started.
     pub async fn run(&self, job: &Job) -> Result<JobEnd, Failure> {
         Ok(self.runner.run(job, |_| Ok(())).await?)
+    }
+
+    /// Runs the action's post step for a job whose main step has ended, or was killed: the same inputs,
+    /// and what it saved.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub async fn run_post(&self, job: &Job, main: &JobEnd) -> Result<JobEnd, Failure> {
+        let mut post = job.clone();
+        post.name.push_str("-post");
+        for name in ["rollout", "ended"] {
+            if let Some(value) = main.saved(name) {
+                post = post.env(&format!("STATE_{name}"), value);
+            }
+        }
+        let program = self.runner.scratch.join("ml-deploy-post");
+        if !program.exists() {
+            std::fs::create_dir_all(&self.runner.scratch)?;
+            std::os::unix::fs::symlink(&self.runner.program, &program)?;
+        }
+        let runner = Runner {
+            program,
+            ..self.runner.clone()
+        };
+        Ok(runner.run(&post, |_| Ok(())).await?)
+    }
+
+    /// Where a job's command files are, also while it runs.
+    pub fn job_folder(&self, job: &Job) -> PathBuf {
+        self.runner.folder(job)
     }
 
     /// Starts a job, to be watched or interrupted.
@@ -420,11 +411,14 @@ impl World {
     }
 }
 
-fn digest(bytes: &[u8]) -> String {
+pub(crate) fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
-async fn expect(status: StatusCode, answer: reqwest::Response) -> Result<Value, Failure> {
+pub(crate) async fn expect(
+    status: StatusCode,
+    answer: reqwest::Response,
+) -> Result<Value, Failure> {
     let (got, url) = (answer.status(), answer.url().clone());
     let text = answer.text().await?;
     if got != status {

@@ -144,6 +144,7 @@ impl Bench {
             began: false,
             lease_seconds: 600,
             strategy: delivery::strategy::Strategy::AT_ONCE,
+            surroundings: delivery::plan::Surroundings::default(),
         };
         plan(&wanted, &self.seen().await)
     }

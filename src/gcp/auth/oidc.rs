@@ -45,6 +45,8 @@ pub struct Claims {
     pub environment: Option<String>,
     /// The full ref.
     pub git_ref: Option<String>,
+    /// `public`, `private` or `internal`.
+    pub visibility: Option<String>,
 }
 
 /// Asks for a token for this audience.
@@ -97,6 +99,7 @@ pub fn claims(token: &Secret) -> Result<Claims, Diagnostic> {
         repository: text("repository"),
         environment: text("environment"),
         git_ref: text("ref"),
+        visibility: text("repository_visibility"),
     })
 }
 
@@ -109,6 +112,7 @@ impl Claims {
             repository,
             environment,
             git_ref,
+            visibility: _,
         } = self;
         let mut text = format!("sub=`{sub}`");
         for (name, value) in [

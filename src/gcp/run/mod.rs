@@ -10,11 +10,13 @@
 //! | `rollout` | has the change come into effect? (pure) |
 //! | `settle` | waits for that: operation, then the service itself |
 //! | `seen` | wire → domain |
+//! | `configuration` | wire → domain: how a revision is configured, what stands before a service |
 //! | `traffic` | traffic, both ways |
 //! | `policy` | who may call, by IAM |
 
 mod body;
 mod change;
+mod configuration;
 mod policy;
 mod reader;
 mod rollout;
@@ -25,6 +27,7 @@ mod traffic;
 mod writer;
 
 pub use change::{Change, Live, Pending, WriteError};
+pub use configuration::{entrance, of_template};
 pub use policy::is_public;
 pub use reader::{RevisionPage, RunReader};
 pub use seen::{live, revision_seen};

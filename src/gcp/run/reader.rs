@@ -22,6 +22,8 @@ const WAIT_SECONDS: u64 = 30;
 /// What the network may need on top of that.
 const WAIT_RESERVE: Duration = Duration::from_secs(15);
 
+/// Longest time to an answer that says whether the runner is inside.
+const PROBE_TIME: Duration = Duration::from_secs(5);
 /// Lets its holder call a service.
 const INVOKE: &str = "run.routes.invoke";
 
@@ -170,6 +172,13 @@ impl RunReader {
         let asked = Permissions { permissions };
         let Permissions { permissions } = self.api.ask(url, &asked).await?;
         Ok(permissions.iter().any(|it| it == INVOKE))
+    }
+
+    /// Whether an address of a service with limited ingress answers from here. Google's front end
+    /// answers 404 to who is outside, before it looks for a token; whatever else comes is from inside.
+    pub async fn answers(&self, uri: &str) -> bool {
+        let call = Call::new(Method::GET, uri).timeout(PROBE_TIME);
+        self.api.reaches(call).await
     }
 
     /// An operation as it is now.

@@ -8,6 +8,7 @@ use delivery::state::{
 };
 
 use super::change::Live;
+use super::configuration::of_revision;
 use super::traffic;
 
 /// A service as it is now.
@@ -28,6 +29,8 @@ pub fn live(service: &Service) -> Result<Live, Diagnostic> {
         template: _,
         traffic,
         invoker_iam_disabled,
+        default_uri_disabled: _,
+        iap_enabled: _,
         observed_generation,
         terminal_condition,
         conditions: _,
@@ -121,6 +124,7 @@ pub fn revision_seen(revision: &Revision) -> Option<RevisionSeen> {
             .get(RELEASE_ANNOTATION)
             .and_then(|text| RevisionRecord::parse(text, &name)),
         created_at: timestamp(create_time),
+        configuration: of_revision(revision),
         name,
     })
 }

@@ -119,11 +119,38 @@ impl RunWriter {
     /// [`WriteError`].
     pub async fn send(&mut self, change: &Change<'_>) -> Result<Pending, WriteError> {
         let record = serde_json::to_string(change.state).map_err(defect)?;
-        if change.access == Some(Access::Private) && !change.create && !self.unbound {
-            self.remove_everybody().await?;
+        let closes = change.access == Some(Access::Private);
+        let opened = if closes && !change.create && !self.unbound {
+            self.remove_everybody().await?
+        } else {
+            None
+        };
+        let sent = self.send_guarded(change, record).await;
+        match (&sent, opened) {
+            (Ok(_), _) => {
+                // A new service has no bindings.
+                self.unbound |= change.create || closes;
+            }
+            // The write that closing belongs to has no effect: neither may closing.
+            (Err(WriteError::Failed(_) | WriteError::Conflict), Some(opened)) => {
+                if let Err(WriteError::Failed(problem)) = self.set_policy(opened).await {
+                    self.reader.api().note(format!(
+                        "the binding that opened the service could not be put back: {}",
+                        problem.title
+                    ));
+                }
+            }
+            (Err(_), _) => {}
         }
-        // A new service has no bindings.
-        self.unbound |= change.create || change.access == Some(Access::Private);
+        sent
+    }
+
+    /// The write itself, until it is accepted, refused, or nobody knows.
+    async fn send_guarded(
+        &self,
+        change: &Change<'_>,
+        record: String,
+    ) -> Result<Pending, WriteError> {
         let mut pending = Pending {
             record,
             revision: change.revision.map(|one| one.record.revision.clone()),
@@ -216,24 +243,31 @@ impl RunWriter {
         Ok(live)
     }
 
-    /// Removes strangers (`allUsers`, `allAuthenticatedUsers`) from the callers, where the policy has them.
-    async fn remove_everybody(&self) -> Result<(), WriteError> {
+    /// Removes strangers (`allUsers`, `allAuthenticatedUsers`) from the callers, where the policy has
+    /// them; gives the policy that puts them back.
+    async fn remove_everybody(&self) -> Result<Option<Policy>, WriteError> {
         let read = self.reader.policy(&self.target).await;
         let found = read.map_err(|error| failed(error, &self.doing("read who may call")))?;
         if !policy::admits_strangers(&found) {
-            return Ok(());
+            return Ok(None);
         }
-        let request = SetIamPolicyRequest {
-            policy: policy::closed(found),
-        };
+        let written = self.set_policy(policy::closed(found.clone())).await?;
+        Ok(Some(Policy {
+            etag: written.etag,
+            ..found
+        }))
+    }
+
+    async fn set_policy(&self, policy: Policy) -> Result<Policy, WriteError> {
+        let request = SetIamPolicyRequest { policy };
         let url = format!("{}:setIamPolicy", self.target.resource_name());
         let call = Call::new(Method::POST, self.reader.url(&url));
         let call = call.body(Body::json(&request).map_err(|error| failed(error, "close"))?);
         let written: Result<Policy, GcpError> = self.reader.api().call(call).await;
         match written {
-            Ok(_) => Ok(()),
+            Ok(written) => Ok(written),
             Err(error) if error.http() == Some(409) => Err(WriteError::Conflict),
-            Err(error) => Err(failed(error, &self.doing("close"))),
+            Err(error) => Err(failed(error, &self.doing("change who may call"))),
         }
     }
 }

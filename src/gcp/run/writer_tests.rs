@@ -307,3 +307,40 @@ async fn closing_removes_everybody_from_the_callers_once() {
     let policies = lines.iter().filter(|line| line.ends_with("IamPolicy"));
     assert_eq!(policies.count(), 2);
 }
+
+#[tokio::test]
+async fn a_write_that_is_refused_leaves_the_callers_as_they_were() {
+    let mut world = World::new();
+    let open = json!({"etag": "ACAB", "bindings": [
+        {"role": "roles/run.invoker", "members": ["allUsers"]}]});
+    world.policy = open.clone();
+    let refusal = json!({"error": {"code": 403, "status": "PERMISSION_DENIED", "message": "no"}});
+    world.first = vec![(format!("PATCH {SERVICE}"), 403, refusal)];
+    let (_server, world, mut writer) = start(world).await;
+    let (split, state) = (shift(), StateRecord::default());
+    writer.begin(Some("e1")).await.unwrap();
+    let closing = Change {
+        access: Some(Access::Private),
+        ..change(&split, &state)
+    };
+    assert!(matches!(
+        writer.send(&closing).await,
+        Err(WriteError::Failed(_))
+    ));
+    assert_eq!(world.lock().unwrap().policy, open);
+    // Nothing is taken for closed that is not.
+    write(&mut writer, &closing).await.unwrap();
+    assert_eq!(world.lock().unwrap().policy, json!({"etag": "ACAB"}));
+}
+
+#[tokio::test]
+async fn what_was_seen_for_the_plan_is_not_read_again() {
+    let (server, world, writer) = start(World::new()).await;
+    let service = serde_json::from_value(world.lock().unwrap().service.clone()).unwrap();
+    let mut writer = RunWriter::upon(writer.reader().clone(), target(), Some(service));
+    assert!(matches!(
+        writer.begin(Some("e0")).await,
+        Err(WriteError::Conflict)
+    ));
+    assert!(server.lines().is_empty());
+}

@@ -1,8 +1,9 @@
 //! Reads what is checked before the build: requirements files and manifests, the Dockerfile, and the
 //! build context as it would be sent.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use delivery::diagnostic::{Code, Diagnostic};
@@ -32,6 +33,13 @@ const SKIPPED: [&str; 12] = [
     ".tox",
     ".nox",
     "dist-packages",
+];
+/// Policies that read the Dockerfile.
+const OF_DOCKERFILE: [Policy; 4] = [
+    Policy::Pins,
+    Policy::Dockerfile,
+    Policy::BasePinned,
+    Policy::Secrets,
 ];
 /// How deep directories are searched.
 const DEEPEST: usize = 12;
@@ -66,12 +74,7 @@ impl Sources {
             findings.extend(self.pins().map_err(|error| vec![unreadable(&error)])?);
         }
         let dockerfile = self.dockerfile_path();
-        if policies.any(&[
-            Policy::Pins,
-            Policy::Dockerfile,
-            Policy::BasePinned,
-            Policy::Secrets,
-        ]) {
+        if policies.any(&OF_DOCKERFILE) {
             findings.extend(self.dockerfile(&dockerfile, policies));
         }
         if policies.any(&[Policy::Secrets]) {
@@ -111,7 +114,16 @@ impl Sources {
             .filter(|path| is_requirements(path))
             .map(|path| self.named(path))
             .collect();
-        let read = |path: &str| read_text(&self.root.join(path));
+        let unreadable = RefCell::new(BTreeMap::new());
+        // What cannot be read is told as such, and not as missing where it is included.
+        let read = |path: &str| match read_text(&self.root.join(path)) {
+            Text::Read(bytes) => Some(bytes),
+            Text::Missing => None,
+            Text::Unreadable(why) => {
+                unreadable.borrow_mut().insert(path.to_owned(), why);
+                Some(Vec::new())
+            }
+        };
         let mut findings = check_requirements(&requirements, &read);
         for path in found.iter().filter(|path| is_manifest(path)) {
             let named = self.named(path);
@@ -125,13 +137,27 @@ impl Sources {
                 &beside,
             ));
         }
+        let unreadable = unreadable.into_inner();
+        findings.extend(
+            unreadable
+                .into_iter()
+                .map(|(path, why)| not_checked(Policy::Pins, &path, &why)),
+        );
         Ok(findings)
     }
 
     fn dockerfile(&self, path: &str, policies: &Policies) -> Vec<Finding> {
         // A Dockerfile that is missing is the build's to tell, with what is there instead.
-        let Some(bytes) = read_text(&self.root.join(path)) else {
-            return Vec::new();
+        let bytes = match read_text(&self.root.join(path)) {
+            Text::Read(bytes) => bytes,
+            Text::Missing => return Vec::new(),
+            Text::Unreadable(why) => {
+                let asked = OF_DOCKERFILE.into_iter();
+                return asked
+                    .filter(|policy| policies.any(&[*policy]))
+                    .map(|policy| not_checked(policy, path, &why))
+                    .collect();
+            }
         };
         let request = DockerfileRequest {
             path: path.to_owned(),
@@ -205,13 +231,41 @@ fn unreadable(error: &std::io::Error) -> Diagnostic {
     diagnostic.help("make it readable, or name it in .dockerignore")
 }
 
-/// The bytes of a text file; `None` when it is not there, or too large for one.
-fn read_text(path: &Path) -> Option<Vec<u8>> {
-    let metadata = std::fs::metadata(path).ok()?;
-    if !metadata.is_file() || metadata.len() > LARGEST_TEXT {
-        return None;
+/// A text file.
+enum Text {
+    Read(Vec<u8>),
+    /// There is none.
+    Missing,
+    /// There is one, but what it says is not known; why, in words.
+    Unreadable(String),
+}
+
+fn read_text(path: &Path) -> Text {
+    let opened = std::fs::File::open(path).and_then(|file| Ok((file.metadata()?, file)));
+    let (metadata, file) = match opened {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Text::Missing,
+        Err(error) => return Text::Unreadable(error.to_string()),
+    };
+    if !metadata.is_file() {
+        return Text::Missing;
     }
-    std::fs::read(path).ok()
+    let mut bytes = Vec::new();
+    match file.take(LARGEST_TEXT + 1).read_to_end(&mut bytes) {
+        Err(error) => Text::Unreadable(error.to_string()),
+        Ok(_) if bytes.len() as u64 > LARGEST_TEXT => {
+            Text::Unreadable(format!("it is larger than {} MiB", LARGEST_TEXT >> 20))
+        }
+        Ok(_) => Text::Read(bytes),
+    }
+}
+
+/// A file that a policy is about and that could not be read has not passed it.
+fn not_checked(policy: Policy, path: &str, why: &str) -> Finding {
+    let place = Place::File(Spot::new(path, 1, 1));
+    let title = format!("`{path}` cannot be checked: {why}");
+    Finding::new(policy, "unreadable", place, title)
+        .help("make it a readable text file, or set the policy to `warn`")
 }
 
 fn names_beside(path: &Path) -> Vec<String> {
@@ -246,4 +300,71 @@ fn list(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use delivery::policy::Mode;
+
+    use super::*;
+
+    /// Rule and place of each finding of a repository with these files; a size stands for so many
+    /// bytes, none for a file that is no text.
+    fn found(files: &[(&str, Vec<u8>)], policies: &[Policy]) -> Vec<(&'static str, String)> {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, bytes) in files {
+            std::fs::write(folder.path().join(path), bytes).unwrap();
+        }
+        let sources = Sources {
+            root: folder.path().to_owned(),
+            context: ".".to_owned(),
+            dockerfile: None,
+            build_args: BTreeMap::new(),
+            target: None,
+        };
+        let mut asked = Policies::off();
+        for policy in Policy::ALL {
+            let is_asked = policies.contains(&policy);
+            asked.set(policy, if is_asked { Mode::Error } else { Mode::Off });
+        }
+        let found = sources.check(&asked).unwrap();
+        let told = |one: Finding| (one.rule, format!("{} {}", one.place, one.title));
+        found.into_iter().map(told).collect()
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_has_not_passed() {
+        let huge = || vec![b'#'; (LARGEST_TEXT + 1) as usize];
+        let fine = b"numpy==2.1.0\n".to_vec();
+        let line = |path: &str| {
+            let what = format!("{path}:1:1 `{path}` cannot be checked: it is larger than 16 MiB");
+            ("unreadable", what)
+        };
+        assert_eq!(
+            found(
+                &[("Dockerfile", huge())],
+                &[Policy::Dockerfile, Policy::BasePinned]
+            ),
+            [line("Dockerfile"), line("Dockerfile")]
+        );
+        assert_eq!(found(&[("Dockerfile", huge())], &[]), []);
+        assert_eq!(
+            found(&[("requirements.txt", huge())], &[Policy::Pins]),
+            [line("requirements.txt")]
+        );
+        assert_eq!(
+            found(&[("pyproject.toml", huge())], &[Policy::Pins])[0],
+            line("pyproject.toml")
+        );
+        // Included, it is told once, and not as missing.
+        let include = b"-r base.pip\nnumpy==2.1.0\n".to_vec();
+        assert_eq!(
+            found(
+                &[("requirements.txt", include), ("base.pip", huge())],
+                &[Policy::Pins]
+            ),
+            [line("base.pip")]
+        );
+        assert_eq!(found(&[("requirements.txt", fine)], &[Policy::Pins]), []);
+    }
 }

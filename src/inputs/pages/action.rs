@@ -9,6 +9,10 @@ pub const PUBLISHED_IMAGE: &str = concat!(
     env!("CARGO_PKG_VERSION")
 );
 
+/// What the runner starts in the image after the main step, however that ended: the same program,
+/// which knows by this name what it is to do.
+pub const POST_ENTRYPOINT: &str = "/ml-deploy-post";
+
 /// Said at the top of every file that is written from code.
 pub const GENERATED: &str =
     "Written by `ml-deploy generate` from src/inputs/catalogue.rs; do not edit.";
@@ -42,7 +46,7 @@ pub fn render(image: &str, outputs: &[(&str, &str)]) -> String {
         text.push_str(&format!("  {name}:\n    description: {}\n", quoted(doc)));
     }
     text.push_str(&format!(
-        "runs:\n  using: docker\n  image: {}\n",
+        "runs:\n  using: docker\n  image: {}\n  post-entrypoint: {POST_ENTRYPOINT}\n  post-if: always()\n",
         quoted(image)
     ));
     text
@@ -85,7 +89,10 @@ mod tests {
             INPUTS.iter().filter(|spec| spec.action).count()
         );
         assert_eq!(names("outputs"), ["url", "digest"]);
-        assert_eq!(names("runs"), ["using", "image"]);
+        assert_eq!(
+            names("runs"),
+            ["using", "image", "post-entrypoint", "post-if"]
+        );
         assert!(text.contains("image: \"docker://ghcr.io/org/ml-deploy-action:v0.1.0\""));
     }
 }

@@ -64,14 +64,11 @@ impl Gate for GoldenGate {
                     evidence
                         .measurements
                         .extend(tally.measurements(&prefix, rate));
-                    evidence.measurements.push(Measurement {
-                        name: format!("{prefix}rows compared"),
-                        value: tally.rows as f64 / took.as_secs_f64().max(1e-9),
-                        unit: "rows/s".to_owned(),
-                        low: None,
-                        high: None,
-                        limit: None,
-                    });
+                    evidence.measurements.push(Measurement::new(
+                        format!("{prefix}rows compared"),
+                        tally.rows as f64 / took.as_secs_f64().max(1e-9),
+                        "rows/s",
+                    ));
                 }
             }
         }

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use delivery::event::{Event, EventSink, Unit};
 use futures_util::stream::{self, StreamExt};
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::Value;
 
 use super::rows::{Row, Rows};
 use super::spec::GoldenSpec;
 use crate::verify::caller::{Call, Caller};
 use crate::verify::run::read_json;
-use crate::verify::suite::Request;
+use crate::verify::suite::LoadedSuite;
 
 /// Requests at the same time.
 const AT_ONCE: usize = 8;
@@ -74,7 +73,7 @@ async fn write_rows(
 ) -> Result<Recorded, String> {
     let cannot = |error: std::io::Error| format!("{}: {error}", to.display());
     let mut file = std::io::BufWriter::new(std::fs::File::create(to).map_err(cannot)?);
-    let base = call(spec);
+    let base = spec.call(&LoadedSuite::default(), &caller.base_url)?;
     let answers = std::iter::from_fn(|| rows.next()).map(|row| {
         let base = base.clone();
         async move {
@@ -105,18 +104,6 @@ async fn write_rows(
         return Err(format!("{} has no rows", spec.file));
     }
     Ok(Recorded { rows: count })
-}
-
-fn call(spec: &GoldenSpec) -> Call {
-    let mut call = Call::plain(&Request {
-        method: spec.request.method,
-        path: spec.request.path.clone(),
-        headers: spec.request.headers.clone(),
-        ..Request::default()
-    });
-    let json = HeaderValue::from_static("application/json");
-    call.headers.entry(CONTENT_TYPE).or_insert(json);
-    call
 }
 
 async fn answer(base: &Call, row: &Row, caller: &Caller) -> Result<Value, String> {

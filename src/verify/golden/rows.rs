@@ -1,7 +1,7 @@
 //! Rows of a golden file, read one after the other: the file is never held in memory.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -10,6 +10,8 @@ use super::spec::GoldenSpec;
 
 /// Longest row, in bytes.
 pub(crate) const MOST_ROW_BYTES: usize = 1024 * 1024;
+/// Most bytes that are read for one row of a CSV file: the reader takes some of the rows behind it.
+const MOST_READ_AT_ONCE: usize = MOST_ROW_BYTES + (64 << 10);
 /// How the name of a column begins whose values must come back.
 const EXPECTED: &str = "expected.";
 
@@ -38,9 +40,11 @@ pub(crate) enum Rows {
         line: u64,
     },
     Csv {
-        reader: csv::Reader<BufReader<File>>,
+        reader: csv::Reader<Bounded<BufReader<File>>>,
         columns: Vec<Column>,
         record: csv::StringRecord,
+        /// Set behind a row without an end: where the next one begins is not known.
+        lost: bool,
     },
 }
 
@@ -68,17 +72,19 @@ impl Rows {
         if !is_csv {
             return Ok(Self::Lines { reader, line: 0 });
         }
-        let mut reader = csv::Reader::from_reader(reader);
-        let header = reader.headers().map_err(|error| bad(error.to_string()))?;
+        let mut reader = csv::Reader::from_reader(Bounded::new(reader));
+        let header = reader.headers().map_err(|error| bad(csv_words(&error)))?;
         let columns = columns(header, spec).map_err(bad)?;
         Ok(Self::Csv {
             reader,
             columns,
             record: csv::StringRecord::new(),
+            lost: false,
         })
     }
 
-    /// The next row; `None` at the end. After a bad row the next one can be read.
+    /// The next row; `None` at the end. After a bad row the next one can be read, except after a row
+    /// of a CSV file that does not end within the limit.
     pub(crate) fn next(&mut self) -> Option<Result<Row, BadRow>> {
         match self {
             Self::Lines { reader, line } => next_line(reader, line),
@@ -86,7 +92,8 @@ impl Rows {
                 reader,
                 columns,
                 record,
-            } => next_record(reader, columns, record),
+                lost,
+            } => next_record(reader, columns, record, lost),
         }
     }
 }
@@ -152,7 +159,7 @@ fn bounded_line(reader: &mut impl BufRead) -> Result<Option<Vec<u8>>, String> {
     }
     match (read_any, too_long) {
         (false, _) => Ok(None),
-        (true, true) => Err(format!("the row is longer than {MOST_ROW_BYTES} bytes")),
+        (true, true) => Err(row_too_long()),
         (true, false) => Ok(Some(text)),
     }
 }
@@ -189,17 +196,23 @@ fn columns(header: &csv::StringRecord, spec: &GoldenSpec) -> Result<Vec<Column>,
 }
 
 fn next_record(
-    reader: &mut csv::Reader<BufReader<File>>,
+    reader: &mut csv::Reader<Bounded<BufReader<File>>>,
     columns: &[Column],
     record: &mut csv::StringRecord,
+    lost: &mut bool,
 ) -> Option<Result<Row, BadRow>> {
+    if *lost {
+        return None;
+    }
+    reader.get_mut().left = MOST_READ_AT_ONCE;
+    let begins = reader.position().line();
     match reader.read_record(record) {
         Ok(false) => None,
         Ok(true) => {
             let line = record.position().map_or(0, csv::Position::line);
             let bad = |message| Some(Err(BadRow { line, message }));
             if record.as_slice().len() > MOST_ROW_BYTES {
-                return bad(format!("the row is longer than {MOST_ROW_BYTES} bytes"));
+                return bad(row_too_long());
             }
             let mut input = Map::new();
             let mut expected = Map::new();
@@ -221,12 +234,45 @@ fn next_record(
             }))
         }
         Err(error) => {
-            let line = error.position().map_or(0, csv::Position::line);
+            *lost = error.is_io_error();
+            let line = error.position().map_or(begins, csv::Position::line);
             Some(Err(BadRow {
                 line,
                 message: csv_words(&error),
             }))
         }
+    }
+}
+
+fn row_too_long() -> String {
+    format!("the row is longer than {MOST_ROW_BYTES} bytes")
+}
+
+/// Gives so many bytes and then an error, until `left` is set anew: a row without an end would fill
+/// the memory.
+pub(crate) struct Bounded<R> {
+    inner: R,
+    left: usize,
+}
+
+impl<R> Bounded<R> {
+    fn new(inner: R) -> Self {
+        Self {
+            inner,
+            left: MOST_READ_AT_ONCE,
+        }
+    }
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let most = buffer.len().min(self.left);
+        let read = self.inner.read(&mut buffer[..most])?;
+        self.left -= read;
+        Ok(read)
     }
 }
 
@@ -236,6 +282,10 @@ fn csv_words(error: &csv::Error) -> String {
             expected_len, len, ..
         } => format!("expected {expected_len} columns, got {len}"),
         csv::ErrorKind::Utf8 { .. } => "it is not UTF-8".to_owned(),
+        csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => format!(
+            "{}; is a quote missing? What follows was not read",
+            row_too_long()
+        ),
         _ => error.to_string(),
     }
 }
@@ -342,6 +392,43 @@ mod tests {
         assert_eq!(second.input["age"], Value::Null);
         assert_eq!(second.expected.unwrap()["p"]["a"], json!(1e-3));
         assert_eq!(rows[2], bad(4, "expected 7 columns, got 2"));
+    }
+
+    #[test]
+    fn a_row_without_an_end_is_cut_while_it_is_read() {
+        // A quote that nobody closes makes the rest of the file one cell.
+        let text = format!("a,expected.b\n1,2\n\"{}", "x,1\n".repeat(2 << 20));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.csv");
+        std::fs::write(&path, text).unwrap();
+        let mut rows = Rows::open(&path, &spec()).unwrap();
+        assert!(rows.next().unwrap().is_ok());
+        let found = rows.next().unwrap().unwrap_err();
+        assert_eq!(found.line, 3);
+        assert!(
+            found
+                .message
+                .starts_with("the row is longer than 1048576 bytes; is a quote")
+        );
+        assert_eq!(rows.next(), None);
+        let Rows::Csv { record, .. } = &rows else {
+            panic!()
+        };
+        assert!(record.as_slice().len() <= MOST_READ_AT_ONCE);
+
+        std::fs::write(&path, "a".repeat(4 << 20)).unwrap();
+        let header = Rows::open(&path, &spec()).err().unwrap();
+        assert!(header.message.contains("longer than"), "{}", header.message);
+    }
+
+    #[test]
+    fn a_long_row_does_not_end_the_file() {
+        let long = "x".repeat(MOST_ROW_BYTES + 10);
+        let many = "3,4\n".repeat(500_000);
+        let rows = read("x.csv", &format!("a,expected.b\n{long},2\n{many}"), &spec());
+        assert_eq!(rows[0], bad(2, "the row is longer than 1048576 bytes"));
+        assert_eq!(rows.len(), 500_001);
+        assert!(rows[1..].iter().all(Result::is_ok));
     }
 
     #[test]

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use delivery::event::{Event, EventSink, Unit};
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -17,8 +16,7 @@ use super::spec::{Batch, GoldenSpec};
 use super::tally::Tally;
 use crate::verify::caller::{Answer, Call, Caller};
 use crate::verify::run::answer::parse_json;
-use crate::verify::run::prepare;
-use crate::verify::suite::{DEFAULT_CONCURRENCY, LoadedSuite, Request};
+use crate::verify::suite::{DEFAULT_CONCURRENCY, LoadedSuite};
 
 /// Rows that a worker takes at once where rows are sent one by one: few enough for the last rows to be
 /// spread, enough for the lock not to be felt.
@@ -63,15 +61,7 @@ pub(crate) async fn run_file(
     let Run { loaded, spec, name } = run;
     let path = loaded.folder.join(&spec.file);
     let rows = Rows::open(&path, spec).map_err(|bad| format!("{}: {}", spec.file, bad.message))?;
-    let request = Request {
-        method: spec.request.method,
-        path: spec.request.path.clone(),
-        headers: spec.request.headers.clone(),
-        ..Request::default()
-    };
-    let mut call = prepare(&request, loaded, &loaded.scope, &caller.base_url)?;
-    let json = HeaderValue::from_static("application/json");
-    call.headers.entry(CONTENT_TYPE).or_insert(json);
+    let call = spec.call(loaded, &caller.base_url)?;
     let worst = usize::from(spec.worst.unwrap_or(DEFAULT_WORST));
     let shared = Arc::new(Shared {
         rows: Mutex::new(rows),

@@ -1,15 +1,13 @@
 //! Rows of a golden file as inputs of load and replay, read one after the other. Each row goes out
 //! alone, also where the API takes several at once.
 
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 
 use super::rows::{Row, Rows};
 use super::spec::{Batch, GoldenSpec};
 use crate::verify::caller::Call;
-use crate::verify::run::prepare;
 use crate::verify::sample::Sample;
-use crate::verify::suite::{LoadedSuite, Request, StatusSpec};
+use crate::verify::suite::{LoadedSuite, StatusSpec};
 
 /// The rows of one file.
 pub(crate) struct RowSamples<'a> {
@@ -41,15 +39,7 @@ pub(crate) fn golden_samples<'a>(loaded: &'a LoadedSuite, spec: &'a GoldenSpec) 
 fn open(loaded: &LoadedSuite, spec: &GoldenSpec) -> Result<Source, String> {
     let path = loaded.folder.join(&spec.file);
     let rows = Rows::open(&path, spec).map_err(|bad| format!("{}: {}", spec.file, bad.message))?;
-    let request = Request {
-        method: spec.request.method,
-        path: spec.request.path.clone(),
-        headers: spec.request.headers.clone(),
-        ..Request::default()
-    };
-    let mut call = prepare(&request, loaded, &loaded.scope, "")?;
-    let json = HeaderValue::from_static("application/json");
-    call.headers.entry(CONTENT_TYPE).or_insert(json);
+    let call = spec.call(loaded, "")?;
     Ok(Source { rows, call })
 }
 

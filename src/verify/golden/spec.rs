@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::verify::suite::{Method, ToleranceSpec};
+use crate::verify::caller::Call;
+use crate::verify::run::prepare;
+use crate::verify::suite::{LoadedSuite, Method, Request, ToleranceSpec};
 
 /// A file of recorded predictions: each row holds an input and what the API must answer to it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +59,29 @@ impl GoldenSpec {
     /// Its name in reports.
     pub(crate) fn title(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.file)
+    }
+
+    /// The request that each row goes out in, without its body. `loaded` is the suite that names the
+    /// file, with what its variables stand for.
+    ///
+    /// # Errors
+    /// One line, when it cannot be sent.
+    pub(super) fn call(&self, loaded: &LoadedSuite, base_url: &str) -> Result<Call, String> {
+        let GoldenRequest {
+            method,
+            path,
+            headers,
+        } = &self.request;
+        let request = Request {
+            method: *method,
+            path: path.clone(),
+            headers: headers.clone(),
+            ..Request::default()
+        };
+        let mut call = prepare(&request, loaded, &loaded.scope, base_url)?;
+        let json = HeaderValue::from_static("application/json");
+        call.headers.entry(CONTENT_TYPE).or_insert(json);
+        Ok(call)
     }
 }
 

@@ -164,14 +164,9 @@ impl Tally {
     pub(crate) fn measurements(&self, prefix: &str, limit: f64) -> Vec<Measurement> {
         let percent = |hits, trials, limit: Option<f64>, name: String| {
             let interval = Proportion { hits, trials }.interval();
-            Measurement {
-                name,
-                value: interval.estimate * 100.0,
-                unit: "%".to_owned(),
-                low: Some(interval.low * 100.0),
-                high: Some(interval.high * 100.0),
-                limit: limit.map(|limit| limit * 100.0),
-            }
+            Measurement::new(name, interval.estimate * 100.0, "%")
+                .between(interval.low * 100.0, interval.high * 100.0)
+                .limit(limit.map(|limit| limit * 100.0))
         };
         let name = |words: String| format!("{prefix}{words}");
         let rate = name("rows that differ".to_owned());
@@ -182,13 +177,8 @@ impl Tally {
                 all.push(percent(tally.flips, tally.labels, None, words));
             }
             if tally.numbers > 0 {
-                let plain = |words: &str, value: f64| Measurement {
-                    name: name(format!("{column}: {words}")),
-                    value,
-                    unit: String::new(),
-                    low: None,
-                    high: None,
-                    limit: None,
+                let plain = |words: &str, value: f64| {
+                    Measurement::new(name(format!("{column}: {words}")), value, "")
                 };
                 all.push(plain("largest difference", tally.largest));
                 all.push(plain("mean difference", tally.sum / tally.numbers as f64));

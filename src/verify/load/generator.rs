@@ -272,8 +272,9 @@ impl Shared {
         }
     }
 
-    /// Sends on an idle connection, or on a new one. A connection that the server closed while it
-    /// was idle is no answer: the request goes out again on another.
+    /// Sends on an idle connection, or on a new one. Where the server closed the connection before the
+    /// request went out, it goes out on another. One that the server may have received is never sent
+    /// again, since a prediction may be billed or stored: it counts as an error.
     async fn exchange(&self, request: &Prepared) -> Result<(), Failure> {
         loop {
             let idle = self.idle.borrow_mut().pop();
@@ -290,8 +291,8 @@ impl Shared {
             let response = match sender.try_send_request(request.make()).await {
                 Ok(response) => response,
                 Err(error) => {
-                    let closed = error.message().is_some() || error.error().is_incomplete_message();
-                    if used_before && closed {
+                    // Given back: nothing of it was written.
+                    if used_before && error.message().is_some() {
                         continue;
                     }
                     return Err(Failure::Broken(chain(&error.into_error())));

@@ -27,6 +27,7 @@ pub use generator::{Load, NoLoad, Pace, generate};
 pub use record::{Failure, Failures, Measured};
 pub use request::{Prepared, Target};
 pub use slo::{Slo, SloGate, judge_slo};
+pub(in crate::verify) use slo::{doubt, errors, latency, open_load, with_kinds};
 
 #[cfg(test)]
 mod tests;

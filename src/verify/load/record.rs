@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use delivery::statistics::histogram::Histogram;
+use delivery::statistics::proportion::Proportion;
 
 /// Why a request has no right answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,12 +61,20 @@ pub struct Failures(BTreeMap<String, (u64, String)>);
 
 impl Failures {
     /// Counts one. `request` is the name of what was sent.
-    pub(super) fn add(&mut self, request: &str, failure: &Failure) {
+    pub(crate) fn add(&mut self, request: &str, failure: &Failure) {
         let entry = self
             .0
             .entry(failure.kind())
             .or_insert_with(|| (0, format!("`{request}`: {failure}")));
         entry.0 += 1;
+    }
+
+    /// Counts everything that the other one has.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (kind, (count, example)) in &other.0 {
+            let entry = self.0.entry(kind.clone());
+            entry.or_insert_with(|| (0, example.clone())).0 += count;
+        }
     }
 
     /// How many there are.
@@ -111,6 +120,38 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Requests without a right answer, of all.
+    pub fn error_rate(&self) -> Proportion {
+        Proportion {
+            hits: self.failures.total(),
+            trials: self.latency.total(),
+        }
+    }
+
+    /// Takes in another load of the same requests on the same server.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        let Self {
+            latency,
+            failures,
+            lateness,
+            connect,
+            peak,
+            elapsed,
+            bytes,
+            warm_up,
+            warm_up_failures,
+        } = other;
+        self.latency.merge(latency);
+        self.failures.merge(failures);
+        self.lateness.merge(lateness);
+        self.connect.merge(connect);
+        self.peak = self.peak.max(*peak);
+        self.elapsed += *elapsed;
+        self.bytes += bytes;
+        self.warm_up += warm_up;
+        self.warm_up_failures.merge(warm_up_failures);
+    }
+
     /// Requests a second that were answered, rightly or not.
     pub fn rate(&self) -> f64 {
         self.latency.total() as f64 / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)

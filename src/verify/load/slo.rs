@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use delivery::gate::SLO;
-use delivery::statistics::proportion::Proportion;
 use delivery::statistics::{Interval, Standing, quantile};
 use delivery::verdict::{CaseEnd, CaseResult, Evidence, Measurement, Plot};
 
@@ -29,6 +28,9 @@ pub(crate) const MOST_SAMPLES: usize = 1000;
 /// When the generator is itself late by more than this part of a limit, a figure beyond the limit
 /// says nothing about the API.
 const LATE_PART: f64 = 0.1;
+/// What more are needed of to decide, and how to get them.
+type Remedy = (&'static str, &'static str);
+const MORE_REQUESTS: Remedy = ("requests", "raise `load_duration` or `load_rate`");
 /// Rows of the plot.
 const ROWS: usize = 10;
 
@@ -92,33 +94,44 @@ impl Gate for SloGate {
 
 impl SloGate {
     fn load(&self, candidate: &Caller) -> Result<Load, String> {
-        let target = Target::parse(&candidate.base_url)
-            .ok_or_else(|| format!("the address `{}` is not valid", candidate.base_url))?;
-        let prepare = |sample: &Sample| {
-            Prepared::new(sample, candidate, &target)
-                .ok_or_else(|| format!("`{}` cannot be sent: its path is none", sample.name))
-        };
-        let samples = self.samples.read().take(MOST_SAMPLES);
-        let requests: Vec<Prepared> = samples
-            .map(|sample| prepare(&sample?))
-            .collect::<Result<_, _>>()?;
-        if requests.is_empty() {
-            return Err(
-                "there is no request to send: name a test case in `load_request`".to_owned(),
-            );
-        }
-        Ok(Load {
-            target,
-            requests,
-            pace: Pace::Rate {
-                per_second: self.rate,
-                most_at_once: MOST_AT_ONCE,
-            },
-            warm_up: WARM_UP,
-            duration: self.duration,
-            timeout: TIMEOUT,
-        })
+        open_load(candidate, self.samples.as_ref(), self.rate, self.duration)
     }
+}
+
+/// A load of the open model: so many requests a second for so long, after the usual warm-up.
+///
+/// # Errors
+/// Why there is nothing to send, in one line.
+pub(in crate::verify) fn open_load(
+    caller: &Caller,
+    samples: &dyn Samples,
+    rate: f64,
+    duration: Duration,
+) -> Result<Load, String> {
+    let target = Target::parse(&caller.base_url)
+        .ok_or_else(|| format!("the address `{}` is not valid", caller.base_url))?;
+    let prepare = |sample: &Sample| {
+        Prepared::new(sample, caller, &target)
+            .ok_or_else(|| format!("`{}` cannot be sent: its path is none", sample.name))
+    };
+    let samples = samples.read().take(MOST_SAMPLES);
+    let requests: Vec<Prepared> = samples
+        .map(|sample| prepare(&sample?))
+        .collect::<Result<_, _>>()?;
+    if requests.is_empty() {
+        return Err("there is no request to send: name a test case in `load_request`".to_owned());
+    }
+    Ok(Load {
+        target,
+        requests,
+        pace: Pace::Rate {
+            per_second: rate,
+            most_at_once: MOST_AT_ONCE,
+        },
+        warm_up: WARM_UP,
+        duration,
+        timeout: TIMEOUT,
+    })
 }
 
 /// Judges a load: the ends of the cases by name, and the evidence without them.
@@ -130,7 +143,7 @@ pub fn judge_slo(slo: &Slo, measured: &Measured) -> (Vec<(String, CaseEnd)>, Evi
         ("p95", 0.95, slo.p95),
         ("p99", 0.99, slo.p99),
     ] {
-        let Some(figure) = latency(name, part, limit, measured) else {
+        let Some(figure) = latency(name, part, limit, measured, MORE_REQUESTS) else {
             continue;
         };
         evidence.measurements.push(figure.measurement());
@@ -138,7 +151,7 @@ pub fn judge_slo(slo: &Slo, measured: &Measured) -> (Vec<(String, CaseEnd)>, Evi
             ends.push((name.to_owned(), doubt(end, limit, measured)));
         }
     }
-    let errors = errors(slo.max_error_rate, measured);
+    let errors = errors(slo.max_error_rate, measured, MORE_REQUESTS);
     evidence.measurements.push(errors.measurement());
     if let Some(end) = errors.end() {
         ends.push((errors.name.clone(), with_kinds(end, measured)));
@@ -148,7 +161,14 @@ pub fn judge_slo(slo: &Slo, measured: &Measured) -> (Vec<(String, CaseEnd)>, Evi
     (ends, evidence)
 }
 
-fn latency(name: &str, part: f64, limit: Option<Duration>, measured: &Measured) -> Option<Figure> {
+/// A quantile of the latency against a limit, if one is said. `remedy` is how to get more requests.
+pub(in crate::verify) fn latency(
+    name: &str,
+    part: f64,
+    limit: Option<Duration>,
+    measured: &Measured,
+    remedy: Remedy,
+) -> Option<Figure> {
     let latency = &measured.latency;
     let ranks = quantile::ranks(latency.total(), part)?;
     let millis = |rank: u64| latency.at_rank(rank).map(|micros| micros as f64 / 1000.0);
@@ -171,12 +191,16 @@ fn latency(name: &str, part: f64, limit: Option<Duration>, measured: &Measured) 
         limit: limit.map(|limit| limit.as_secs_f64() * 1000.0),
         standing,
         sample: format!("{} requests", latency.total()),
-        remedy: ("requests", "raise `load_duration` or `load_rate`"),
+        remedy,
     })
 }
 
 /// A figure that is too great may be this machine's fault.
-fn doubt(end: CaseEnd, limit: Option<Duration>, measured: &Measured) -> CaseEnd {
+pub(in crate::verify) fn doubt(
+    end: CaseEnd,
+    limit: Option<Duration>,
+    measured: &Measured,
+) -> CaseEnd {
     let late = measured.lateness.quantile(0.95).unwrap_or(0) as f64 / 1e6;
     let allowed = limit.map_or(f64::INFINITY, |limit| limit.as_secs_f64() * LATE_PART);
     match end {
@@ -191,11 +215,9 @@ fn doubt(end: CaseEnd, limit: Option<Duration>, measured: &Measured) -> CaseEnd 
     }
 }
 
-fn errors(limit: f64, measured: &Measured) -> Figure {
-    let rate = Proportion {
-        hits: measured.failures.total(),
-        trials: measured.latency.total(),
-    };
+/// The error rate against a limit.
+pub(in crate::verify) fn errors(limit: f64, measured: &Measured, remedy: Remedy) -> Figure {
+    let rate = measured.error_rate();
     let Interval {
         low,
         estimate,
@@ -212,12 +234,12 @@ fn errors(limit: f64, measured: &Measured) -> Figure {
         limit: Some(limit * 100.0),
         standing: rate.standing(limit),
         sample: format!("{} of {} requests", rate.hits, rate.trials),
-        remedy: ("requests", "raise `load_duration` or `load_rate`"),
+        remedy,
     }
 }
 
 /// Adds what went wrong, the most frequent first.
-fn with_kinds(end: CaseEnd, measured: &Measured) -> CaseEnd {
+pub(in crate::verify) fn with_kinds(end: CaseEnd, measured: &Measured) -> CaseEnd {
     let kinds = measured.failures.by_kind();
     let told = kinds
         .iter()
@@ -236,14 +258,7 @@ fn with_kinds(end: CaseEnd, measured: &Measured) -> CaseEnd {
 
 /// What is told beside.
 fn facts(measured: &Measured) -> Vec<Measurement> {
-    let fact = |name: &str, value: f64, unit: &str| Measurement {
-        name: name.to_owned(),
-        value,
-        unit: unit.to_owned(),
-        low: None,
-        high: None,
-        limit: None,
-    };
+    let fact = |name: &str, value: f64, unit: &str| Measurement::new(name, value, unit);
     let millis = |micros: Option<u64>| micros.unwrap_or(0) as f64 / 1000.0;
     vec![
         fact("slowest", measured.latency.greatest() as f64 / 1000.0, "ms"),

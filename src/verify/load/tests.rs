@@ -363,3 +363,51 @@ async fn the_closed_model_keeps_as_many_under_way_as_were_asked_for() {
     );
     assert!(measured.rate() > 300.0, "{}", measured.rate());
 }
+
+/// Answers the first request of each connection, reads the second whole and closes. Gives how many
+/// requests were received.
+async fn closing() -> (Server, Arc<AtomicUsize>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let received = Arc::new(AtomicUsize::new(0));
+    let count = received.clone();
+    let task = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let count = count.clone();
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                for turn in 0..2 {
+                    let mut seen = Vec::new();
+                    // The requests of this test end with their body.
+                    while !seen.ends_with(b"{\"x\":1}") {
+                        match stream.read(&mut buffer).await {
+                            Ok(read) if read > 0 => seen.extend_from_slice(&buffer[..read]),
+                            _ => return,
+                        }
+                    }
+                    count.fetch_add(1, Ordering::SeqCst);
+                    if turn == 0 {
+                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                        let _ = stream.write_all(answer).await;
+                    }
+                }
+            });
+        }
+    });
+    (Server { url, task }, received)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_may_have_been_received_is_never_sent_again() {
+    let (server, received) = closing().await;
+    let case = "- name: one\n  request: {method: POST, path: /, json: {x: 1}}\n";
+    let measured = run(load(&server.url, case, Pace::Concurrency(1), MS(200))).await;
+    let sent = measured.latency.total();
+    assert_eq!(received.load(Ordering::SeqCst) as u64, sent);
+    // Every second request is lost, and told as such.
+    let lost = measured.failures.total();
+    assert!(lost > 0 && lost == sent / 2, "{lost} of {sent}");
+    assert_eq!(measured.failures.by_kind()[0].0, "broken connection");
+}

@@ -22,6 +22,11 @@ pub enum DocumentError {
     /// Comparing took more steps than a document of an API can need.
     #[error("it is too deeply nested to be compared")]
     TooLarge,
+    /// One schema is made of more parts than are read, so that what it demands is not known.
+    #[error(
+        "the schema at #{0} is put together from too many parts by `allOf` and `$ref` to be compared"
+    )]
+    TooManyParts(String),
 }
 
 /// An OpenAPI document of version 3.0 or 3.1.

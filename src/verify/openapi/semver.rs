@@ -2,7 +2,8 @@
 //!
 //! Semantic Versioning 2.0.0: a breaking change needs MAJOR, an addition MINOR. Below 1.0.0, where
 //! the specification allows anything, MINOR stands for MAJOR and PATCH for MINOR, as Cargo and npm
-//! read it.
+//! read it. A prerelease promises nothing yet (section 9), so what follows it under the same three
+//! numbers may change anything.
 
 use std::fmt;
 
@@ -35,9 +36,13 @@ impl fmt::Display for Bump {
 }
 
 /// How far the new version lies above the old one. Prerelease and build parts do not count:
-/// `2.0.0-rc.1` is on its way to `2.0.0`.
+/// `2.0.0-rc.1` is on its way to `2.0.0`. From a prerelease to a later version of the same three
+/// numbers everything may still change, as after a step of the first number.
 pub fn bump(old: &Version, new: &Version) -> Bump {
-    if (new.major, new.minor, new.patch) <= (old.major, old.minor, old.patch) {
+    let is_same_core = (new.major, new.minor, new.patch) == (old.major, old.minor, old.patch);
+    if is_same_core && !old.pre.is_empty() && new.cmp_precedence(old).is_gt() {
+        Bump::Major
+    } else if (new.major, new.minor, new.patch) <= (old.major, old.minor, old.patch) {
         Bump::None
     } else if new.major > old.major {
         Bump::Major
@@ -61,6 +66,9 @@ pub fn needed(level: Level, old: &Version) -> Bump {
 
 /// The lowest version above the old one that allows changes of this level.
 pub fn right_version(level: Level, old: &Version) -> Version {
+    if !old.pre.is_empty() {
+        return Version::new(old.major, old.minor, old.patch);
+    }
     match needed(level, old) {
         Bump::None => old.clone(),
         Bump::Patch => Version::new(old.major, old.minor, old.patch + 1),
@@ -107,6 +115,15 @@ mod tests {
             ("1.4.2", "1.4.2", Level::Addition, false),
             ("1.4.2", "1.4.2+build.2", Level::Note, true),
             ("1.4.2", "1.4.1", Level::Breaking, false),
+            ("2.0.0-rc.1", "2.0.0-rc.2", Level::Breaking, true),
+            ("2.0.0-rc.1", "2.0.0-rc.2", Level::Addition, true),
+            ("2.0.0-rc.1", "2.0.0", Level::Breaking, true),
+            ("2.0.0-rc.1", "2.0.0-rc.1", Level::Breaking, false),
+            ("2.0.0-rc.1", "2.0.0-rc.1+build.2", Level::Breaking, false),
+            ("2.0.0-rc.1", "2.0.1", Level::Breaking, false),
+            ("2.0.0-rc.1", "2.1.0", Level::Addition, true),
+            ("2.0.0", "2.0.0-rc.2", Level::Breaking, false),
+            ("0.3.0-rc.1", "0.3.0-rc.2", Level::Breaking, true),
         ] {
             let change = Change {
                 rule: "r",
@@ -123,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_right_version_allows_what_was_refused() {
-        for old in ["0.0.3", "0.9.1", "1.0.0", "3.2.1"] {
+        for old in ["0.0.3", "0.9.1", "1.0.0", "3.2.1", "2.0.0-rc.1"] {
             for level in [Level::Addition, Level::Doubtful, Level::Breaking] {
                 let old = version(old);
                 let right = right_version(level, &old);

@@ -11,8 +11,16 @@ use serde_json::Value;
 
 use super::document::{Document, Node};
 
-/// Most schemas that one view is put together from; more are a circle of `allOf` and `$ref`.
+/// Most schemas that one view is put together from.
 const MOST_PARTS: usize = 256;
+
+/// What one view was put together from so far.
+#[derive(Default)]
+struct Parts {
+    count: usize,
+    /// Where the schemas stand that are being read, outermost first.
+    under_way: Vec<String>,
+}
 
 /// One level of a schema. What lies below (properties, items, branches) is viewed when it is needed.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +47,8 @@ pub(super) struct View<'a> {
     pub(super) read_only: bool,
     pub(super) write_only: bool,
     pub(super) default: Option<&'a Value>,
+    /// It is put together from more parts than are read: what it demands is not known.
+    pub(super) is_cut: bool,
 }
 
 /// What properties may come that are not named.
@@ -76,49 +86,86 @@ pub(super) fn view<'a>(document: &'a Document, node: &Node<'a>) -> View<'a> {
         at: document.resolve(node.clone()).at,
         ..View::default()
     };
-    let mut parts = 0;
-    absorb(document, node, &mut view, &mut parts);
+    let mut parts = Parts::default();
+    view.nullable = absorb(document, node, &mut view, &mut parts) == Some(true);
     view
 }
 
-/// Adds what a schema demands to what the view demands already.
-fn absorb<'a>(document: &'a Document, node: &Node<'a>, view: &mut View<'a>, parts: &mut usize) {
-    *parts += 1;
-    if *parts > MOST_PARTS {
-        return;
+/// Adds what a schema demands to what the view demands already. Gives whether it allows `null`;
+/// `None` where it says nothing about that.
+fn absorb<'a>(
+    document: &'a Document,
+    node: &Node<'a>,
+    view: &mut View<'a>,
+    parts: &mut Parts,
+) -> Option<bool> {
+    parts.count += 1;
+    if parts.count > MOST_PARTS {
+        view.is_cut = true;
+        return None;
+    }
+    // A schema that is part of itself demands nothing more.
+    if parts.under_way.contains(&node.at) {
+        return None;
     }
     match node.value {
-        Value::Bool(true) => return,
+        Value::Bool(true) => return None,
         Value::Bool(false) => {
             view.types = Some(BTreeSet::new());
-            return;
+            return Some(false);
         }
         _ => {}
     }
-    if let Some(target) = document.follow(node) {
-        absorb(document, &target, view, parts);
-    }
-    kinds(node, view);
-    limits(node, view);
-    members(node, view);
-    for part in node.child("allOf").iter().flat_map(Node::items) {
-        absorb(document, &part, view, parts);
-    }
-    for key in ["oneOf", "anyOf"] {
-        if let Some(list) = node.child(key) {
-            union(document, &list, view, parts);
-        }
+    parts.under_way.push(node.at.clone());
+    let null = inside(document, node, view, parts);
+    parts.under_way.pop();
+    // OpenAPI 3.0 has no other way to say "this, or null" of a reference than beside `allOf`.
+    if node.is("nullable") {
+        Some(true)
+    } else {
+        null
     }
 }
 
-/// Types, formats and the only values.
-fn kinds<'a>(node: &Node<'a>, view: &mut View<'a>) {
+/// What the schema's own keywords and its parts add.
+fn inside<'a>(
+    document: &'a Document,
+    node: &Node<'a>,
+    view: &mut View<'a>,
+    parts: &mut Parts,
+) -> Option<bool> {
+    let target = document.follow(node);
+    let mut null = target.and_then(|target| absorb(document, &target, view, parts));
+    null = both(null, kinds(node, view));
+    limits(node, view);
+    members(node, view);
+    for part in node.child("allOf").iter().flat_map(Node::items) {
+        null = both(null, absorb(document, &part, view, parts));
+    }
+    for key in ["oneOf", "anyOf"] {
+        if let Some(list) = node.child(key) {
+            null = both(null, union(document, &list, view, parts));
+        }
+    }
+    null
+}
+
+/// Whether a value that must fit both may be `null`.
+fn both(left: Option<bool>, right: Option<bool>) -> Option<bool> {
+    match (left, right) {
+        (Some(left), Some(right)) => Some(left && right),
+        (left, right) => left.or(right),
+    }
+}
+
+/// Types, formats and the only values. Gives whether they allow `null`.
+fn kinds<'a>(node: &Node<'a>, view: &mut View<'a>) -> Option<bool> {
     let named: Vec<&str> = match node.value.get("type") {
         Some(Value::String(one)) => vec![one],
         Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
-    view.nullable |= named.contains(&"null") || node.is("nullable");
+    let mut null = (!named.is_empty()).then(|| named.contains(&"null"));
     let types: BTreeSet<&str> = named.into_iter().filter(|&name| name != "null").collect();
     if !types.is_empty() {
         view.types = Some(match view.types.take() {
@@ -130,7 +177,7 @@ fn kinds<'a>(node: &Node<'a>, view: &mut View<'a>) {
     let only = node.value.get("const").map(std::slice::from_ref);
     let listed = node.value.get("enum").and_then(Value::as_array);
     if let Some(values) = only.or(listed.map(Vec::as_slice)) {
-        view.nullable |= values.iter().any(Value::is_null);
+        null = both(null, Some(values.iter().any(Value::is_null)));
         let values = values.iter().filter(|value| !value.is_null());
         view.values = Some(match view.values.take() {
             Some(before) => {
@@ -143,6 +190,7 @@ fn kinds<'a>(node: &Node<'a>, view: &mut View<'a>) {
     view.default = node.value.get("default").or(view.default);
     view.read_only |= node.is("readOnly");
     view.write_only |= node.is("writeOnly");
+    null
 }
 
 /// Bounds; where two parts bound the same, the tighter one counts.
@@ -202,22 +250,30 @@ fn members<'a>(node: &Node<'a>, view: &mut View<'a>) {
 }
 
 /// Alternatives. `null` among them is a property of the whole; a single one left is no alternative.
-fn union<'a>(document: &'a Document, list: &Node<'a>, view: &mut View<'a>, parts: &mut usize) {
+/// Gives whether they allow `null`; several say it each for itself.
+fn union<'a>(
+    document: &'a Document,
+    list: &Node<'a>,
+    view: &mut View<'a>,
+    parts: &mut Parts,
+) -> Option<bool> {
+    let mut null = None;
     let mut branches = Vec::new();
     for branch in list.items() {
         if allows_only_null(document.resolve(branch.clone()).value) {
-            view.nullable = true;
+            null = Some(true);
         } else {
             branches.push(branch);
         }
     }
     match branches.as_slice() {
         [] => {}
-        [only] => absorb(document, only, view, parts),
+        [only] => null = null.or(absorb(document, only, view, parts)),
         _ if view.branches.is_empty() => view.branches = branches,
         // Two lists of alternatives at once: the first is compared, which finds most changes.
         _ => {}
     }
+    null
 }
 
 fn allows_only_null(schema: &Value) -> bool {

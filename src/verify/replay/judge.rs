@@ -40,7 +40,7 @@ pub fn judge_replay(
     let mut ends = vec![("answers".to_owned(), answers(limits, seen))];
     evidence
         .measurements
-        .push(fact("inputs", seen.pairs as f64, ""));
+        .push(Measurement::new("inputs", seen.pairs as f64, ""));
     let mut labels = 0;
     for (path, output) in &seen.outputs {
         let name = if path.is_empty() { "the answer" } else { path };
@@ -176,15 +176,13 @@ fn differences(
         return;
     };
     let largest = output.deltas.largest();
-    evidence.measurements.push(Measurement {
-        limit: limits.delta,
-        ..fact(&format!("largest difference of {name}"), largest, "")
-    });
-    evidence.measurements.push(Measurement {
-        low: finite(mean.low.max(0.0)),
-        high: finite(mean.high),
-        ..fact(&format!("mean difference of {name}"), mean.estimate, "")
-    });
+    evidence.measurements.push(
+        Measurement::new(format!("largest difference of {name}"), largest, "").limit(limits.delta),
+    );
+    evidence.measurements.push(
+        Measurement::new(format!("mean difference of {name}"), mean.estimate, "")
+            .between(mean.low.max(0.0), mean.high),
+    );
     let Some(limit) = limits.delta else { return };
     let line = format!(
         "at most {} is allowed; the largest of {} differences is {}, their mean {}",
@@ -252,12 +250,16 @@ fn shift(
         return;
     }
     if let Some(ks) = two_samples(&serving, &candidate) {
-        evidence
-            .measurements
-            .push(fact(&format!("KS distance of {name}"), ks.distance, ""));
-        evidence
-            .measurements
-            .push(fact(&format!("KS p-value of {name}"), ks.p_value, ""));
+        evidence.measurements.push(Measurement::new(
+            format!("KS distance of {name}"),
+            ks.distance,
+            "",
+        ));
+        evidence.measurements.push(Measurement::new(
+            format!("KS p-value of {name}"),
+            ks.p_value,
+            "",
+        ));
     }
     evidence
         .plots
@@ -297,19 +299,4 @@ fn latency(
         evidence.measurements.push(figure.measurement());
         ends.extend(figure.end().map(|end| (figure.name.clone(), end)));
     }
-}
-
-fn fact(name: &str, value: f64, unit: &str) -> Measurement {
-    Measurement {
-        name: name.to_owned(),
-        value: finite(value).unwrap_or_default(),
-        unit: unit.to_owned(),
-        low: None,
-        high: None,
-        limit: None,
-    }
-}
-
-fn finite(number: f64) -> Option<f64> {
-    Some(number).filter(|number| number.is_finite())
 }

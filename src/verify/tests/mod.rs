@@ -5,4 +5,4 @@ mod golden;
 mod identity;
 mod parse;
 mod secrets;
-mod server;
+pub(super) mod server;

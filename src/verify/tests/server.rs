@@ -17,7 +17,7 @@ use crate::secret::Secret;
 use crate::verify::{Caller, LoadedSuite, Suite, identity, run_suites};
 
 #[derive(Default)]
-pub(super) struct Events(pub(super) Mutex<Vec<Event>>);
+pub(in crate::verify) struct Events(pub(in crate::verify) Mutex<Vec<Event>>);
 
 impl EventSink for Events {
     fn emit(&self, event: Event) {
@@ -26,8 +26,8 @@ impl EventSink for Events {
 }
 
 /// Ends with the test that started it.
-pub(super) struct Server {
-    pub(super) url: String,
+pub(in crate::verify) struct Server {
+    pub(in crate::verify) url: String,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -37,7 +37,7 @@ impl Drop for Server {
     }
 }
 
-pub(super) async fn serve(router: Router) -> Server {
+pub(in crate::verify) async fn serve(router: Router) -> Server {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -119,6 +119,25 @@ impl Running {
         panic!("the docker client survived SIGKILL");
     }
 
+    /// Sends a signal to the container itself.
+    pub(crate) fn signal_container(&self, signal: &str) {
+        // It may have ended in this moment, which is no error.
+        let _ = Command::new("docker")
+            .args(["kill", "--signal", signal, &self.container])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .expect("the docker client");
+    }
+
+    /// Kills the docker client alone, as the runner does at last: the container goes on. Gives what
+    /// the runner finds then; what the container writes to the command files later, nobody reads.
+    pub(crate) fn abandon(&mut self) -> StepEnd {
+        let _ = self.child.kill();
+        while !self.step_on() {}
+        self.end()
+    }
+
     /// Whether the container is still there; it can outlive a client that was killed.
     pub(crate) fn container_is_left(&self) -> bool {
         let listed = Command::new("docker")
@@ -140,6 +159,10 @@ impl Running {
                 self.raw.join("\n")
             );
         }
+        self.end()
+    }
+
+    fn end(&mut self) -> StepEnd {
         StepEnd::read(
             self.ended.flatten(),
             std::mem::take(&mut self.interpreter),

@@ -60,6 +60,17 @@ impl<'a> Step<'a> {
         self
     }
 
+    /// The post stage of a step whose main stage left this: a new container with command files of its
+    /// own and what was saved. `with:` is evaluated anew, so it is given again.
+    #[track_caller]
+    pub(crate) fn after(mut self, main: &StepEnd) -> Self {
+        let runs = &self.job.manifest.runs;
+        let program = runs.post_entrypoint.as_deref();
+        self.entrypoint = Some(program.expect("a post stage").to_owned());
+        self.state = main.state.clone();
+        self
+    }
+
     /// `with.entrypoint` and `with.args`, which an action takes that has none of its own.
     pub(crate) fn entrypoint(mut self, program: &str, arguments: &str) -> Self {
         self.entrypoint = Some(program.to_owned());

@@ -15,7 +15,7 @@ mod access_tokens;
 mod failures;
 mod gcloud;
 mod grants;
-mod printed;
+pub(crate) mod printed;
 mod settings;
 
 use testkit::{Job, JobEnd, World};

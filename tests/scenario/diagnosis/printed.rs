@@ -179,7 +179,7 @@ fn a_printed_error_is_taken_apart() -> Told {
 }
 
 /// Carries out the command that begins with `start` where it stands in a note or a warning.
-pub(super) async fn carry_out_in(log: &str, start: &str, world: &World) -> Told {
+pub(crate) async fn carry_out_in(log: &str, start: &str, world: &World) -> Told {
     let mut commands = log.lines().flat_map(backticked);
     let command = commands.find(|command| command.starts_with(start));
     let command = command.ok_or_else(|| format!("no `{start} …` was printed:\n{log}"))?;

@@ -26,6 +26,9 @@ pub mod statement;
 pub mod stored;
 pub mod test_result;
 
+#[cfg(test)]
+mod tests;
+
 pub use admit::{Asked, admit};
 pub use envelope::{Envelope, Signature, pae};
 pub use judge::{Finding, Passed, SeenEvidence, TrustedKey, judge_evidence};

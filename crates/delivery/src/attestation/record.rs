@@ -92,7 +92,7 @@ pub struct ApprovalRecord {
     pub policy: String,
     /// Names on GitHub.
     pub approvers: Vec<String>,
-    /// Which attempt was approved: `unknown` wherever it cannot be told.
+    /// Which attempt was approved: `first`, or `unknown` wherever it cannot be told.
     pub attempt: String,
 }
 

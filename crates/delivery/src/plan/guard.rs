@@ -27,6 +27,28 @@ pub const RESERVED_VARIABLES: [&str; 6] = [
     "K_CONFIGURATION",
 ];
 
+/// A candidate that the tests cannot reach would stop the run only after it was deployed.
+pub(crate) fn unreachable(standing: &Standing<'_>) -> Option<Diagnostic> {
+    let service = standing.service?;
+    let barriers = service.entrance.barriers();
+    if barriers.is_empty() {
+        return None;
+    }
+    let (name, region) = (&standing.target.service, &standing.target.region);
+    let mut diagnostic = blocked(
+        standing,
+        Code::CandidateUnreachable,
+        format!("this runner cannot reach a candidate of `{name}`, so it cannot be tested"),
+    );
+    for barrier in &barriers {
+        diagnostic = diagnostic.cause(barrier.describe());
+        for way in barrier.ways_out(name.as_str(), region.as_str()) {
+            diagnostic = diagnostic.help(way);
+        }
+    }
+    Some(diagnostic)
+}
+
 /// Reasons that hold for a promotion and a rollback alike.
 pub(crate) fn common(wanted: &Wanted, standing: &Standing<'_>) -> Vec<Diagnostic> {
     [

@@ -3,6 +3,7 @@
 use super::{Action, Plan, Step, Undo};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::spec::Access;
+use crate::state::OpenIntent;
 use crate::traffic::{Destination, TrafficSplit};
 
 /// Everything that is wrong with a plan. Each entry is a defect of this program.
@@ -15,6 +16,7 @@ pub fn lint(plan: &Plan) -> Vec<Diagnostic> {
         before: _,
         steps,
         warnings: _,
+        outlook: _,
     } = plan;
     let mut findings = Vec::new();
     let mut verified = false;
@@ -103,7 +105,14 @@ pub fn lint(plan: &Plan) -> Vec<Diagnostic> {
                 if !matches!(progress.given, None | Some(100)) {
                     find("does not end with everything pinned to its revision");
                 }
-                if state.intent.is_some() {
+                // One that waits was tested, and has no traffic yet.
+                let waits = |intent: &OpenIntent| {
+                    intent.verified
+                        && intent.revision == *revision
+                        && verified
+                        && progress.given.is_none()
+                };
+                if state.intent.as_ref().is_some_and(|intent| !waits(intent)) {
                     find("ends with an intent");
                 }
             }

@@ -10,15 +10,19 @@
 //! | `steps` | the steps that bring it, from a service that serves or one that does not yet |
 //! | `progress` | the shares of the traffic between the tests and the end |
 //! | `finish` | the steps when it serves already |
+//! | `outlook` | what changes, what to return to, whether the tests can reach it |
 //! | `undo` | what an undo writes, once the failure is known |
 //! | [`mod@recover`] | what a run that died has left: finished, or taken back |
+//! | `cut` | a promotion in two parts, with tests of the user's own between them |
 //! | [`mod@lint`] | what every plan must keep to |
 //! | [`render`] | plans as text |
 
 mod candidate;
+mod cut;
 mod finish;
 mod guard;
 pub mod lint;
+mod outlook;
 mod progress;
 mod promote;
 pub mod recover;
@@ -30,11 +34,13 @@ mod steps;
 mod undo;
 
 pub use candidate::{REVISION_LENGTH, TAG_AND_SERVICE_LENGTH};
+pub use cut::{plan_from_verified, plan_to_verified};
 pub use guard::{COMMIT_VARIABLE, RESERVED_VARIABLES, VERSION_VARIABLE};
 pub use lint::lint;
 pub use recover::recover;
 pub use seen::{Missing, missing};
 
+pub use outlook::{Outlook, Surroundings};
 use std::time::Duration;
 
 use crate::diagnostic::Diagnostic;
@@ -52,10 +58,11 @@ use crate::traffic::TrafficSplit;
 /// takes "now" from the snapshot, and planning again after a finished plan says [`Planned::UpToDate`].
 pub fn plan(wanted: &Wanted, snapshot: &Snapshot) -> Planned {
     let standing = standing::Standing::of(snapshot);
-    match &wanted.intent {
+    let planned = match &wanted.intent {
         Intent::Promote { release, spec } => promote::plan(wanted, &standing, release, spec),
         Intent::Rollback { to } => rollback::plan(wanted, &standing, to),
-    }
+    };
+    outlook::complete(wanted, &standing, planned)
 }
 
 /// What is wanted of one target.
@@ -76,6 +83,8 @@ pub struct Wanted {
     /// This run has written already: its intent must still stand in the record, or somebody has ended
     /// the rollout meanwhile.
     pub began: bool,
+    /// What is known of the world around the target.
+    pub surroundings: Surroundings,
 }
 
 /// Promote or roll back.
@@ -132,6 +141,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Things to know, such as traffic that followed LATEST.
     pub warnings: Vec<Diagnostic>,
+    /// What is to be seen beside the steps before somebody approves.
+    pub outlook: Outlook,
 }
 
 /// One step.

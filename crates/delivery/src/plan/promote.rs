@@ -5,7 +5,7 @@ use super::finish::{self, Demand};
 use super::guard::{self, COMMIT_VARIABLE, VERSION_VARIABLE};
 use super::standing::Standing;
 use super::steps::{Bring, Change, following_latest, steps};
-use super::{NewRevision, Plan, Planned, Wanted};
+use super::{NewRevision, Outlook, Plan, Planned, Wanted};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::release::Release;
 use crate::snapshot::{ServiceCondition, StateSeen};
@@ -52,6 +52,7 @@ pub(crate) fn plan(
         before: standing.state_in_words(),
         steps,
         warnings: warnings(standing),
+        outlook: Outlook::default(),
     })
 }
 

@@ -4,7 +4,7 @@
 use super::candidate::is_our_tag;
 use super::guard::{self, blocked};
 use super::standing::Standing;
-use super::{Action, Plan, Step, Undo, rollback};
+use super::{Action, Outlook, Plan, Step, Undo, rollback};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::name::RevisionName;
 use crate::snapshot::{ServiceSeen, Snapshot};
@@ -126,6 +126,7 @@ pub fn recover(asker: &Asker, snapshot: &Snapshot) -> Recovery {
             revision: lease.revision.clone(),
             before: standing.state_in_words(),
             steps,
+            outlook: Outlook::default(),
             warnings,
         },
         lease,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::{Action, Address, Baseline, NewRevision, Plan, Step, Undo};
+use super::{Action, Address, Baseline, NewRevision, Outlook, Plan, Step, Undo};
 use crate::diagnostic::Diagnostic;
 use crate::release::Commit;
 use crate::snapshot::Serving;
@@ -22,6 +22,7 @@ pub fn render_plan(plan: &Plan) -> String {
         before,
         steps,
         warnings,
+        outlook,
     } = plan;
     let mut text = String::new();
     let mut line = |line: String| {
@@ -36,6 +37,7 @@ pub fn render_plan(plan: &Plan) -> String {
     } else {
         line(format!("  after:  {revision} serves 100 %"));
     }
+    outlook_lines(outlook).into_iter().for_each(&mut line);
     let mut undo_before: Option<(usize, &Undo)> = None;
     for (index, step) in steps.iter().enumerate() {
         let Step {
@@ -72,6 +74,31 @@ pub fn render_plan(plan: &Plan) -> String {
         }
     }
     text
+}
+
+/// What changes in the configuration, and where traffic could return to.
+fn outlook_lines(outlook: &Outlook) -> Vec<String> {
+    let mut lines = Vec::new();
+    let changes = outlook.changes();
+    let before = match &outlook.serving {
+        Some(serving) => format!("against {serving}"),
+        None => "nothing serves yet".to_owned(),
+    };
+    if changes.is_empty() {
+        lines.push(format!("  configuration, {before}: no change"));
+    } else {
+        lines.push(format!("  configuration, {before}:"));
+        lines.extend(
+            changes
+                .iter()
+                .map(|change| format!("    {}", change.describe())),
+        );
+    }
+    lines.push(match &outlook.rollback_target {
+        Some(target) => format!("  rollback: `rollback_to: previous` returns to {target}"),
+        None => "  rollback: no earlier revision is recorded healthy here".to_owned(),
+    });
+    lines
 }
 
 /// `test · us-central1/ml-api-test`.
@@ -199,6 +226,9 @@ pub fn describe(action: &Action) -> String {
                 "{revision}{} answers at the service's address",
                 of(commit.as_ref())
             )
+        }
+        Action::Record { state } if state.intent.as_ref().is_some_and(|it| it.verified) => {
+            "the candidate has passed and waits".to_owned()
         }
         Action::Record { state } => match state.healthy.first() {
             Some(newest) => format!("newest healthy revision {}", newest.revision),

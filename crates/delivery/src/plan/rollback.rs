@@ -10,7 +10,7 @@ use super::guard::{self, blocked};
 use super::promote::warnings;
 use super::standing::Standing;
 use super::steps::{Bring, Change, intent, steps};
-use super::{Action, Address, Plan, Planned, Step, Undo, Wanted};
+use super::{Action, Address, Outlook, Plan, Planned, Step, Undo, Wanted};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::name::RevisionName;
 use crate::snapshot::{Readiness, RevisionSeen};
@@ -72,6 +72,7 @@ pub(crate) fn plan(wanted: &Wanted, standing: &Standing<'_>, to: &RollbackTo) ->
         before: standing.state_in_words(),
         steps,
         warnings,
+        outlook: Outlook::default(),
     })
 }
 

@@ -328,7 +328,13 @@ pub(crate) fn intent(
     change: &Change,
     undo: Option<TrafficSplit>,
 ) -> StateRecord {
+    let before = standing.record.intent.as_ref();
     standing.record.with_intent(OpenIntent {
+        verified: before.is_some_and(|before| {
+            before.verified
+                && before.revision == *change.revision()
+                && wanted.run.continues(&before.run)
+        }),
         run: wanted.run.clone(),
         revision: change.revision().clone(),
         tag: change.tag.clone(),

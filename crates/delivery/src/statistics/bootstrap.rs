@@ -1,5 +1,6 @@
 //! The ratio of two samples' quantiles, such as the candidate's p95 over the serving revision's.
 
+use super::histogram::Histogram;
 use super::random::Random;
 use super::{Interval, MOST_MORE, Standing, quantile};
 
@@ -31,8 +32,39 @@ pub fn quantile_ratio(
     quantile: f64,
     seed: u64,
 ) -> Option<Ratio> {
-    let above = Draw::new(numerator, quantile)?;
-    let below = Draw::new(denominator, quantile)?;
+    ratio(
+        &Draw::new(numerator, quantile)?,
+        &Draw::new(denominator, quantile)?,
+        quantile,
+        seed,
+    )
+}
+
+/// The same of two histograms, within their 0.1 %. Values below `floor` count as `floor`: of what is
+/// so small nobody minds the double. `floor` is above 0.
+pub fn histogram_ratio(
+    numerator: &Histogram,
+    denominator: &Histogram,
+    quantile: f64,
+    floor: u64,
+    seed: u64,
+) -> Option<Ratio> {
+    let above = Ranked::new(numerator, floor);
+    let below = Ranked::new(denominator, floor);
+    ratio(
+        &Draw::new(&above, quantile)?,
+        &Draw::new(&below, quantile)?,
+        quantile,
+        seed,
+    )
+}
+
+fn ratio<S: Sorted + ?Sized>(
+    above: &Draw<'_, S>,
+    below: &Draw<'_, S>,
+    quantile: f64,
+    seed: u64,
+) -> Option<Ratio> {
     let mut random = Random::new(seed);
     let mut ratios: Vec<f64> = (0..ROUNDS)
         .map(|_| above.once(&mut random) / below.once(&mut random))
@@ -47,7 +79,7 @@ pub fn quantile_ratio(
     };
     Some(Ratio {
         interval,
-        size: numerator.len().min(denominator.len()) as u64,
+        size: above.sorted.size().min(below.sorted.size()),
         quantile,
     })
 }
@@ -88,26 +120,72 @@ impl Ratio {
     }
 }
 
+/// A sample in ascending order.
+trait Sorted {
+    /// How many values.
+    fn size(&self) -> u64;
+    /// The value with this rank, from 1.
+    fn at_rank(&self, rank: u64) -> f64;
+}
+
+impl Sorted for [f64] {
+    fn size(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn at_rank(&self, rank: u64) -> f64 {
+        self[rank as usize - 1]
+    }
+}
+
+/// A histogram, so that a rank is found by bisection.
+struct Ranked {
+    values: Vec<(u64, u64)>,
+    floor: u64,
+}
+
+impl Ranked {
+    fn new(histogram: &Histogram, floor: u64) -> Self {
+        Self {
+            values: histogram.ranked(),
+            floor,
+        }
+    }
+}
+
+impl Sorted for Ranked {
+    fn size(&self) -> u64 {
+        self.values.last().map_or(0, |last| last.0)
+    }
+
+    fn at_rank(&self, rank: u64) -> f64 {
+        let place = self.values.partition_point(|(last, _)| *last < rank);
+        let value = self.values.get(place).map_or(0, |found| found.1);
+        value.max(self.floor) as f64
+    }
+}
+
 /// One sample's resampled quantile.
-struct Draw<'a> {
-    sorted: &'a [f64],
+struct Draw<'a, S: ?Sized> {
+    sorted: &'a S,
     rank: u64,
 }
 
-impl<'a> Draw<'a> {
-    fn new(sorted: &'a [f64], quantile: f64) -> Option<Self> {
-        let rank = quantile::ranks(sorted.len() as u64, quantile)?.estimate;
+impl<'a, S: Sorted + ?Sized> Draw<'a, S> {
+    fn new(sorted: &'a S, quantile: f64) -> Option<Self> {
+        let rank = quantile::ranks(sorted.size(), quantile)?.estimate;
         Some(Self { sorted, rank })
     }
 
     fn estimate(&self) -> f64 {
-        self.sorted[self.rank as usize - 1]
+        self.sorted.at_rank(self.rank)
     }
 
     fn once(&self, random: &mut Random) -> f64 {
-        let size = self.sorted.len() as f64;
-        let place = random.beta(self.rank as f64, size - self.rank as f64 + 1.0) * size;
-        self.sorted[(place as usize).min(self.sorted.len() - 1)]
+        let size = self.sorted.size();
+        let rank = self.rank as f64;
+        let place = random.beta(rank, size as f64 - rank + 1.0) * size as f64;
+        self.sorted.at_rank((place as u64 + 1).min(size))
     }
 }
 
@@ -142,7 +220,7 @@ mod tests {
     #[test]
     fn the_drawn_order_statistic_is_that_of_a_whole_resampling() {
         let sample = sorted(120, 3, Random::exponential);
-        let draw = Draw::new(&sample, 0.9).unwrap();
+        let draw = Draw::new(sample.as_slice(), 0.9).unwrap();
         let mut random = Random::new(5);
         let mut short: Vec<f64> = (0..3000).map(|_| draw.once(&mut random)).collect();
         let mut long: Vec<f64> = (0..3000)
@@ -176,5 +254,33 @@ mod tests {
             panic!("decided")
         };
         assert!(more > 100, "{more}");
+    }
+
+    #[test]
+    fn a_histogram_gives_the_ratio_of_its_values_and_small_ones_count_as_the_floor() {
+        let (a, b) = (
+            sorted(400, 1, |r| 20_000.0 + 30_000.0 * r.exponential()),
+            sorted(400, 2, |r| 20_000.0 + 20_000.0 * r.exponential()),
+        );
+        let histogram = |values: &[f64]| {
+            let mut histogram = Histogram::default();
+            values.iter().for_each(|value| histogram.add(*value as u64));
+            histogram
+        };
+        let exact = quantile_ratio(&a, &b, 0.95, 3).unwrap();
+        let kept = histogram_ratio(&histogram(&a), &histogram(&b), 0.95, 1, 3).unwrap();
+        for (one, other) in [
+            (exact.interval.low, kept.interval.low),
+            (exact.interval.estimate, kept.interval.estimate),
+            (exact.interval.high, kept.interval.high),
+        ] {
+            assert!((one / other - 1.0).abs() < 0.003, "{exact:?} {kept:?}");
+        }
+        assert_eq!(kept.size, 400);
+        let high = |value: f64| (1.0..f64::INFINITY).contains(&value);
+        assert!(high(kept.interval.low), "{kept:?}");
+        let floored = histogram_ratio(&histogram(&a), &histogram(&b), 0.95, 1 << 30, 3).unwrap();
+        assert_eq!(floored.standing(1.0), Standing::Within);
+        assert!(histogram_ratio(&Histogram::default(), &histogram(&b), 0.5, 1, 3).is_none());
     }
 }

@@ -61,6 +61,33 @@ impl Histogram {
         self.greatest = self.greatest.max(value);
     }
 
+    /// Counts everything that the other one has.
+    pub fn merge(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count = count.saturating_add(*more);
+        }
+        self.total += other.total;
+        self.sum += other.sum;
+        self.least = self.least.min(other.least);
+        self.greatest = self.greatest.max(other.greatest);
+    }
+
+    /// Each value that was counted, ascending, with the rank of the last one of it.
+    pub(super) fn ranked(&self) -> Vec<(u64, u64)> {
+        let mut rank = 0;
+        let counted = self
+            .counts
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0);
+        counted
+            .map(|(place, count)| {
+                rank += u64::from(*count);
+                (rank, value_at(place).clamp(self.least, self.greatest))
+            })
+            .collect()
+    }
+
     /// How many were counted.
     pub fn total(&self) -> u64 {
         self.total
@@ -180,6 +207,26 @@ mod tests {
                 .sum::<u64>(),
             3000
         );
+    }
+
+    #[test]
+    fn two_together_are_as_one_of_all() {
+        let (mut all, mut even, mut odd) = (
+            Histogram::default(),
+            Histogram::default(),
+            Histogram::default(),
+        );
+        for value in (0..2000).map(|number| number * 37) {
+            all.add(value);
+            let half = if value % 2 == 0 { &mut even } else { &mut odd };
+            half.add(value);
+        }
+        even.merge(&odd);
+        even.merge(&Histogram::default());
+        assert_eq!((even.total(), even.mean()), (all.total(), all.mean()));
+        assert_eq!(even.ranked(), all.ranked());
+        assert_eq!(even.at_rank(1), Some(0));
+        assert_eq!(all.ranked().last().map(|last| last.0), Some(2000));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | module | figure | method |
 //! |---|---|---|
 //! | [`proportion`] | a rate: flipped labels, errors | Wilson's score interval |
+//! | [`difference`] | how much more often one side fails | Newcombe's hybrid score interval |
 //! | [`quantile`] | p95, p99 of a sample | ranks, free of any distribution |
 //! | [`bootstrap`] | ratio of two samples' quantiles | percentile bootstrap, seeded |
 //! | [`psi`] | shift between two samples | population stability index, with its null distribution |
@@ -22,6 +23,7 @@
 
 pub mod bootstrap;
 mod chi_squared;
+pub mod difference;
 pub mod histogram;
 pub mod ks;
 pub mod moments;

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use delivery::configuration::Configuration;
 use delivery::diagnostic::{Code, Diagnostic};
+use delivery::entrance::Entrance;
 use delivery::name::{RevisionName, TagName};
 use delivery::plan::{Action, NewRevision, Plan, Planned, Undo, Wanted, plan};
 use delivery::snapshot::{
@@ -52,6 +54,8 @@ impl World {
             latest_ready: None,
             latest_created: None,
             access,
+            entrance: Entrance::default(),
+            template: Configuration::default(),
             state: StateSeen::Absent,
             revisions: Vec::new(),
         });
@@ -153,6 +157,8 @@ impl World {
                     latest_ready: None,
                     latest_created: None,
                     access: Access::Private,
+                    entrance: Entrance::default(),
+                    template: Configuration::default(),
                     state: StateSeen::Known(state.clone()),
                     revisions: Vec::new(),
                 });
@@ -264,6 +270,7 @@ impl World {
             service.revisions.iter().all(|seen| seen.name != name),
             "{name} is made twice"
         );
+        service.template = service.template.with(new);
         service.revisions.insert(
             0,
             RevisionSeen {
@@ -271,6 +278,7 @@ impl World {
                 readiness: Readiness::Ready,
                 record: Some(new.record.clone()),
                 created_at: now,
+                configuration: service.template.clone(),
             },
         );
         service.latest_ready = Some(name.clone());
@@ -339,6 +347,7 @@ impl World {
                 readiness: Readiness::Ready,
                 record,
                 created_at: now,
+                configuration: service.template.clone(),
             },
         );
         service.latest_ready = Some(name.clone());

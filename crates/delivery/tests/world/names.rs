@@ -1,7 +1,7 @@
 //! Names and wishes to tell stories with.
 
 use delivery::name::{EnvironmentName, ProjectId, Region, ServiceName};
-use delivery::plan::{Intent, Wanted};
+use delivery::plan::{Intent, Surroundings, Wanted};
 use delivery::release::{Commit, ImageDigest, ImageReference, Release};
 use delivery::spec::{Access, ServiceSpec};
 use delivery::stage::RollbackTo;
@@ -71,6 +71,7 @@ fn wanted(intent: Intent) -> Wanted {
         lease_seconds: LEASE,
         strategy: Strategy::AT_ONCE,
         began: false,
+        surroundings: Surroundings::default(),
     }
 }
 

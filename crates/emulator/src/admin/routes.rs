@@ -43,6 +43,7 @@ pub fn routes() -> Router<Arc<World>> {
             "/_emulator/registry/repositories/{project}/{repository}",
             put(setup::repository),
         )
+        .route("/_emulator/kms/keys", post(setup::key))
         .route("/_emulator/registry/settings", put(setup::registry))
         .route(
             "/_emulator/github/repos/{owner}/{name}/environments/{environment}",
@@ -96,6 +97,7 @@ async fn reset(State(world): State<Arc<World>>) -> StatusCode {
     world.tokens.clear();
     world.github.clear();
     world.iam.clear();
+    world.kms.clear();
     world.faults.clear();
     world.requests.clear();
     world.exchanges.clear();

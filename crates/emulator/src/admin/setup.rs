@@ -78,6 +78,33 @@ pub(super) async fn provider(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct WantedKey {
+    /// `projects/P/locations/L/keyRings/R/cryptoKeys/K`.
+    name: String,
+}
+
+/// `POST /_emulator/kms/keys`: a key that signs, and its ring.
+pub(super) async fn key(
+    State(world): State<Arc<World>>,
+    body: Bytes,
+) -> Result<StatusCode, ApiError> {
+    let WantedKey { name } = read(&body)?;
+    let is_key = matches!(
+        crate::iam::Resource::parse(&name),
+        Some(crate::iam::Resource::CryptoKey { .. })
+    );
+    if !is_key {
+        return Err(invalid(format!(
+            "name must be projects/P/locations/L/keyRings/R/cryptoKeys/K, not \"{name}\""
+        )));
+    }
+    let made = world.kms.put_key(&name, world.clock.now());
+    made.map_err(|error| ApiError::new("INTERNAL", error.to_string()))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RepositorySettings {
     #[serde(default)]
     immutable_tags: bool,
@@ -92,7 +119,10 @@ fn default_location() -> String {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RegistrySettings {
-    create_on_push: bool,
+    /// Whether a repository comes into being with its first push.
+    create_on_push: Option<bool>,
+    /// Whether the list of referrers is answered.
+    lists_referrers: Option<bool>,
 }
 
 /// `PUT /_emulator/registry/settings`.
@@ -100,8 +130,16 @@ pub(super) async fn registry(
     State(world): State<Arc<World>>,
     body: Bytes,
 ) -> Result<StatusCode, ApiError> {
-    let RegistrySettings { create_on_push } = read(&body)?;
-    world.registry.set_must_be_created(!create_on_push);
+    let RegistrySettings {
+        create_on_push,
+        lists_referrers,
+    } = read(&body)?;
+    if let Some(create_on_push) = create_on_push {
+        world.registry.set_must_be_created(!create_on_push);
+    }
+    if let Some(lists_referrers) = lists_referrers {
+        world.registry.set_lists_referrers(lists_referrers);
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

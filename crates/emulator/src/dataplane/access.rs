@@ -1,6 +1,6 @@
 //! Who gets in: what the front end answers before a request reaches an instance.
 
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
@@ -22,6 +22,11 @@ pub(super) enum Refusal {
     Unauthorized,
     /// No such address.
     NotFound,
+    /// Identity-Aware Proxy wants a login first, and a token is none.
+    Login {
+        /// Whether there was a token.
+        has_token: bool,
+    },
 }
 
 /// Lets a request in, or says why not. The signature of the token is taken out of the headers, so
@@ -46,6 +51,10 @@ pub(super) fn admit(
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim().to_owned());
+    if access.iap {
+        let has_token = token.is_some();
+        return Err(Refusal::Login { has_token });
+    }
     if access.public {
         return Ok(());
     }
@@ -94,12 +103,28 @@ pub(super) fn refuse(refusal: Refusal, uri: &Uri) -> Response {
             answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
             answer
         }
+        Refusal::Login { has_token } => login(has_token),
         Refusal::NotFound => page(
             StatusCode::NOT_FOUND,
             "Page not found",
             "The requested URL was not found on this server.",
         ),
     }
+}
+
+/// What Identity-Aware Proxy answers: who has no credential is sent to the login page; an ID token for
+/// the service is no credential of the proxy's.
+fn login(has_token: bool) -> Response {
+    const GENERATED: HeaderName = HeaderName::from_static("x-goog-iap-generated-response");
+    if has_token {
+        let text = "Invalid IAP credentials: Unable to parse JWT";
+        return (StatusCode::UNAUTHORIZED, [(GENERATED, "true")], text).into_response();
+    }
+    let headers = [
+        (GENERATED, "true"),
+        (LOCATION, "https://accounts.google.com/o/oauth2/v2/auth"),
+    ];
+    (StatusCode::FOUND, headers).into_response()
 }
 
 fn page(status: StatusCode, title: &str, text: &str) -> Response {

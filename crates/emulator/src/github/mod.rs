@@ -2,6 +2,7 @@
 //!
 //! Every repository exists. One that was not spoken of so far has the environments dev, test,
 //! staging and production, and production has one required reviewer, `release-manager`.
+//! In a run that was not set up, the first reviewer of each environment has approved it.
 //! Any token is good; `user:NAME` acts as that user, every other as the workflow itself.
 
 mod addresses;

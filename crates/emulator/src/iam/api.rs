@@ -23,16 +23,19 @@ pub enum Api {
     SecretManager,
     /// Cloud Logging.
     Logging,
+    /// Cloud KMS.
+    Kms,
 }
 
 impl Api {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Run,
         Self::ArtifactRegistry,
         Self::IamCredentials,
         Self::Sts,
         Self::SecretManager,
         Self::Logging,
+        Self::Kms,
     ];
 
     /// `run.googleapis.com` and so on.
@@ -44,6 +47,7 @@ impl Api {
             Self::Sts => "sts.googleapis.com",
             Self::SecretManager => "secretmanager.googleapis.com",
             Self::Logging => "logging.googleapis.com",
+            Self::Kms => "cloudkms.googleapis.com",
         }
     }
 
@@ -56,6 +60,7 @@ impl Api {
             Self::Sts => "Security Token Service API",
             Self::SecretManager => "Secret Manager API",
             Self::Logging => "Cloud Logging API",
+            Self::Kms => "Cloud Key Management Service (KMS) API",
         }
     }
 

@@ -40,6 +40,10 @@ impl Denied {
             "run" => refused(format!(
                 "Permission '{permission}' denied on resource '{name}' (or resource may not exist)."
             )),
+            "cloudkms" => refused(format!(
+                "Permission '{permission}' denied on resource '{name}' (or it may not exist)."
+            ))
+            .with_detail(info(permission, "cloudkms.googleapis.com", Some(name))),
             "artifactregistry" => refused(format!(
                 "Permission '{permission}' denied on resource '//artifactregistry.googleapis.com/{name}' (or it may not exist)."
             ))

@@ -43,6 +43,13 @@ pub enum Resource {
         /// Short name.
         repository: String,
     },
+    /// A key of Cloud KMS, or one of its versions.
+    CryptoKey {
+        /// `projects/P/locations/L/keyRings/R/cryptoKeys/K`.
+        name: String,
+        /// The version that is asked for.
+        version: Option<String>,
+    },
     /// A secret.
     Secret {
         /// Project.
@@ -88,6 +95,19 @@ impl Resource {
                 location: owned(location),
                 repository: owned(repository),
             },
+            [
+                "projects",
+                _,
+                "locations",
+                _,
+                "keyRings",
+                _,
+                "cryptoKeys",
+                _,
+            ] => Self::CryptoKey {
+                name: owned(name),
+                version: None,
+            },
             ["projects", project, "secrets", name] => Self::Secret {
                 project: owned(project),
                 name: owned(name),
@@ -103,8 +123,9 @@ impl Resource {
             | Self::Location { project, .. }
             | Self::Operation { project, .. }
             | Self::Repository { project, .. }
-            | Self::Secret { project, .. } => project,
+            | Self::Secret { project, .. } => project.as_str(),
             Self::Service(key) | Self::Revision { service: key, .. } => &key.project,
+            Self::CryptoKey { name, .. } => name.split('/').nth(1)?,
             Self::ServiceAccount(email) => return project_of_account(email),
         };
         Some(project_number(project))
@@ -116,6 +137,10 @@ impl Resource {
             Self::ServiceAccount(email) => ("account", email),
             Self::Repository { repository, .. } => ("repository", repository),
             Self::Secret { name, .. } => ("secret", name),
+            Self::CryptoKey { name, .. } => {
+                let within = name.split('/').skip(2).collect::<Vec<_>>().join("/");
+                return Some(("key".to_owned(), self.project().unwrap_or_default(), within));
+            }
             _ => return None,
         };
         Some((
@@ -145,6 +170,10 @@ impl Resource {
                 location,
                 repository,
             } => format!("projects/{project}/locations/{location}/repositories/{repository}"),
+            Self::CryptoKey { name, version } => match version {
+                Some(version) => format!("{name}/cryptoKeyVersions/{version}"),
+                None => name.clone(),
+            },
             Self::Secret { project, name } => format!("projects/{project}/secrets/{name}"),
         }
     }
@@ -211,6 +240,7 @@ mod tests {
             "projects/p/locations/l/services/s",
             "projects/p/locations/l/repositories/r",
             "projects/p/secrets/s",
+            "projects/p/locations/l/keyRings/r/cryptoKeys/k",
         ] {
             let read = Resource::parse(name).map(|resource| resource.name());
             assert_eq!(read.as_deref(), Some(name));

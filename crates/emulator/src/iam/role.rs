@@ -37,6 +37,11 @@ pub(super) fn permissions(role: &str) -> Option<Vec<&'static str>> {
         "roles/logging.viewer" => &[LOGS, PROJECT],
         "roles/secretmanager.secretAccessor" => &[SECRET_ACCESS, PROJECT],
         "roles/secretmanager.viewer" => &[SECRET_READ, PROJECT],
+        "roles/cloudkms.signer" => &[KEY_SIGN, PROJECT],
+        "roles/cloudkms.signerVerifier" => &[KEY_SIGN, KEY_VERIFY, KEY_PUBLIC, PROJECT],
+        "roles/cloudkms.publicKeyViewer" => &[KEY_PUBLIC, PROJECT],
+        "roles/cloudkms.viewer" => &[KEY_READ, PROJECT],
+        "roles/cloudkms.admin" => &[KEY_READ, KEY_ADMIN, PROJECT],
         "roles/serviceusage.serviceUsageAdmin" => &[API_READ, API_WRITE],
         "roles/serviceusage.serviceUsageViewer" => &[API_READ],
         // The basic roles neither make tokens of an account nor, but for the owner, set policies.
@@ -65,6 +70,11 @@ pub(super) fn permissions(role: &str) -> Option<Vec<&'static str>> {
             LOGS,
             SECRET_READ,
             SECRET_ACCESS,
+            KEY_READ,
+            KEY_ADMIN,
+            KEY_SIGN,
+            KEY_VERIFY,
+            KEY_PUBLIC,
             API_READ,
             API_WRITE,
             PROJECT,
@@ -149,6 +159,18 @@ const REGISTRY_ADMIN: &[&str] = &[
     "artifactregistry.repositories.setIamPolicy",
     "artifactregistry.repositories.update",
 ];
+const KEY_READ: &[&str] = &[
+    "cloudkms.cryptoKeyVersions.get",
+    "cloudkms.cryptoKeyVersions.list",
+    "cloudkms.cryptoKeys.get",
+    "cloudkms.cryptoKeys.list",
+    "cloudkms.keyRings.get",
+    "cloudkms.keyRings.list",
+];
+const KEY_ADMIN: &[&str] = &["cloudkms.cryptoKeys.create", "cloudkms.keyRings.create"];
+const KEY_SIGN: &[&str] = &["cloudkms.cryptoKeyVersions.useToSign"];
+const KEY_VERIFY: &[&str] = &["cloudkms.cryptoKeyVersions.useToVerify"];
+const KEY_PUBLIC: &[&str] = &["cloudkms.cryptoKeyVersions.viewPublicKey"];
 const ACCOUNT_READ: &[&str] = &["iam.serviceAccounts.get", "iam.serviceAccounts.list"];
 const ACT_AS: &[&str] = &["iam.serviceAccounts.actAs"];
 const ACCESS_TOKEN: &[&str] = &["iam.serviceAccounts.getAccessToken"];

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::Registry;
 use super::error::RegistryError;
 use super::name::Reference;
+use super::referrers::{OCI_SUBJECT, subject_of};
 use super::store::{Image, Manifest, digest_of};
 use super::upload::DIGEST;
 
@@ -58,6 +59,9 @@ pub(super) async fn write(
         RegistryError::manifest_invalid(format!("a manifest has at most {LARGEST} bytes"))
     })?;
     let mut manifest = parse(headers, bytes, now)?;
+    let subject: Option<String> = serde_json::from_slice::<Value>(&manifest.bytes)
+        .ok()
+        .and_then(|body| subject_of(&body).map(str::to_owned));
     let digest = digest_of(&manifest.bytes);
     registry.keep_manifest(&digest, &manifest.bytes).await?;
     let mut store = registry.lock();
@@ -89,7 +93,13 @@ pub(super) async fn write(
         (DIGEST, digest),
         (CONTENT_LENGTH, "0".to_owned()),
     ];
-    Ok((StatusCode::CREATED, headers).into_response())
+    let mut response = (StatusCode::CREATED, headers).into_response();
+    if let Some(subject) = subject.filter(|_| !store.has_no_referrers())
+        && let Ok(value) = subject.parse()
+    {
+        response.headers_mut().insert(OCI_SUBJECT, value);
+    }
+    Ok(response)
 }
 
 fn immutable(verb: &str, tag: &str) -> RegistryError {

@@ -2,8 +2,8 @@
 //!
 //! Names have Artifact Registry's form `PROJECT/REPOSITORY/IMAGE`; the region is ignored.
 //! Deviations: repositories come into being with the first push (unless the world says otherwise); pulls need no credential;
-//! blobs are served here and not from a storage host; `/referrers/` answers 404, so that clients
-//! use the tag `sha256-<hex>` of the distribution specification's fallback.
+//! blobs are served here and not from a storage host. The list of referrers can be switched off, so
+//! that clients use the tag `sha256-<hex>` of the distribution specification's fallback.
 
 mod access;
 mod blob;
@@ -11,6 +11,7 @@ mod error;
 mod manifest;
 mod name;
 mod path;
+mod referrers;
 mod rest;
 mod store;
 mod tags;
@@ -25,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{self, Query, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use chrono::{DateTime, Utc};
@@ -137,6 +138,16 @@ impl Registry {
             store.settings.insert(Setting::MustBeCreated, true);
         } else {
             store.settings.remove(&Setting::MustBeCreated);
+        }
+    }
+
+    /// Says whether the registry lists referrers. It does until this is called.
+    pub fn set_lists_referrers(&self, lists_referrers: bool) {
+        let mut store = self.lock();
+        if lists_referrers {
+            store.settings.remove(&Setting::NoReferrers);
+        } else {
+            store.settings.insert(Setting::NoReferrers, true);
         }
     }
 
@@ -288,11 +299,9 @@ async fn act(
         (Method::GET, Resource::Upload(name, id)) => upload::status(registry, &name, &id),
         (Method::DELETE, Resource::Upload(name, id)) => upload::cancel(registry, &name, &id),
         (Method::GET, Resource::Tags(name)) => tags::list(registry, &name, query),
-        (Method::GET, Resource::Referrers(_)) => Err(RegistryError::new(
-            StatusCode::NOT_FOUND,
-            "NOT_FOUND",
-            "this registry has no referrers API",
-        )),
+        (Method::GET, Resource::Referrers(name, digest)) => {
+            referrers::list(registry, &name, &digest, query)
+        }
         (method, _) => Err(RegistryError::unsupported(format!(
             "the registry does not support {method} here"
         ))),

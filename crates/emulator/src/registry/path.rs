@@ -18,7 +18,7 @@ pub(super) enum Resource {
     /// `NAME/tags/list`.
     Tags(String),
     /// `NAME/referrers/DIGEST`.
-    Referrers(String),
+    Referrers(String, String),
 }
 
 impl Resource {
@@ -30,7 +30,7 @@ impl Resource {
             | Self::Uploads(name)
             | Self::Upload(name, _)
             | Self::Tags(name)
-            | Self::Referrers(name) => name,
+            | Self::Referrers(name, _) => name,
         }
     }
 }
@@ -80,10 +80,7 @@ impl Rest<'_> {
             Self::Upload("") => Resource::Uploads(name),
             Self::Upload(id) => Resource::Upload(name, id.to_owned()),
             Self::Tags => Resource::Tags(name),
-            Self::Referrers(text) => {
-                digest(text)?;
-                Resource::Referrers(name)
-            }
+            Self::Referrers(text) => Resource::Referrers(name, digest(text)?),
         })
     }
 }

@@ -101,6 +101,8 @@ pub(super) fn file_name(digest: &str) -> String {
 pub(super) enum Setting {
     /// See [`Store::must_be_created`].
     MustBeCreated,
+    /// See [`Store::has_no_referrers`].
+    NoReferrers,
 }
 
 /// All images by name (`PROJECT/REPOSITORY/IMAGE`), and what is being uploaded.
@@ -161,6 +163,12 @@ impl Store {
     /// True: a push into a repository that was not created is refused, as in the true registry.
     pub(super) fn must_be_created(&self) -> bool {
         self.settings.contains_key(&Setting::MustBeCreated)
+    }
+
+    /// True: nothing is listed of what refers to an image, as in registries of before version 1.1 of
+    /// the distribution specification.
+    pub(super) fn has_no_referrers(&self) -> bool {
+        self.settings.contains_key(&Setting::NoReferrers)
     }
 
     /// Makes the image's repository when it is not there: unless the world says otherwise, it comes

@@ -72,6 +72,8 @@ pub(crate) struct Access {
     pub(crate) public: bool,
     /// True: answers 404 to this network.
     pub(crate) hidden: bool,
+    /// True: Identity-Aware Proxy answers in the service's place.
+    pub(crate) iap: bool,
     /// Audience that an ID token must name: the base URI.
     pub(crate) audience: String,
     /// Other audiences that the service accepts.
@@ -159,6 +161,7 @@ impl Run {
             public: flag("invokerIamDisabled") || service.policy.is_public(),
             hidden: flag("defaultUriDisabled")
                 || ingress.is_some_and(|ingress| ingress != "INGRESS_TRAFFIC_ALL"),
+            iap: flag("iapEnabled"),
             audience: service.uri.clone(),
             custom_audiences: custom
                 .into_iter()

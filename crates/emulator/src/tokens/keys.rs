@@ -78,7 +78,7 @@ impl SigningKey {
 }
 
 /// 32 bytes that nobody can guess.
-pub(super) fn random_bytes() -> Result<[u8; 32], KeyError> {
+pub(crate) fn random_bytes() -> Result<[u8; 32], KeyError> {
     let mut bytes = [0; 32];
     SystemRandom::new().fill(&mut bytes).map_err(|_| KeyError)?;
     Ok(bytes)

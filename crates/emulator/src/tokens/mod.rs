@@ -29,6 +29,7 @@ pub use grant::Caller;
 pub(crate) use grant::RegistryHolder;
 pub use id_token::IdTokenProblem;
 pub use keys::KeyError;
+pub(crate) use keys::random_bytes;
 pub use public_key::PublicKeyError;
 
 use grant::Grants;

@@ -18,8 +18,10 @@ use super::tar::{Entry, Kind, TarError, TarReader};
 use crate::image::policy::secret::Found;
 use crate::image::policy::secret::scan::Window;
 
-/// Most entries of all layers together: what is kept of one is about 150 bytes.
+/// Most entries of all layers together: what is kept of one is about 60 bytes and its path.
 const MOST_ENTRIES: usize = 2_000_000;
+/// All their paths together, in bytes: one may be a megabyte long.
+const MOST_PATH_BYTES: usize = 256 << 20;
 /// Largest JSON file, and small file that is kept.
 const LARGEST_DOCUMENT: u64 = 8 << 20;
 /// All of them together.
@@ -43,6 +45,9 @@ pub enum SavedError {
     /// It is larger than anything that is an image.
     #[error("the image holds more than {MOST_ENTRIES} files")]
     TooMany,
+    /// The names of its files are larger than those of any image.
+    #[error("the names of the image's files are larger than {MOST_PATH_BYTES} bytes")]
+    LongNames,
 }
 
 /// What is known of an image.
@@ -139,6 +144,7 @@ pub fn read_image(stream: impl BufRead, secrets: Secrets) -> Result<Image, Saved
         secrets,
         window: Window::default(),
         entries: 0,
+        path_bytes: 0,
         document_bytes: 0,
         members: Members::default(),
     };
@@ -154,6 +160,7 @@ struct Reader {
     secrets: Secrets,
     window: Window,
     entries: usize,
+    path_bytes: usize,
     document_bytes: u64,
     members: Members,
 }
@@ -161,6 +168,7 @@ struct Reader {
 impl Reader {
     /// Reads one member of the saved image: a layer, a document, or something without meaning here.
     fn member(&mut self, entry: &Entry, data: impl BufRead) -> Result<(), SavedError> {
+        self.count(entry)?;
         match entry.kind {
             Kind::File => {}
             Kind::SymbolicLink | Kind::HardLink => {
@@ -196,6 +204,19 @@ impl Reader {
         Ok(())
     }
 
+    /// Holds what is kept to its limits.
+    fn count(&mut self, entry: &Entry) -> Result<(), SavedError> {
+        self.entries += 1;
+        if self.entries > MOST_ENTRIES {
+            return Err(SavedError::TooMany);
+        }
+        self.path_bytes += entry.path.len() + entry.target.len();
+        if self.path_bytes > MOST_PATH_BYTES {
+            return Err(SavedError::LongNames);
+        }
+        Ok(())
+    }
+
     fn document(&mut self, data: impl Read) -> Result<String, SavedError> {
         let mut bytes = Vec::new();
         data.take(LARGEST_DOCUMENT).read_to_end(&mut bytes)?;
@@ -213,12 +234,9 @@ impl Reader {
         let mut layer = Layer::default();
         let mut archive = TarReader::new(data);
         while let Some(entry) = archive.next_entry().map_err(broken)? {
-            self.entries += 1;
-            if self.entries > MOST_ENTRIES {
-                return Err(SavedError::TooMany);
-            }
+            self.count(&entry)?;
             if entry.kind == Kind::File {
-                layer.size += entry.size;
+                layer.size = layer.size.saturating_add(entry.size);
                 if is_asked_for(&entry.path) && entry.size <= LARGEST_DOCUMENT {
                     let text = self.document(&mut archive)?;
                     layer.texts.insert(entry.path.clone(), text);

@@ -9,6 +9,9 @@ use std::io::{self, BufRead, Read};
 
 /// Size of a header, and what data is padded to.
 const BLOCK: u64 = 512;
+/// Largest entry, in bytes: a petabyte, which no disk of a runner holds. Sums of it and its padding
+/// cannot overflow.
+const LARGEST_ENTRY: u64 = 1 << 50;
 /// Longest pax header or long name in bytes.
 const LONGEST_RECORD: u64 = 1 << 20;
 
@@ -27,6 +30,9 @@ pub enum TarError {
     /// A record is longer than any name.
     #[error("a header of the archive is {0} bytes long, which no name needs")]
     Record(u64),
+    /// An entry that no disk holds.
+    #[error("an entry of the archive says that it is {0} bytes large")]
+    Size(u64),
     /// A kind of entry that is not read.
     #[error("the archive holds a sparse file, `{0}`")]
     Sparse(String),
@@ -117,6 +123,9 @@ impl<R: BufRead> TarReader<R> {
                     }
                     if let Some(size) = records.get("size") {
                         entry.size = size.parse().map_err(|_| TarError::Number(size.clone()))?;
+                    }
+                    if entry.size > LARGEST_ENTRY {
+                        return Err(TarError::Size(entry.size));
                     }
                     if flag == b'S' || records.keys().any(|key| key.starts_with("GNU.sparse.")) {
                         return Err(TarError::Sparse(entry.path));

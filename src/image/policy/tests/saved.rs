@@ -320,6 +320,56 @@ fn what_is_no_image_is_told() {
     }
 }
 
+/// A pax header before an entry, as a hostile program would write it.
+fn pax(records: &[(&str, &str)]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let records = records.iter().map(|(key, value)| (*key, value.as_bytes()));
+    archive.append_pax_extensions(records).unwrap();
+    let mut bytes = archive.into_inner().unwrap();
+    bytes.truncate(bytes.len() - 1024);
+    let mut header = tar::Header::new_ustar();
+    header.set_path("x").unwrap();
+    header.set_size(0);
+    header.set_cksum();
+    bytes.extend_from_slice(header.as_bytes());
+    bytes
+}
+
+#[test]
+fn a_size_that_no_disk_holds_overflows_nothing() {
+    let huge = u64::MAX.to_string();
+    for size in [huge.as_str(), "9223372036854775808", "1125899906842625"] {
+        let layer = pax(&[("size", size)]);
+        let form = archive(&[Member {
+            path: "layer.tar".to_owned(),
+            kind: tar::EntryType::Regular,
+            data: layer.clone(),
+            mode: 0o644,
+        }]);
+        for bytes in [&layer, &form] {
+            let error = read(bytes).err().map(|error| format!("{error:?}"));
+            let error = error.unwrap_or_default();
+            assert!(error.contains(&format!("Size({size})")), "{error}");
+        }
+    }
+}
+
+#[test]
+fn names_are_bounded_together() {
+    let name = "n".repeat((1 << 20) - 100);
+    let one = pax(&[("path", &name)]);
+    // A stream: the archive itself is never in memory.
+    let many = std::iter::repeat_n(one, 300).flatten().collect::<Vec<_>>();
+    let error = read(&many).err().map(|error| error.to_string());
+    assert!(
+        error
+            .as_deref()
+            .unwrap_or_default()
+            .contains("names of the image's files"),
+        "{error:?}"
+    );
+}
+
 #[test]
 fn a_record_that_no_name_needs_takes_no_memory() {
     let mut header = tar::Header::new_gnu();

@@ -10,6 +10,7 @@ mod kind;
 mod operation;
 mod schema;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Change, Direction, Level};
@@ -23,7 +24,8 @@ const MOST_COMPARISONS: usize = 500_000;
 /// Compares two documents; changes come in the order of the document, each once.
 ///
 /// # Errors
-/// [`DocumentError::TooLarge`] when they need more comparisons than any API has use for.
+/// [`DocumentError::TooLarge`] when they need more comparisons than any API has use for, and
+/// [`DocumentError::TooManyParts`] when a schema cannot be read as a whole.
 pub fn compare(old: &Document, new: &Document) -> Result<Vec<Change>, DocumentError> {
     let mut walk = Walk::new(old, new);
     let before = by_endpoint(old);
@@ -91,6 +93,8 @@ struct Walk<'a> {
     /// The pairs under comparison: a schema that holds itself is compared once on each way down.
     active: BTreeSet<(String, String, Direction)>,
     comparisons: usize,
+    /// The first schema that was not read as a whole.
+    cut: RefCell<Option<String>>,
 }
 
 impl<'a> Walk<'a> {
@@ -102,6 +106,7 @@ impl<'a> Walk<'a> {
             found: Vec::new(),
             active: BTreeSet::new(),
             comparisons: 0,
+            cut: RefCell::new(None),
         }
     }
 
@@ -121,11 +126,19 @@ impl<'a> Walk<'a> {
     }
 
     fn view_old(&self, node: &Node<'a>) -> View<'a> {
-        view(self.old, node)
+        self.whole(view(self.old, node))
     }
 
     fn view_new(&self, node: &Node<'a>) -> View<'a> {
-        view(self.new, node)
+        self.whole(view(self.new, node))
+    }
+
+    fn whole(&self, view: View<'a>) -> View<'a> {
+        if view.is_cut {
+            let mut cut = self.cut.borrow_mut();
+            cut.get_or_insert_with(|| view.at.clone());
+        }
+        view
     }
 
     /// What a comparison would find, without keeping it.
@@ -139,6 +152,9 @@ impl<'a> Walk<'a> {
     fn end(self) -> Result<Vec<Change>, DocumentError> {
         if self.comparisons > MOST_COMPARISONS {
             return Err(DocumentError::TooLarge);
+        }
+        if let Some(pointer) = self.cut.into_inner() {
+            return Err(DocumentError::TooManyParts(pointer));
         }
         let mut told = BTreeSet::new();
         let mut found = self.found;

@@ -200,12 +200,8 @@ fn alternatives<'a>(
         true => vec![node.clone()],
         false => view.branches.clone(),
     };
-    // A single schema beside alternatives carries the same "or null", which was compared already.
     let mut before = list(old, was);
     let mut after = list(new, is);
-    if before.len() == 1 && after.len() == 1 {
-        return;
-    }
     pair_off(walk, way, &mut before, &mut after);
     if let ([was], [is]) = (before.as_slice(), after.as_slice()) {
         // One of each is left: it was changed, not replaced.

@@ -127,14 +127,7 @@ impl SemverGate {
         let mut evidence = Evidence::new(SEMVER, vec![result]);
         evidence.measurements = measurements
             .into_iter()
-            .map(|(name, level)| Measurement {
-                name: name.to_owned(),
-                value: f64::from(u32::try_from(count(level)).unwrap_or(u32::MAX)),
-                unit: String::new(),
-                low: None,
-                high: None,
-                limit: None,
-            })
+            .map(|(name, level)| Measurement::new(name, count(level) as f64, ""))
             .collect();
         vec![evidence]
     }

@@ -431,3 +431,55 @@ fn what_goes_only_one_way_breaks_only_that_way() {
         [("response-required-property-removed", Breaking)]
     );
 }
+
+/// `allOf` asks for all of its parts: `null` must fit each.
+#[test]
+fn null_is_allowed_only_where_each_part_allows_it() {
+    let all = |parts: Value| json!({ "allOf": parts });
+    let nullable = json!({"type": "string", "nullable": true});
+    let text = json!({"type": "string"});
+    // The same as before, written in another way.
+    for (old, new) in [
+        (all(json!([nullable, text])), text.clone()),
+        (
+            all(json!([nullable, {"maxLength": 4}])),
+            json!({"type": ["string", "null"], "maxLength": 4}),
+        ),
+        (all(json!([nullable, nullable])), nullable.clone()),
+        (
+            all(json!([{"type": ["string", "null"]}, {"anyOf": [text, {"type": "null"}]}])),
+            nullable.clone(),
+        ),
+        (json!({"nullable": true, "allOf": [text]}), nullable.clone()),
+        (
+            json!({"type": ["string", "null"], "enum": ["a"]}),
+            json!({"enum": ["a"]}),
+        ),
+    ] {
+        let any = json!({});
+        let found = changes(&predict(&old, &any), &predict(&new, &any));
+        assert_eq!(told(&found), [], "{old} → {new}");
+    }
+    let found = told(&changes(
+        &predict(&all(json!([nullable, nullable])), &json!({})),
+        &predict(&all(json!([nullable, text])), &json!({})),
+    ));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].1, super::super::Level::Breaking);
+}
+
+/// What is not read may hold the change: it is not passed over.
+#[test]
+fn a_schema_of_too_many_parts_is_not_compared_by_half() {
+    let parts: Vec<Value> = (0..300)
+        .map(|number| json!({"properties": {format!("p{number}"): {"type": "string"}}}))
+        .collect();
+    let large = json!({ "allOf": parts });
+    let any = json!({});
+    let error = super::super::compare(&predict(&any, &large), &predict(&any, &large)).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("too many parts") && text.contains("#/paths/~1predict/post"),
+        "{text}"
+    );
+}

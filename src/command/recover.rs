@@ -1,0 +1,265 @@
+//! `ml-deploy recover`: ends what a run that died has left.
+
+use std::sync::Arc;
+
+use delivery::diagnostic::{Code, Diagnostic};
+use delivery::event::Event;
+use delivery::outcome::Outcome;
+use delivery::plan::recover::{Asker, Despite, Lease, Recovery, Way};
+use delivery::plan::render::{place, render_plan};
+use delivery::state::RunRef;
+use delivery::target::Target;
+use tokio::time::Instant;
+
+use super::job::read_context;
+use super::look;
+use super::recorder::Recorder;
+use super::session::Session;
+use super::shell::Shell;
+use super::verifier::DeployedVerifier;
+use crate::cli::RecoverArgs;
+use crate::deliver::{Recovered, World, look_for_unfinished, recover};
+use crate::execute::Guard;
+use crate::inputs::EnvironmentInputs;
+use crate::report::{RunSummary, text};
+
+/// Runs the command in each environment, or in the one that is named; gives the exit code.
+pub(super) async fn run(shell: &Shell, arguments: &RecoverArgs) -> u8 {
+    let RecoverArgs {
+        run,
+        force,
+        plan,
+        flags,
+    } = arguments;
+    let despite = match run {
+        Some(run) => Despite::Run(RunRef(run.clone())),
+        None if *force => Despite::Anybody,
+        None => Despite::Nobody,
+    };
+    let asker = Asker {
+        run: read_context(shell).run,
+        despite,
+    };
+    let (inputs, targets) = match look::targets(shell, &flags.0) {
+        Ok(found) => found,
+        Err(problems) => return finish(shell, Outcome::Stopped(problems), None, Vec::new()),
+    };
+    let guard = Guard::new(shell.stop.clone(), Instant::now() + inputs.deadline);
+    let sink = Arc::new(Recorder::new(shell.sink()));
+    let mut all = Ends::default();
+    for (environment, target) in &targets {
+        let session = Session::open(shell, &inputs, environment, sink.clone()).await;
+        let session = match session {
+            Ok(session) => session,
+            Err(problem) => {
+                all.stopped.push(problem);
+                continue;
+            }
+        };
+        let scene = Scene {
+            session: &session,
+            environment,
+            target,
+            sink: &sink,
+            guard: &guard,
+        };
+        if *plan {
+            scene.show(shell, &asker, &mut all).await;
+        } else {
+            all.take(&scene, scene.recover(&asker).await);
+        }
+    }
+    let environment = match targets.as_slice() {
+        [(environment, _)] => Some(environment.environment.name.to_string()),
+        _ => None,
+    };
+    match all.outcome() {
+        Some(outcome) => finish(shell, outcome, environment, sink.warnings()),
+        None => 0,
+    }
+}
+
+/// Tells how it ended; gives the exit code.
+pub(super) fn finish(
+    shell: &Shell,
+    outcome: Outcome,
+    environment: Option<String>,
+    warnings: Vec<Diagnostic>,
+) -> u8 {
+    let run = RunSummary {
+        release_label: Some("the recovery".to_owned()),
+        environment,
+        warnings,
+        ..RunSummary::default()
+    };
+    shell.finish(&outcome, &run)
+}
+
+/// One target, and what it is reached with.
+pub(super) struct Scene<'a> {
+    pub(super) session: &'a Session,
+    pub(super) environment: &'a EnvironmentInputs,
+    pub(super) target: &'a Target,
+    pub(super) sink: &'a Arc<Recorder>,
+    pub(super) guard: &'a Guard,
+}
+
+impl Scene<'_> {
+    /// Ends what is unfinished, if `asker` may.
+    pub(super) async fn recover(&self, asker: &Asker) -> Recovered {
+        let (cloud, verifier) = (self.session.reader(), self.verifier());
+        recover(&self.world(&cloud, &verifier), self.target, asker).await
+    }
+
+    /// What the delivery is made over.
+    pub(super) fn world<'w>(
+        &'w self,
+        cloud: &'w crate::gcp::run::RunReader,
+        verifier: &'w DeployedVerifier,
+    ) -> World<'w> {
+        World {
+            cloud,
+            verifier,
+            sink: self.sink.as_ref(),
+            guard: self.guard,
+            planner: delivery::plan::plan,
+        }
+    }
+
+    pub(super) fn verifier(&self) -> DeployedVerifier {
+        DeployedVerifier::of_identity(
+            self.environment,
+            self.session,
+            self.target,
+            self.sink.clone(),
+        )
+    }
+
+    /// Shows what would be done.
+    async fn show(&self, shell: &Shell, asker: &Asker, all: &mut Ends) {
+        let (cloud, verifier) = (self.session.reader(), self.verifier());
+        let world = self.world(&cloud, &verifier);
+        match look_for_unfinished(&world, self.target, asker).await {
+            Err(problem) => all.stopped.push(problem),
+            Ok((Recovery::Nothing, _)) => all.take(self, Recovered::Nothing),
+            Ok((Recovery::Waits(lease), _)) => all.take(self, Recovered::Held(lease)),
+            Ok((Recovery::Blocked(problems), _)) => all.stopped.extend(problems),
+            Ok((Recovery::Proceed(rescue), _)) => {
+                let lines = text::plain_lines(&render_plan(&rescue.plan)).join("\n");
+                if shell.on_github || shell.format == crate::cli::Format::Json {
+                    shell.note(lines);
+                } else {
+                    shell.streams.out.say(&format!("{lines}\n"));
+                }
+            }
+        }
+    }
+}
+
+/// How it ended in each target.
+#[derive(Default)]
+pub(super) struct Ends {
+    states: Vec<String>,
+    pub(super) stopped: Vec<Diagnostic>,
+    failed: Vec<Diagnostic>,
+}
+
+impl Ends {
+    /// Tells how it ended in one target.
+    pub(super) fn take(&mut self, scene: &Scene<'_>, end: Recovered) {
+        let target = scene.target;
+        match end {
+            Recovered::Nothing => {
+                let note = format!("{}: nothing is unfinished", place(target));
+                scene.sink.emit_note(note);
+            }
+            Recovered::Held(lease) => self.stopped.push(held(target, &lease)),
+            Recovered::Ended {
+                lease,
+                way,
+                state,
+                problems,
+            } => {
+                for problem in problems {
+                    scene.sink.warn(problem.as_warning());
+                }
+                scene.sink.warn(recovered(target, &lease, way, &state));
+                self.states.push(state);
+            }
+            Recovered::Stopped(problems) => self.stopped.extend(problems),
+            Recovered::Failed(problems) => self.failed.extend(problems),
+        }
+    }
+
+    /// How all of it ended; `None` where there was nothing to do. The worst counts.
+    pub(super) fn outcome(mut self) -> Option<Outcome> {
+        if !self.failed.is_empty() {
+            self.failed.append(&mut self.stopped);
+            return Some(Outcome::RollbackFailed(self.failed));
+        }
+        if !self.stopped.is_empty() {
+            return Some(Outcome::Stopped(self.stopped));
+        }
+        let state = self.states.join("; ");
+        (!state.is_empty()).then_some(Outcome::Recovered { state })
+    }
+}
+
+impl Recorder {
+    fn emit_note(&self, note: String) {
+        delivery::event::EventSink::emit(self, Event::Note(note));
+    }
+
+    fn warn(&self, warning: Diagnostic) {
+        delivery::event::EventSink::emit(self, Event::Warning(warning));
+    }
+}
+
+/// Nothing that was unfinished is ended in silence.
+fn recovered(target: &Target, lease: &Lease, way: Way, state: &str) -> Diagnostic {
+    let (run, revision) = (&lease.run.0, &lease.revision);
+    let (title, cause) = match way {
+        Way::Back => (
+            format!(
+                "run `{run}` had left its rollout of `{revision}` unfinished: it was taken back"
+            ),
+            "the run ended before the rollout was confirmed",
+        ),
+        Way::Forward => (
+            format!(
+                "run `{run}` had not come to record its rollout of `{revision}`: it was confirmed and recorded"
+            ),
+            "the run ended after the revision had passed its tests and was given all traffic",
+        ),
+    };
+    let warning = Diagnostic::warning(Code::RolloutRecovered, title)
+        .at(place(target))
+        .cause(cause)
+        .state(state);
+    match way {
+        Way::Back => warning.help("run again, if the release is still wanted"),
+        Way::Forward => warning.help("run again to have what comes after the record done too"),
+    }
+}
+
+/// Somebody may still be at work.
+fn held(target: &Target, lease: &Lease) -> Diagnostic {
+    let Lease {
+        run,
+        revision,
+        until,
+    } = lease;
+    let run = &run.0;
+    let environment = &target.environment.name;
+    Diagnostic::error(
+        Code::LeaseLives,
+        format!("run `{run}` is bringing `{revision}`, and may still be at work"),
+    )
+    .at(place(target))
+    .cause(format!("its lease ends at {until}"))
+    .state("nothing was changed")
+    .help(format!("wait until {until}, and run this again"))
+    .help(format!(
+        "or, if it is known to be dead: `ml-deploy recover --environment {environment} --run {run}`"
+    ))
+}

@@ -1,0 +1,83 @@
+//! A pass, as it is found and as it is attached. Works over any store and any hand that signs.
+
+use delivery::attestation::record::DELIVERY_RECORD;
+use delivery::attestation::statement::ResourceDescriptor;
+use delivery::attestation::test_result::TEST_RESULT;
+use delivery::attestation::{
+    DeliveryRecord, Envelope, Finding, Statement, TestResult, TrustedKey, judge_evidence,
+};
+use delivery::diagnostic::Diagnostic;
+use delivery::name::EnvironmentName;
+use delivery::release::{ImageDigest, ImageReference};
+
+use super::{EvidenceStore, NewEvidence, Signer};
+
+/// An environment that passed with an image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pass {
+    /// The image.
+    pub image: ImageReference,
+    /// The environment.
+    pub environment: EnvironmentName,
+    /// The verdict.
+    pub result: TestResult,
+    /// Everything else.
+    pub record: DeliveryRecord,
+}
+
+/// Says whether an image passed an environment, by what is attached to it.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn find_pass(
+    store: &dyn EvidenceStore,
+    digest: &ImageDigest,
+    environment: &EnvironmentName,
+    key: Option<&dyn TrustedKey>,
+) -> Result<Finding, Diagnostic> {
+    let seen = store.list(digest).await?;
+    Ok(judge_evidence(&seen, digest, environment, key))
+}
+
+/// Attaches a pass: the record first, for the verdict is what the next environment asks for.
+///
+/// # Errors
+/// When it cannot be signed or attached. What was attached so far stays, and counts for nothing.
+pub async fn attach_pass(
+    store: &dyn EvidenceStore,
+    signer: Option<&dyn Signer>,
+    pass: &Pass,
+) -> Result<(), Diagnostic> {
+    let Pass {
+        image,
+        environment,
+        result,
+        record,
+    } = pass;
+    let subject = ResourceDescriptor::image(image.repository.clone(), &image.digest);
+    let statements = [
+        (
+            DELIVERY_RECORD,
+            Statement::about(subject.clone(), DELIVERY_RECORD, record).to_bytes(),
+        ),
+        (
+            TEST_RESULT,
+            Statement::about(subject, TEST_RESULT, result).to_bytes(),
+        ),
+    ];
+    for (predicate_type, payload) in statements {
+        let bare = Envelope::unsigned(payload);
+        let envelope = match signer {
+            Some(signer) => signer.sign(bare).await?,
+            None => bare,
+        };
+        let evidence = NewEvidence {
+            envelope,
+            environment: environment.to_string(),
+            predicate_type: predicate_type.to_owned(),
+            created: record.passed_at.clone(),
+        };
+        store.attach(&image.digest, &evidence).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! One environment in two regions.
+
+use emulator::admin::{Fault, Rule};
+use emulator::runner::Job;
+use serde_json::Value;
+use testkit::{World, api};
+
+use super::{Told, world};
+
+const REGIONS: [&str; 2] = ["us-central1", "europe-west1"];
+
+fn job(world: &World, tag: &str, commit: &str) -> Job {
+    world
+        .release_job(tag, commit, "dev")
+        .with("region", REGIONS.join(", "))
+}
+
+/// The names of the revisions that get everything, region by region.
+async fn serving(world: &World) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+    let mut all = Vec::new();
+    for region in REGIONS {
+        let url = format!(
+            "{}/v2/projects/demo-project/locations/{region}/services/ml-api-dev",
+            world.url()
+        );
+        let tokens = &world.emulator.world().tokens;
+        let token = tokens.issue_local("tester@demo-project.iam.gserviceaccount.com");
+        let answer = reqwest::Client::new().get(url).bearer_auth(token).send();
+        let service: Value = answer.await?.error_for_status()?.json().await?;
+        let statuses = service["trafficStatuses"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let full = statuses.iter().find(|one| one["percent"] == 100);
+        let name = full.and_then(|one| one["revision"].as_str());
+        all.push(name.unwrap_or_default().to_owned());
+    }
+    Ok(all)
+}
+
+#[tokio::test]
+async fn a_release_and_its_rollback_go_through_both() -> Told {
+    let world = world().await?;
+    let (first, second) = (World::commit(1), World::commit(2));
+    world.built(&first, api("setosa")).await?;
+    world.built(&second, api("setosa")).await?;
+    let end = world.run(&job(&world, "v1.0.0", &first)).await?;
+    assert_eq!(end.code, Some(0), "{}", end.log);
+    let urls: Value = serde_json::from_str(&end.output("urls").unwrap_or_default())?;
+    assert!(
+        REGIONS.iter().all(|region| urls[region].is_string()),
+        "{urls}"
+    );
+    assert_eq!(end.output("url").as_deref(), urls[REGIONS[0]].as_str());
+    let end = world.run(&job(&world, "v1.1.0", &second)).await?;
+    assert_eq!(end.code, Some(0), "{}", end.log);
+    for name in serving(&world).await? {
+        assert!(name.starts_with("ml-api-dev-v1-1-0-"), "{name}");
+    }
+    let back = world
+        .rollback_job("previous", "dev")
+        .with("region", REGIONS.join(","));
+    let end = world.run(&back).await?;
+    assert_eq!(end.code, Some(0), "{}", end.log);
+    for name in serving(&world).await? {
+        assert!(name.starts_with("ml-api-dev-v1-0-0-"), "{name}");
+    }
+    world.end().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_that_fails_takes_the_other_back() -> Told {
+    let world = world().await?;
+    let (first, second) = (World::commit(1), World::commit(2));
+    world.built(&first, api("setosa")).await?;
+    world.built(&second, api("setosa")).await?;
+    let end = world.run(&job(&world, "v1.0.0", &first)).await?;
+    assert_eq!(end.code, Some(0), "{}", end.log);
+    let before = serving(&world).await?;
+    world.emulator.world().faults.add(Rule {
+        point: "PATCH /v2/projects/*/locations/europe-west1/services/*".to_owned(),
+        count: Some(1),
+        fault: Fault {
+            status: "PERMISSION_DENIED".to_owned(),
+            message: "no".to_owned(),
+            ..Fault::default()
+        },
+    });
+    let end = world.run(&job(&world, "v1.1.0", &second)).await?;
+    assert_eq!(end.code, Some(6), "{}", end.log);
+    for expected in ["D0504", "D0241", "europe-west1", "us-central1"] {
+        assert!(end.log.contains(expected), "{expected}: {}", end.log);
+    }
+    assert_eq!(serving(&world).await?, before);
+    let end = world.run(&job(&world, "v1.1.0", &second)).await?;
+    assert_eq!(end.code, Some(0), "{}", end.log);
+    world.end().await;
+    Ok(())
+}

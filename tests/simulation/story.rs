@@ -1,0 +1,309 @@
+//! A story: what is there, what happens, how it must end.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use delivery::diagnostic::Code;
+use delivery::outcome::Outcome;
+use delivery::target::Tier;
+use serde_json::{Value, json};
+
+use crate::cloud::{Behaviour, HttpRequest, Pace, SERVICE};
+use crate::foreign::Foreign;
+use crate::program::{End, Program, in_words};
+use crate::watch::{Invariant, Violation};
+use crate::wishes::{Wish, digest, promote, target};
+use crate::world::{Happening, Trouble, World};
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+pub(crate) enum Act {
+    /// A run, and how it must end where nothing goes wrong.
+    Run(Wish, Expect),
+    /// Two runs; the second sets out so much later.
+    Together(Wish, Wish, Duration),
+    /// Another tool made the service, following LATEST.
+    Made { open_to: OpenTo },
+    /// Another tool writes.
+    Stranger(Foreign),
+    /// Time passes.
+    Wait(Duration),
+}
+
+/// Who may call a service that another tool made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OpenTo {
+    TokenHolders,
+    EverybodyByBinding,
+}
+
+/// How a run must end where nothing goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expect {
+    Promoted,
+    RolledBack,
+    UpToDate,
+    Stops(Code),
+    Anything,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Story {
+    pub(crate) name: String,
+    pub(crate) tier: Tier,
+    pub(crate) pace: Pace,
+    pub(crate) behaviours: Vec<(u64, Behaviour)>,
+    pub(crate) acts: Vec<Act>,
+}
+
+/// Who brings order after a run died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Successor {
+    /// The next attempt of the same run, at once.
+    Rerun,
+    /// Another run of the same, after the lease.
+    Same,
+    /// Another run of the next release, after the lease.
+    Next,
+    /// The same, and that release fails its tests.
+    NextBad,
+}
+
+impl Successor {
+    pub(crate) const ALL: [Self; 4] = [Self::Rerun, Self::Same, Self::Next, Self::NextBad];
+}
+
+/// Image of the successor's release, and of one that fails.
+const NEXT: u64 = 90;
+const NEXT_BAD: u64 = 91;
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) requests: u64,
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) trace: Vec<String>,
+    pub(crate) hash: u64,
+}
+
+/// Plays a story in a world of its own, on a clock of its own.
+pub(crate) fn play(
+    program: Program,
+    story: &Story,
+    seed: u64,
+    trouble: Trouble,
+    successor: Successor,
+) -> Report {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let calm = trouble.at.is_empty() && trouble.faults + trouble.foreign == 0;
+        let world = World::new(seed, story.pace.clone(), trouble);
+        let stage = Stage {
+            program,
+            world: Arc::clone(&world),
+            story,
+            successor,
+            calm,
+        };
+        stage.play().await;
+        let inner = world.now();
+        let mut hasher = DefaultHasher::new();
+        inner.trace.hash(&mut hasher);
+        Report {
+            requests: inner.requests,
+            violations: inner.watch.violations.clone(),
+            trace: inner.trace.clone(),
+            hash: hasher.finish(),
+        }
+    })
+}
+
+struct Stage<'a> {
+    program: Program,
+    world: Arc<World>,
+    story: &'a Story,
+    successor: Successor,
+    /// Nothing goes wrong: each run ends as told.
+    calm: bool,
+}
+
+impl Stage<'_> {
+    async fn play(&self) {
+        {
+            let mut inner = self.world.now();
+            let all = self.story.behaviours.iter().copied();
+            for (number, behaviour) in all.chain([(NEXT_BAD, Behaviour::Bad)]) {
+                let digest = digest(number).as_str().to_owned();
+                inner.cloud.behaviours.insert(digest, behaviour);
+            }
+        }
+        let mut last = None;
+        for act in &self.story.acts {
+            match act {
+                Act::Run(wish, expect) => {
+                    let end = self.run(wish, *expect).await;
+                    if matches!(end, End::Killed) {
+                        self.bring_order(wish).await;
+                    }
+                    last = Some(wish.clone());
+                }
+                Act::Together(first, second, later) => {
+                    let target = target(self.story.tier);
+                    let second_run = async {
+                        tokio::time::sleep(*later).await;
+                        self.program.run(&self.world, &target, second).await
+                    };
+                    tokio::join!(self.program.run(&self.world, &target, first), second_run);
+                    last = Some(first.clone());
+                }
+                Act::Made { open_to } => self.made(*open_to).await,
+                Act::Stranger(foreign) => {
+                    self.world.now().stranger(*foreign);
+                    tokio::time::sleep(Duration::from_secs(30)).await;
+                }
+                Act::Wait(time) => tokio::time::sleep(*time).await,
+            }
+        }
+        self.rest().await;
+        if let Some(wish) = last.filter(|_| self.in_doubt()) {
+            self.bring_order(&wish).await;
+        }
+        self.rest().await;
+        let mut inner = self.world.now();
+        let crate::world::Inner { cloud, watch, .. } = &mut *inner;
+        watch.at_rest(cloud);
+        inner.tell_new_violations();
+    }
+
+    fn in_doubt(&self) -> bool {
+        self.world.now().watch.in_doubt
+    }
+
+    async fn rest(&self) {
+        tokio::time::sleep(Duration::from_secs(600)).await;
+    }
+
+    async fn run(&self, wish: &Wish, expect: Expect) -> End {
+        let target = target(self.story.tier);
+        let end = self.program.run(&self.world, &target, wish).await;
+        let End::Ended(outcome) = &end else {
+            return end;
+        };
+        if self.calm && !as_told(outcome, expect) {
+            self.broken(
+                Invariant::WrongEnd,
+                format!("{expect:?} was told, it is {}", in_words(&end)),
+            );
+        }
+        if outcome.exit_code() as u8 == 0 {
+            self.plan_again(wish).await;
+        }
+        end
+    }
+
+    /// A finished run leaves nothing to do.
+    async fn plan_again(&self, wish: &Wish) {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let target = target(self.story.tier);
+        let said = self.program.look(&self.world, &target, wish).await;
+        if said != "up to date" {
+            self.broken(Invariant::NotIdempotent, format!("planned again: {said}"));
+        }
+    }
+
+    fn broken(&self, invariant: Invariant, text: String) {
+        let mut inner = self.world.now();
+        inner.watch.broken(invariant, text);
+        inner.tell_new_violations();
+    }
+
+    /// Somebody comes after a run that died or could not restore. Nothing goes wrong any more.
+    async fn bring_order(&self, wish: &Wish) {
+        {
+            let mut inner = self.world.now();
+            inner.trouble = Trouble::default();
+            inner.cloud.pace.stuck = None;
+            inner.note(&format!("{:?} comes to bring order", self.successor));
+        }
+        let next = || promote(NEXT, "9.0.0", 900);
+        let lease = wish.lease() + Duration::from_secs(10_000);
+        let first = match self.successor {
+            Successor::Rerun => wish.clone().again(),
+            Successor::Same => wish.clone().by(901),
+            Successor::Next => next(),
+            Successor::NextBad => promote(NEXT_BAD, "9.1.0", 902),
+        };
+        if self.successor != Successor::Rerun {
+            tokio::time::sleep(lease).await;
+        }
+        self.run(&first, Expect::Anything).await;
+        if self.in_doubt() {
+            tokio::time::sleep(lease).await;
+            self.run(&next(), Expect::Anything).await;
+        }
+    }
+
+    /// Another tool makes the service.
+    async fn made(&self, open_to: OpenTo) {
+        {
+            let mut inner = self.world.now();
+            let template = json!({
+                "revision": "api-00001-abc",
+                "annotations": {"client": "gcloud"},
+                "containers": [{"image": "gcr.io/foreign/api@sha256:0", "env": []}]
+            });
+            let request = HttpRequest {
+                run: "gcloud".to_owned(),
+                method: "POST".to_owned(),
+                path: format!("/v2/{}", SERVICE.rsplit_once('/').unwrap().0),
+                query: vec![("serviceId".to_owned(), "api".to_owned())],
+                body: json!({"template": template, "labels": {"team": "ml"}}),
+            };
+            inner.cloud.handle(&request);
+            let service = inner.cloud.service.as_mut().unwrap();
+            service
+                .others
+                .insert("description".to_owned(), Value::from("kept"));
+            if open_to == OpenTo::EverybodyByBinding {
+                let members = vec!["allUsers".to_owned()];
+                service
+                    .bindings
+                    .push(("roles/run.invoker".to_owned(), members));
+            }
+            let name = "api-00001-abc".to_owned();
+            inner.watch.tested.insert(name.clone());
+            inner.watch.foreign_revisions.insert(name);
+            inner
+                .watch
+                .foreign_labels
+                .insert("team".to_owned(), "ml".to_owned());
+        }
+        self.rest().await;
+    }
+}
+
+fn as_told(outcome: &Outcome, expect: Expect) -> bool {
+    match (outcome, expect) {
+        (_, Expect::Anything)
+        | (Outcome::Promoted { .. }, Expect::Promoted)
+        | (Outcome::RolledBack { .. }, Expect::RolledBack)
+        | (Outcome::UpToDate { .. }, Expect::UpToDate) => true,
+        (Outcome::Stopped(problems), Expect::Stops(code)) => {
+            problems.first().is_some_and(|one| one.code == code)
+        }
+        _ => false,
+    }
+}
+
+/// Trouble at one request only.
+pub(crate) fn at(request: u64, happening: Happening) -> Trouble {
+    Trouble {
+        at: [(request, happening)].into(),
+        ..Trouble::default()
+    }
+}
