@@ -260,7 +260,6 @@ pub(super) async fn attach(
             | Outcome::Recovered { .. }
             | Outcome::Waiting { .. }
             | Outcome::Verified
-            | Outcome::Recovered { .. }
             | Outcome::Stopped(_)
             | Outcome::RollbackFailed(_) => Ok(()),
         }

@@ -123,7 +123,6 @@ impl Scene<'_> {
             verifier,
             sink: self.sink.as_ref(),
             guard: self.guard,
-            planner: delivery::plan::plan,
         }
     }
 
