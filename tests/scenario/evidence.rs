@@ -112,7 +112,7 @@ async fn production_directly_is_refused_and_the_whole_way_is_taken() -> Told {
     assert_eq!(predicate["version"], "1.0.0");
     assert_eq!(predicate["basis"], "tested");
     assert_eq!(predicate["approval"]["policy"], "required");
-    assert_eq!(predicate["approval"]["attempt"], "unknown");
+    assert_eq!(predicate["approval"]["attempt"], "first");
     assert_eq!(predicate["services"][0]["service"], "ml-api-prod");
     let schema: Value =
         serde_json::from_str(include_str!("../../docs/schema/evidence.schema.json"))?;

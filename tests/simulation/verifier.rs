@@ -129,7 +129,16 @@ impl Verifier for SimulatedVerifier {
         let passed = ends.iter().all(|end| *end == CaseEnd::Passed);
         asked.dedup();
         if let [only] = asked.as_slice() {
-            self.world.now().watch.verified(only, passed);
+            let mut inner = self.world.now();
+            inner.watch.verified(only, passed);
+            // Nobody can tell who answers an API that tells no commit.
+            if !self.tells_commit && passed {
+                let shown = inner.cloud.service.iter().flat_map(|one| &one.shown);
+                let shown: Vec<String> = shown.map(|one| one.revision.clone()).collect();
+                for name in shown {
+                    inner.watch.verified(&name, true);
+                }
+            }
         }
         vec![evidence(API_TESTS, ends)]
     }
