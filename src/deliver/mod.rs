@@ -45,6 +45,10 @@ pub struct Told {
 
 /// What a look at the service and a plan bring.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value a run: a box would only cost words"
+)]
 pub enum Prospect {
     /// Nothing to do.
     UpToDate {

@@ -82,7 +82,7 @@ fn fails(world: &World, point: &str, count: Option<u64>, fault: Fault) {
         count,
         fault,
     };
-    rule.check().unwrap();
+    assert!(rule.check().is_ok(), "a rule for faults");
     world.emulator.world().faults.add(rule);
 }
 
