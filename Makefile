@@ -2,7 +2,7 @@
 # What a target needs is put in place by scripts/setup first, which says what it does and why.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench docs engine-stop base-images binary
+.PHONY: help demo test soak check lint bench docs engine-stop base-images binary
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,10 @@ demo: ## show a release going DEV → TEST → STAGING → approval → PRODUCTI
 test: ## run every test (sets up an engine, images and tools first)
 	@scripts/setup all
 	@scripts/test
+
+soak: ## simulate 20,000 rollouts, and a kill at every request with every successor (SEED=… COUNT=…)
+	ML_DEPLOY_SIM_SOAK=1 ML_DEPLOY_SIM_FIRST=$(or $(SEED),1) ML_DEPLOY_SIM_COUNT=$(or $(COUNT),20000) \
+		cargo test --test simulation -- --nocapture
 
 check: ## format, clippy and unit tests: fast, needs no engine
 	cargo fmt --all --check

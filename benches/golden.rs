@@ -4,8 +4,10 @@
 //! Figures differ from machine to machine; the ratio counts. `hey` is Debian's package, unpacked by
 //! `scripts/setup load-tools`.
 
+mod hey;
+
 use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use axum::Router;
@@ -16,14 +18,14 @@ use ml_deploy::verify::{Caller, Gate, GateContext, GoldenGate, load_suites};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use hey::{Failure, find, median, watch};
+
 /// Turns of each program.
 const TURNS: usize = 5;
 /// Rows, and requests of `hey`.
 const ROWS: u32 = 50_000;
 /// Requests under way at once.
-const CONCURRENCY: u32 = 50;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+const CONCURRENCY: usize = 50;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -38,7 +40,7 @@ fn main() -> Result<(), Failure> {
 }
 
 fn compare() -> Result<String, Failure> {
-    let Some(hey) = find_hey() else {
+    let Some(program) = find() else {
         return Ok(
             "hey: not found, so nothing is compared: run `scripts/setup load-tools`".to_owned(),
         );
@@ -49,22 +51,16 @@ fn compare() -> Result<String, Failure> {
     let (mut theirs, mut ours) = (Vec::new(), Vec::new());
     let mut memory: u64 = 0;
     for _ in 0..TURNS {
-        let mut command = Command::new(&hey);
-        let (count, at_once) = (ROWS.to_string(), CONCURRENCY.to_string());
-        command.args(["-n", &count, "-c", &at_once, "-m", "POST"]);
-        command.args(["-T", "application/json", "-d", &input(1).to_string()]);
-        let (said, _) = watch(command.arg(format!("{}/predict", server.url)))?;
-        let line = said
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("Requests/sec:"));
-        theirs.push(line.ok_or("hey said no rate")?.trim().parse::<f64>()?);
+        let url = format!("{}/predict", server.url);
+        let (count, body) = (ROWS.to_string(), input(1).to_string());
+        theirs.push(hey::turn(&program, ["-n", &count], CONCURRENCY, &body, &url)?.0);
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("rows").arg(folder.path()).arg(&server.url);
         let (said, bytes) = watch(&mut command)?;
         ours.push(said.trim().parse::<f64>()?);
         memory = memory.max(bytes);
     }
-    let (their_rate, our_rate) = (median(&mut theirs), median(&mut ours));
+    let (their_rate, our_rate) = (median(theirs), median(ours));
     Ok(format!(
         "{CONCURRENCY} at once, {ROWS} rows a turn, median of {TURNS} turns each:\n\
          golden: {our_rate:>8.0} rows/s, each compared, at most {:.1} MB\n\
@@ -126,50 +122,6 @@ fn write_suite(folder: &Path) -> Result<(), Failure> {
         writeln!(file, "{row}")?;
     }
     Ok(file.flush()?)
-}
-
-/// What a program said, and the most memory that was resident in it, in bytes.
-fn watch(command: &mut Command) -> Result<(String, u64), Failure> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
-    let mut most = 0;
-    // The output is a few lines, which the pipe holds until the end.
-    while child.try_wait()?.is_none() {
-        most = most.max(resident(&status).unwrap_or(0));
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    let output = child.wait_with_output()?;
-    if !output.status.success() {
-        return Err(format!("{command:?} ended with {}", output.status).into());
-    }
-    Ok((String::from_utf8_lossy(&output.stdout).into_owned(), most))
-}
-
-/// The high-water mark of the resident set, in bytes.
-fn resident(status: &Path) -> Option<u64> {
-    let text = std::fs::read_to_string(status).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes = line.trim().strip_suffix(" kB")?.trim();
-    Some(kilobytes.parse::<u64>().ok()? * 1024)
-}
-
-fn find_hey() -> Option<PathBuf> {
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/bin/hey");
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let others: Vec<PathBuf> = std::env::split_paths(&path)
-        .map(|folder| folder.join("hey"))
-        .collect();
-    std::iter::once(ours)
-        .chain(others)
-        .find(|program| program.is_file())
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// The server, in a process of its own.

@@ -5,8 +5,9 @@
 //! Figures differ from machine to machine; the ratios count. `hey` is Debian's package, unpacked by
 //! `scripts/setup load-tools`.
 
+mod hey;
+
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -20,6 +21,8 @@ use ml_deploy::verify::{Caller, Sample};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use hey::{Failure, find, median, watch};
+
 /// Turns of each program.
 const TURNS: usize = 5;
 /// Seconds of one turn.
@@ -29,8 +32,6 @@ const CONCURRENCY: usize = 50;
 /// Of the measurement of known delays.
 const DELAYS_RATE: f64 = 200.0;
 const DELAYS_SECONDS: u64 = 15;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -87,21 +88,19 @@ struct Turn {
 
 fn compare_with_hey(url: &str) -> Result<String, Failure> {
     let url = format!("{url}/predict");
-    let Some(hey) = find_hey() else {
+    let Some(program) = find() else {
         return Ok(
             "hey: not found, so nothing is compared: run `scripts/setup load-tools`\n".to_owned(),
         );
     };
     let (mut theirs, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
-        theirs.push(turn_of_hey(&hey, &url)?);
+        theirs.push(turn_of_hey(&program, &url)?);
         ours.push(turn_of_ours(&url)?);
     }
-    let (their_rate, our_rate) = (
-        median(&theirs, |turn| turn.rate),
-        median(&ours, |turn| turn.rate),
-    );
-    let megabytes = |turns: &[Turn]| median(turns, |turn| turn.bytes as f64) / 1e6;
+    let of = |turns: &[Turn], figure: fn(&Turn) -> f64| median(turns.iter().map(figure));
+    let (their_rate, our_rate) = (of(&theirs, |turn| turn.rate), of(&ours, |turn| turn.rate));
+    let megabytes = |turns: &[Turn]| of(turns, |turn| turn.bytes as f64) / 1e6;
     let (their_memory, our_memory) = (megabytes(&theirs), megabytes(&ours));
     Ok(format!(
         "{CONCURRENCY} at once, {SECONDS} s a turn, median of {TURNS} turns each:\n\
@@ -113,30 +112,11 @@ fn compare_with_hey(url: &str) -> Result<String, Failure> {
     ))
 }
 
-fn turn_of_hey(hey: &Path, url: &str) -> Result<Turn, Failure> {
-    let mut command = Command::new(hey);
-    command.args([
-        "-z",
-        &format!("{SECONDS}s"),
-        "-c",
-        &CONCURRENCY.to_string(),
-        "-m",
-        "POST",
-    ]);
-    command.args([
-        "-T",
-        "application/json",
-        "-d",
-        r#"{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}"#,
-    ]);
-    let (said, bytes) = watch(command.arg(url))?;
-    let line = said
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("Requests/sec:"));
-    let rate = line
-        .ok_or_else(|| format!("hey said no rate:\n{said}"))?
-        .trim()
-        .parse()?;
+fn turn_of_hey(program: &std::path::Path, url: &str) -> Result<Turn, Failure> {
+    const BODY: &str =
+        r#"{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}"#;
+    let time = format!("{SECONDS}s");
+    let (rate, bytes) = hey::turn(program, ["-z", &time], CONCURRENCY, BODY, url)?;
     Ok(Turn { rate, bytes })
 }
 
@@ -146,57 +126,6 @@ fn turn_of_ours(url: &str) -> Result<Turn, Failure> {
         rate: said.trim().parse()?,
         bytes,
     })
-}
-
-/// What a program said, and the most memory that was resident in it.
-fn watch(command: &mut Command) -> Result<(String, u64), Failure> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
-    let mut most = 0;
-    // The output is a few lines, which the pipe holds until the end.
-    while child.try_wait()?.is_none() {
-        most = most.max(resident(&status).unwrap_or(0));
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let output = child.wait_with_output()?;
-    if !output.status.success() {
-        return Err(format!("{command:?} ended with {}", output.status).into());
-    }
-    Ok((String::from_utf8_lossy(&output.stdout).into_owned(), most))
-}
-
-/// The high-water mark of the resident set, in bytes.
-fn resident(status: &Path) -> Option<u64> {
-    let text = std::fs::read_to_string(status).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(
-        line.trim()
-            .strip_suffix(" kB")?
-            .trim()
-            .parse::<u64>()
-            .ok()?
-            * 1024,
-    )
-}
-
-fn find_hey() -> Option<PathBuf> {
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/bin/hey");
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let others = std::env::split_paths(&path)
-        .map(|folder| folder.join("hey"))
-        .collect::<Vec<_>>();
-    std::iter::once(ours)
-        .chain(others)
-        .find(|program| program.is_file())
-}
-
-fn median(turns: &[Turn], of: impl Fn(&Turn) -> f64) -> f64 {
-    let mut values: Vec<f64> = turns.iter().map(of).collect();
-    values.sort_unstable_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn compare_with_known_delays(url: &str) -> Result<String, Failure> {

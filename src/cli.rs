@@ -39,7 +39,7 @@ Examples:
       See all of it on this machine, without an account.
 
 Settings that stay the same belong into .github/ml-deploy.yml; docs/inputs.md describes each one.
-Exit codes: 0 done · 2 bad input · 3 blocked · 4 tests failed, nothing promoted · 5 rollback failed,
+Exit codes: 0 done · 2 bad input · 3 blocked · 4 tests failed or interrupted, nothing promoted · 5 rollback failed,
 act now · 6 cloud, registry or credentials · 1 a defect of this program.";
 
 /// The whole command line.

@@ -1,6 +1,7 @@
 //! Cloud reads → `delivery::snapshot::Snapshot`. Holds read handles only.
 
 use cloud_api::run::{Revision, Service};
+use delivery::configuration::Configuration;
 use delivery::diagnostic::Diagnostic;
 use delivery::entrance::Ingress;
 use delivery::plan::{Intent, Missing, Wanted, missing};
@@ -154,6 +155,36 @@ fn snapshot(
         }),
         ..absent(target, now)
     })
+}
+
+/// How the revision is configured that has the largest share of a service; `None` where there is no
+/// such service. Needs `run.services.get` and `run.revisions.get`.
+///
+/// # Errors
+/// A [`Diagnostic`] when it cannot be read.
+pub async fn observe_configuration(
+    reader: &RunReader,
+    target: &Target,
+) -> Result<Option<Configuration>, Diagnostic> {
+    let doing = format!("look at the service `{}`", target.service);
+    let failed = |error: GcpError| error.into_diagnostic(&doing);
+    let Some(service) = reader.service(target).await.map_err(failed)? else {
+        return Ok(None);
+    };
+    let serving = live(&service)?.serving;
+    let largest = serving.iter().max_by_key(|entry| entry.percent);
+    let revision = match largest {
+        Some(entry) => reader
+            .revision(target, &entry.revision)
+            .await
+            .map_err(failed)?,
+        None => None,
+    };
+    let template = || service.template.as_ref().map(of_template);
+    Ok(revision
+        .and_then(|revision| revision_seen(&revision))
+        .map(|seen| seen.configuration)
+        .or_else(template))
 }
 
 /// `None` where the policy decides.

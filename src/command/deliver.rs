@@ -1,6 +1,7 @@
 //! Wires a delivery: what is wanted, over which world, and how a plan is shown.
 
 use delivery::diagnostic::Diagnostic;
+use delivery::drift::drift;
 use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
 use delivery::plan::render::render_plan;
@@ -8,9 +9,11 @@ use delivery::plan::{Intent, Plan, Surroundings, Wanted};
 
 use super::job::Job;
 use super::session::Session;
+use super::surroundings;
 use super::verifier::DeployedVerifier;
 use crate::deliver::regions::{Landed, Site, deliver_all, together};
 use crate::deliver::{Planner, Prospect, Told, World, look};
+use crate::github::gate::Purpose;
 use crate::inputs::{Wish, typed};
 use crate::report::{RunSummary, Served, text};
 
@@ -26,6 +29,16 @@ pub(super) enum Mode {
     CarryOut,
 }
 
+impl Mode {
+    /// What the gate is asked about.
+    pub(super) fn purpose(self, carried_out: Purpose) -> Purpose {
+        match self {
+            Self::Show => Purpose::Show,
+            Self::CarryOut => carried_out,
+        }
+    }
+}
+
 /// Brings the service to what is wanted, in each region, or shows how.
 pub(super) async fn deliver(
     job: &Job<'_>,
@@ -34,7 +47,11 @@ pub(super) async fn deliver(
     mode: Mode,
     run: &mut RunSummary,
 ) -> Outcome {
-    let wanted = wanted(job, intent);
+    let surroundings = match surroundings::look(job, session, &intent).await {
+        Ok(surroundings) => surroundings,
+        Err(problem) => return Outcome::Stopped(vec![problem]),
+    };
+    let wanted = wanted(job, intent, surroundings);
     let version = version_of(&wanted.intent);
     let verifier = |target| DeployedVerifier::new(job, session, target, version.clone());
     let verifiers: Vec<DeployedVerifier> = job.targets.iter().map(verifier).collect();
@@ -109,7 +126,7 @@ async fn show_all(
     for (site, seen) in sites.iter().zip(seen) {
         let mut told = Told::default();
         landed.push(Landed {
-            outcome: show(job, seen, &mut told, run),
+            outcome: show(job, wanted, seen, &mut told, run),
             region: site.target.region.clone(),
             told,
         });
@@ -134,7 +151,7 @@ fn version_of(intent: &Intent) -> Option<String> {
     }
 }
 
-fn wanted(job: &Job<'_>, intent: Intent) -> Wanted {
+fn wanted(job: &Job<'_>, intent: Intent, surroundings: Surroundings) -> Wanted {
     let left = job
         .guard
         .deadline
@@ -147,16 +164,14 @@ fn wanted(job: &Job<'_>, intent: Intent) -> Wanted {
         retry_rejected: job.inputs.retry_rejected,
         lease_seconds: seconds.saturating_add(LEASE_RESERVE_SECONDS),
         strategy: job.environment.traffic.strategy.clone(),
+        surroundings,
         began: false,
-        surroundings: Surroundings {
-            reach: job.environment.safety.reach,
-            earlier: None,
-        },
     }
 }
 
 fn show(
     job: &Job<'_>,
+    wanted: &Wanted,
     seen: Result<Prospect, Diagnostic>,
     told: &mut Told,
     run: &mut RunSummary,
@@ -178,15 +193,42 @@ fn show(
             for warning in &plan.warnings {
                 job.sink.emit(Event::Warning(warning.clone()));
             }
+            let view = run.view.get_or_insert_default();
+            view.drift = drift_lines(wanted, &plan);
+            view.outlook = Some(plan.outlook.clone());
             show_plan(job, &plan, run)
         }
     }
 }
 
+/// What the comparison with the environment before came to; what kept it from being made is a warning
+/// of its own.
+fn drift_lines(wanted: &Wanted, plan: &Plan) -> Vec<String> {
+    let Some(earlier) = &wanted.surroundings.earlier else {
+        return Vec::new();
+    };
+    let (there, here) = (&earlier.environment, &plan.target.environment.name);
+    let drift = drift(&earlier.configuration, &plan.outlook.after);
+    if drift.is_none() {
+        return vec![format!(
+            "no variable and no secret of {there} would be missing in {here}"
+        )];
+    }
+    let missing = drift.lines().into_iter();
+    missing
+        .map(|one| format!("{one} of {there} would be missing in {here}"))
+        .collect()
+}
+
 /// The plan is the result: on a terminal it goes to standard output, in a job to the log, and in
 /// both to the summary.
 fn show_plan(job: &Job<'_>, plan: &Plan, run: &mut RunSummary) -> Outcome {
-    let lines = text::plain_lines(&render_plan(plan));
+    let steps = text::plain_lines(&render_plan(plan));
+    let mut lines = steps.clone();
+    if let Some(view) = &run.view {
+        // Evidence was told as it was found.
+        lines.extend(text::plain_lines(&view.lines(&[]).join("\n")));
+    }
     if job.shell.on_github {
         job.sink.emit(Event::Note(lines.join("\n")));
     } else if job.shell.format == crate::cli::Format::Human {
@@ -195,6 +237,6 @@ fn show_plan(job: &Job<'_>, plan: &Plan, run: &mut RunSummary) -> Outcome {
             .out
             .say(&format!("{}\n", lines.join("\n")));
     }
-    run.plan.extend(lines);
+    run.plan.extend(steps);
     Outcome::Verified
 }

@@ -17,11 +17,12 @@ use delivery::state::{Healthy, RunRef, Timestamp};
 use delivery::target::{Approval, Target};
 use delivery::verdict::Evidence;
 
+use super::build::commit_tag;
 use super::deliver::Mode as Doing;
 use super::job::Job;
 use super::session::Session;
 use crate::evidence::{
-    KmsSigner, Pass, PublicKey, RegistryStore, Signer, attach_pass, find_pass, signer,
+    KmsSigner, Pass, PublicKey, RegistryStore, Signer, attach_pass, copy_all, find_pass, signer,
 };
 use crate::inputs::EnvironmentInputs;
 use crate::report::RunSummary;
@@ -141,6 +142,45 @@ async fn ask(
     }
 }
 
+/// Brings image and evidence into the repository of this environment, from that of the one before,
+/// where they are two.
+///
+/// # Errors
+/// What a registry answers.
+pub(super) async fn bring(
+    job: &Job<'_>,
+    session: &Session,
+    release: &Release,
+) -> Result<(), Vec<Diagnostic>> {
+    let bringing = async {
+        let name = &job.environment.environment.name;
+        let (own, Some(before)) = (job.repository()?, job.inputs.before(name)) else {
+            return Ok(());
+        };
+        let Some(source) = before.image.as_deref().filter(|it| *it != own) else {
+            return Ok(());
+        };
+        let digest = &release.image.digest;
+        let (from, _) = session.registry(source).await?;
+        let (to, _) = session.registry(own).await?;
+        if to.head(digest).await?.is_none() {
+            let note = format!("copy {digest} from {source} to {own}");
+            job.sink.emit(Event::Note(note));
+            to.copy_from(&from, digest).await?;
+        }
+        to.put_tag(digest, &commit_tag(&release.commit)).await?;
+        if job.environment.evidence != Mode::Off {
+            let (from, to) = (RegistryStore::new(from), RegistryStore::new(to));
+            copy_all(&from, &to, digest).await?;
+        }
+        Ok(())
+    };
+    let brought = job.guarded("copy the image", bringing).await;
+    brought
+        .and_then(|brought| brought)
+        .map_err(|problem| vec![problem])
+}
+
 /// One line for each earlier environment: for who approves.
 async fn earlier(job: &Job<'_>, session: &Session, image: &ImageReference) -> Vec<String> {
     let name = &job.environment.environment.name;
@@ -193,6 +233,11 @@ pub(super) async fn attach(
     outcome: &Outcome,
 ) -> Result<(), Diagnostic> {
     let environment = &job.environment;
+    // Only a pass is attached; what stopped a run must not be taken for a failure to attach.
+    let passed = matches!(outcome, Outcome::Promoted { .. } | Outcome::UpToDate { .. });
+    if environment.evidence == Mode::Off || !passed {
+        return Ok(());
+    }
     let work = async {
         match outcome {
             Outcome::Promoted { revision, url } => {
@@ -219,9 +264,6 @@ pub(super) async fn attach(
             | Outcome::RollbackFailed(_) => Ok(()),
         }
     };
-    if environment.evidence == Mode::Off {
-        return Ok(());
-    }
     let attached = job.guarded("attach the evidence", work).await;
     let problem = match attached.and_then(|attached| attached) {
         Ok(()) => return Ok(()),

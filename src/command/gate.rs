@@ -28,7 +28,14 @@ pub(super) async fn check(
 ) -> Result<(), Vec<Diagnostic>> {
     let environment = &job.environment.environment;
     let seen = look(job, session, purpose).await;
-    run.approval = Some(seen.record(environment));
+    match purpose {
+        // Nobody can have approved what is only shown now.
+        Purpose::Show => {
+            let view = run.view.get_or_insert_default();
+            view.gate = gate_lines(job, &seen);
+        }
+        Purpose::Promote | Purpose::RollBack => run.approval = Some(seen.record(environment)),
+    }
     let prevent_self_review = job.environment.safety.prevent_self_review;
     let (errors, warnings): (Vec<_>, Vec<_>) =
         check_gate(environment, prevent_self_review, purpose, &seen)
@@ -44,12 +51,38 @@ pub(super) async fn check(
     }
 }
 
+/// Who must approve, and how the cloud holds that, for who reads a plan.
+fn gate_lines(job: &Job<'_>, seen: &GateSeen) -> Vec<String> {
+    let environment = &job.environment.environment;
+    let mut lines = vec![seen.outlook(environment)];
+    if needs_rules(environment) {
+        let claim = &environment.github_environment;
+        let provider = job.environment.workload_identity_provider.as_deref();
+        let pool = provider
+            .and_then(|name| name.split("/providers/").next())
+            .unwrap_or("POOL");
+        let repository = job.context.repository_id.as_deref().unwrap_or("ID");
+        lines.push(format!(
+            "held by Google Cloud, whatever the workflow says, where the deployer's only member for \
+             roles/iam.workloadIdentityUser is \
+             principalSet://iam.googleapis.com/{pool}/attribute.environment/{claim} and the provider's condition is \
+             assertion.repository_id == '{repository}' (docs/permissions.md, steps 2 and 4)"
+        ));
+    }
+    lines
+}
+
 async fn look(job: &Job<'_>, session: &Session, purpose: Purpose) -> GateSeen {
     let environment = &job.environment.environment;
     let (claim, visibility) = ask_claim(job, session).await;
-    // A rollback is not held up for what GitHub says, so it does not wait for it either.
-    let asks = needs_rules(environment) && purpose != Purpose::RollBack;
-    let (rules, approvals) = if asks {
+    let asks = match purpose {
+        // A plan on a terminal needs no GitHub.
+        Purpose::Show => job.shell.on_github,
+        Purpose::Promote => true,
+        // A rollback is not held up for what GitHub says, so it does not wait for it either.
+        Purpose::RollBack => false,
+    };
+    let (rules, approvals) = if needs_rules(environment) && asks {
         ask_github(job, session, purpose).await
     } else {
         (RulesSeen::NotAsked, ApprovalsSeen::NotAsked)

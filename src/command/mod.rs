@@ -38,6 +38,7 @@ mod run;
 mod session;
 mod shell;
 mod signals;
+mod surroundings;
 mod trial;
 mod verifier;
 mod verify;

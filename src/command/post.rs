@@ -134,6 +134,10 @@ async fn look_and_end(
     };
     let place = place(scene.target);
     shell.note(match main {
+        Some(_) if intent.verified => format!(
+            "{place}: `{}` passed and was not promoted: taking it back",
+            intent.revision
+        ),
         Some(_) => format!(
             "{place}: the step could not take back its rollout of `{}`: trying again",
             intent.revision

@@ -119,10 +119,10 @@ impl Scene<'_> {
     ) -> World<'w> {
         World {
             cloud,
+            planner: delivery::plan::plan,
             verifier,
             sink: self.sink.as_ref(),
             guard: self.guard,
-            planner: delivery::plan::plan,
         }
     }
 

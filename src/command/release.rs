@@ -25,6 +25,7 @@ pub(super) async fn resolve(
     let one = |diagnostic| vec![diagnostic];
     let repository = job.repository().map_err(one)?;
     let tag = commit_tag(job.commit().map_err(one)?);
+    let repository = lies_in(session, job, repository, &tag).await.map_err(one)?;
     let (registry, _) = session.registry(repository).await.map_err(one)?;
     let is_first = job
         .inputs
@@ -55,7 +56,8 @@ pub(super) async fn resolve(
     };
     job.sink
         .emit(Event::Note(format!("{repository}:{tag} is {digest}")));
-    let (registry, _) = session.registry(repository).await.map_err(one)?;
+    let own = job.repository().map_err(one)?;
+    let (registry, _) = session.registry(own).await.map_err(one)?;
     let version_tag = version_tag(version);
     let taken = registry.resolve(&version_tag).await.map_err(one)?;
     if taken.is_some_and(|other| other != digest) {
@@ -94,12 +96,33 @@ pub(super) async fn find(job: &Job<'_>, session: &Session) -> Result<ImageDigest
     let one = |diagnostic| vec![diagnostic];
     let repository = job.repository().map_err(one)?;
     let tag = commit_tag(job.commit().map_err(one)?);
+    let repository = lies_in(session, job, repository, &tag).await.map_err(one)?;
     let (registry, _) = session.registry(repository).await.map_err(one)?;
     let found = registry.resolve(&tag).await.map_err(one)?;
     if found.is_none() {
         elsewhere(session, repository, &tag).await.map_err(one)?;
     }
     found.ok_or_else(|| vec![no_image(job, repository, &tag, Duration::ZERO)])
+}
+
+/// The repository that the commit's image is looked for in: this environment's own where it is there
+/// already, otherwise that of the environment before, from which it is copied.
+async fn lies_in<'j>(
+    session: &Session,
+    job: &'j Job<'_>,
+    own: &'j str,
+    tag: &str,
+) -> Result<&'j str, Diagnostic> {
+    let before = job.inputs.before(&job.environment.environment.name);
+    let before = before.and_then(|it| it.image.as_deref());
+    let Some(before) = before.filter(|it| *it != own) else {
+        return Ok(own);
+    };
+    let (registry, _) = session.registry(own).await?;
+    Ok(match registry.resolve(tag).await? {
+        Some(_) => own,
+        None => before,
+    })
 }
 
 /// Looks for the tag under another name in the same repository: then the path is wrong, and no wait

@@ -180,16 +180,12 @@ async fn stage(
         Stage::PullRequest => trial::try_image(job).await,
         Stage::Rollback { to } => {
             run.release_label = Some("the rollback".to_owned());
-            if mode == Mode::CarryOut {
-                check_gate(job, session, Purpose::RollBack, run).await?;
-            }
+            check_gate(job, session, mode.purpose(Purpose::RollBack), run).await?;
             let intent = Intent::Rollback { to: to.clone() };
             Ok(deliver(job, session, intent, mode, run).await)
         }
         Stage::Branch { .. } => {
-            if mode == Mode::CarryOut {
-                check_gate(job, session, Purpose::Promote, run).await?;
-            }
+            check_gate(job, session, mode.purpose(Purpose::Promote), run).await?;
             let digest = match (mode, source) {
                 (Mode::CarryOut, Source::Built) => {
                     // A job's checkout is its commit's; files that the workflow made are its own business.
@@ -203,9 +199,7 @@ async fn stage(
             promote(job, session, (digest, None), mode, run).await
         }
         Stage::Release { version, .. } => {
-            if mode == Mode::CarryOut {
-                check_gate(job, session, Purpose::Promote, run).await?;
-            }
+            check_gate(job, session, mode.purpose(Purpose::Promote), run).await?;
             let digest = match mode {
                 Mode::CarryOut => release::resolve(job, session, version).await?,
                 Mode::Show => find(job, session).await?,
@@ -265,6 +259,9 @@ async fn promote(
     run.release_label = Some(release.label());
     let started = job.guard.clock.now();
     evidence::check(job, session, &release, mode, run).await?;
+    if mode == Mode::CarryOut {
+        evidence::bring(job, session, &release).await?;
+    }
     let spec = Box::new(job.environment.spec.clone());
     let intent = Intent::Promote {
         release: release.clone(),

@@ -45,6 +45,10 @@ pub struct Told {
 
 /// What a look at the service and a plan bring.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value a look: a box would only cost words"
+)]
 pub enum Prospect {
     /// Nothing to do.
     UpToDate {
@@ -164,8 +168,8 @@ async fn rounds(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Outcome
                 evidence: _,
             } => {
                 told.candidate_url = tag_url;
-                told.left_open = false;
                 let waits = plan.waits();
+                told.left_open = waits;
                 let revision = plan.revision;
                 let outcome = match wanted.intent {
                     _ if waits => {

@@ -84,3 +84,94 @@ impl TrustedKey for PublicKey {
             .is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ring::rand::SystemRandom;
+    use ring::signature::{
+        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _,
+        RSA_PKCS1_SHA256, RsaKeyPair,
+    };
+    use rsa::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
+    use spki::der::pem::LineEnding as PemEnding;
+
+    use super::*;
+
+    /// `SubjectPublicKeyInfo` of a point, in PEM.
+    fn info(point: &[u8], curve: &str) -> String {
+        let curve = ObjectIdentifier::new(curve).unwrap();
+        let info = spki::SubjectPublicKeyInfo {
+            algorithm: spki::AlgorithmIdentifier {
+                oid: EC,
+                parameters: Some(curve),
+            },
+            subject_public_key: spki::der::asn1::BitString::from_bytes(point).unwrap(),
+        };
+        spki::der::Document::encode_msg(&info)
+            .unwrap()
+            .to_pem("PUBLIC KEY", PemEnding::LF)
+            .unwrap()
+    }
+
+    #[test]
+    fn both_algorithms_verify_what_they_signed_and_nothing_else() {
+        let random = SystemRandom::new();
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random);
+        let document = document.unwrap();
+        let pair =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, document.as_ref(), &random)
+                .unwrap();
+        let pem = info(pair.public_key().as_ref(), "1.2.840.10045.3.1.7");
+        let elliptic = PublicKey::from_pem(&pem).unwrap();
+        let made = pair.sign(&random, b"message").unwrap();
+
+        let private = rsa::PrivateKey::new(&mut rand::rng(), 2048).unwrap();
+        let pem = private.to_public_key().to_public_key_pem(LineEnding::LF);
+        let rivest = PublicKey::from_pem(&pem.unwrap()).unwrap();
+        let document = private.to_pkcs8_der().unwrap();
+        let pair = RsaKeyPair::from_pkcs8(document.as_bytes()).unwrap();
+        let mut signature = vec![0; pair.public().modulus_len()];
+        pair.sign(&RSA_PKCS1_SHA256, &random, b"message", &mut signature)
+            .unwrap();
+
+        for (key, signature, other) in [
+            (&elliptic, made.as_ref(), &rivest),
+            (&rivest, signature.as_slice(), &elliptic),
+        ] {
+            assert!(key.verifies(b"message", signature));
+            assert!(!key.verifies(b"massage", signature));
+            assert!(!key.verifies(b"message", &signature[1..]));
+            assert!(!key.verifies(b"message", b""));
+            assert!(!other.verifies(b"message", signature));
+            assert_ne!(key.id(), other.id());
+            assert_eq!(key.id().len(), 44);
+        }
+    }
+
+    #[test]
+    fn other_keys_are_refused() {
+        let random = SystemRandom::new();
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_ASN1_SIGNING, &random);
+        let document = document.unwrap();
+        let pair =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_ASN1_SIGNING, document.as_ref(), &random)
+                .unwrap();
+        let pem = info(pair.public_key().as_ref(), "1.3.132.0.34");
+        assert_eq!(
+            PublicKey::from_pem(&pem).err(),
+            Some(PublicKeyError::Algorithm)
+        );
+        for text in [
+            "",
+            "hello",
+            &pem.replace("PUBLIC KEY", "CERTIFICATE"),
+            &pem[..60],
+        ] {
+            assert_eq!(
+                PublicKey::from_pem(text).err(),
+                Some(PublicKeyError::Form),
+                "{text}"
+            );
+        }
+    }
+}

@@ -20,7 +20,7 @@ use delivery::diagnostic::Diagnostic;
 use delivery::release::ImageDigest;
 
 pub use key::PublicKey;
-pub use pass::{Pass, attach_pass, find_pass};
+pub use pass::{Pass, attach_pass, copy_all, find_pass};
 pub use signer::KmsSigner;
 pub use store::RegistryStore;
 

@@ -4,7 +4,8 @@ use delivery::attestation::record::DELIVERY_RECORD;
 use delivery::attestation::statement::ResourceDescriptor;
 use delivery::attestation::test_result::TEST_RESULT;
 use delivery::attestation::{
-    DeliveryRecord, Envelope, Finding, Statement, TestResult, TrustedKey, judge_evidence,
+    DeliveryRecord, Envelope, Finding, SeenEvidence, Statement, TestResult, TrustedKey,
+    judge_evidence,
 };
 use delivery::diagnostic::Diagnostic;
 use delivery::name::EnvironmentName;
@@ -37,6 +38,40 @@ pub async fn find_pass(
 ) -> Result<Finding, Diagnostic> {
     let seen = store.list(digest).await?;
     Ok(judge_evidence(&seen, digest, environment, key))
+}
+
+/// Attaches to an image in another store what is attached to it here, as it is. What is there already
+/// stays one.
+///
+/// # Errors
+/// When a store cannot be read or written.
+pub async fn copy_all(
+    from: &dyn EvidenceStore,
+    to: &dyn EvidenceStore,
+    digest: &ImageDigest,
+) -> Result<usize, Diagnostic> {
+    let known = to.list(digest).await?;
+    let mut copied = 0;
+    for seen in from.list(digest).await? {
+        if known.iter().any(|it| it.envelope == seen.envelope) {
+            continue;
+        }
+        let SeenEvidence {
+            envelope,
+            environment,
+            predicate_type,
+            created,
+        } = seen;
+        let evidence = NewEvidence {
+            envelope,
+            environment: environment.unwrap_or_default(),
+            predicate_type: predicate_type.unwrap_or_default(),
+            created: created.unwrap_or_default(),
+        };
+        to.attach(digest, &evidence).await?;
+        copied += 1;
+    }
+    Ok(copied)
 }
 
 /// Attaches a pass: the record first, for the verdict is what the next environment asks for.

@@ -27,6 +27,8 @@ const EMPTY_BYTES: &[u8] = b"{}";
 pub(super) const ENVIRONMENT: &str = "ml-deploy/environment";
 /// Annotation that names the predicate; Sigstore's own name for it.
 const PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
+/// Annotation that tells when it was made.
+const CREATED: &str = "org.opencontainers.image.created";
 /// Most artifacts of one image that are read: an image passes each environment a few times.
 const MOST_ARTIFACTS: usize = 500;
 /// Artifacts that are read at once.
@@ -96,6 +98,7 @@ impl RegistryStore {
                 envelope,
                 environment: layer.environment,
                 predicate_type: layer.predicate_type,
+                created: layer.created,
             }))
     }
 
@@ -159,6 +162,7 @@ struct Layer {
     media_type: String,
     environment: Option<String>,
     predicate_type: Option<String>,
+    created: Option<String>,
 }
 
 fn layer(manifest: &Value, subject: &ImageDigest) -> Option<Layer> {
@@ -179,6 +183,7 @@ fn layer(manifest: &Value, subject: &ImageDigest) -> Option<Layer> {
         media_type: layer.get("mediaType")?.as_str()?.to_owned(),
         environment: annotation(ENVIRONMENT),
         predicate_type: annotation(PREDICATE_TYPE),
+        created: annotation(CREATED),
     })
 }
 
@@ -190,7 +195,7 @@ fn manifest(subject: &RawManifest, stored: &Stored, evidence: &NewEvidence) -> V
         created,
     } = evidence;
     let mut annotations = json!({
-        "org.opencontainers.image.created": created,
+        CREATED: created,
         ENVIRONMENT: environment,
         PREDICATE_TYPE: predicate_type,
     });

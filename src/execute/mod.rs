@@ -54,7 +54,7 @@ pub enum ExecutionEnd {
     /// Somebody else changed the service: observe and plan again. What this run has written so far
     /// stays, with its intent in the record, and the next plan goes on from it.
     Conflict {
-        /// This run has written: its intent stands in the record, unless somebody took it out.
+        /// This run has written its intent into the record, where it stands unless somebody took it out.
         began: bool,
     },
     /// It did not go through; what served before serves now.
@@ -78,7 +78,7 @@ struct Execution<'a> {
     own_traffic: Vec<TrafficSplit>,
     /// Each record that this execution wrote.
     own_records: Vec<StateRecord>,
-    /// A write of this execution was accepted.
+    /// The last write of this execution that was accepted has its intent in the record.
     began: bool,
     /// The run whose intent the plan was made upon: it has died, and its undo is this plan's.
     taken_over: Option<RunRef>,

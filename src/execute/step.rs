@@ -206,7 +206,7 @@ impl<'a> Execution<'a> {
             Some(Ok(pending)) => {
                 // Our own intent stands in the record from now on.
                 self.taken_over = None;
-                self.began = true;
+                self.began = change.state.intent.is_some();
                 pending
             }
             Some(Err(error)) => return Err(failure(error, started)),

@@ -73,6 +73,7 @@ fn under_way() -> StateRecord {
         expires: Timestamp(1),
         passed: None,
         verified: false,
+        access_before: None,
     })
 }
 

@@ -87,7 +87,9 @@ impl Execution<'_> {
                 return Ok("the service does not exist".to_owned());
             };
             if let Some(who) = self.stranger(&live, back) {
-                return self.leave_to(&who, &live);
+                let left = self.leave_to(&who, &live)?;
+                self.close_beside(&live, back).await;
+                return Ok(left);
             }
             if self.began && is_back(&live, back) {
                 return Ok(self.in_words(&live));
@@ -173,6 +175,30 @@ impl Execution<'_> {
             "{who} changed the service meanwhile, which was left as it is: {}",
             self.in_words(live)
         ))
+    }
+
+    /// A stranger's traffic stays, and so does what another run is about; but an intent of this run
+    /// would keep the next one off until its lease ends, and its tag would stay for good. If this does
+    /// not go through, that is all that is lost.
+    async fn close_beside(&mut self, live: &Live, back: &Back<'_>) {
+        let StateSeen::Known(record) = &live.state else {
+            return;
+        };
+        let own = |intent: &&OpenIntent| {
+            intent.run == self.plan.run || Some(&intent.run) == self.taken_over.as_ref()
+        };
+        let Some(intent) = record.intent.as_ref().filter(own) else {
+            return;
+        };
+        let traffic = live.traffic.without_tag(&intent.tag);
+        let change = Change {
+            traffic: Some(&traffic),
+            ..record_only(&back.state)
+        };
+        if let Ok(pending) = self.cloud.send(&change).await {
+            // What comes of it was told already: nothing that serves changes by it.
+            let _ = self.cloud.settle(&pending).await;
+        }
     }
 
     fn in_words(&self, live: &Live) -> String {

@@ -242,3 +242,7 @@ fn with_roles(mut diagnostic: Diagnostic, key: &KeyVersion, role: &str) -> Diagn
         "grant the deploying identity the role on that key alone: `gcloud kms keys add-iam-policy-binding {name} --keyring={ring} --location={location} --project={project} --member=MEMBER --role={role}`"
     ))
 }
+
+#[cfg(test)]
+#[path = "kms_tests.rs"]
+mod tests;

@@ -109,6 +109,34 @@ impl GateSeen {
         }
     }
 
+    /// What a plan tells of the approval that is to come.
+    pub fn outlook(&self, environment: &Environment) -> String {
+        let place = &environment.github_environment;
+        match (&self.rules, environment.approval) {
+            (_, Approval::External | Approval::None) => self.record(environment).describe(),
+            (RulesSeen::Known(rules), Approval::Required) => {
+                let Rules {
+                    reviewers,
+                    prevents_self_review,
+                } = rules;
+                let who = match reviewers.as_slice() {
+                    [] => "nobody is asked".to_owned(),
+                    [one] => one.clone(),
+                    all => format!("one of {}", all.join(", ")),
+                };
+                let own = if *prevents_self_review {
+                    "not by who starts the run"
+                } else {
+                    "also by who starts the run"
+                };
+                format!("required by GitHub environment {place}: {who}, {own}")
+            }
+            (_, Approval::Required) => {
+                format!("required by GitHub environment {place}; its reviewers were not asked for")
+            }
+        }
+    }
+
     fn is_private(&self) -> bool {
         self.visibility.as_deref().is_some_and(|it| it != "public")
     }

@@ -147,7 +147,7 @@ pub const INPUTS: &[InputSpec] = &[
 
     InputSpec::new(Policies, "policy_pins", MODE, "warn",
         "Every Python dependency is pinned to one version: requirements files and what they include, `pip install` \
-         in the Dockerfile, `pyproject.toml` without a lock file. `error` stops before the build, `warn` tells, `off` does not look.")
+         in the Dockerfile, `pyproject.toml` without a lock file, conda's `environment.yml`. `error` stops before the build, `warn` tells, `off` does not look.")
         .default("error")
         .in_file(),
     InputSpec::new(Policies, "policy_dockerfile", MODE, "warn",

@@ -111,11 +111,19 @@ pub fn outcome(outcome: &Outcome, run: &RunSummary) -> Value {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), Value::String(value)))
         .collect();
-    json!({
+    let mut finished = json!({
         "event": "finished",
         "exit_code": outcome.exit_code() as u8,
         "outputs": outputs,
         "diagnostics": diagnostics,
         "evidence": run.evidence,
-    })
+    });
+    if let Some(approval) = &run.approval {
+        finished["approval"] = json!(approval);
+    }
+    if let Some(view) = &run.view {
+        finished["plan"] = view.json(&run.passes);
+        finished["plan"]["steps"] = json!(run.plan);
+    }
+    finished
 }

@@ -205,4 +205,110 @@ mod tests {
         let page = render("x", &[]);
         assert!(page.contains("<testsuites name=\"x\" tests=\"0\" failures=\"0\" errors=\"0\" skipped=\"0\" time=\"0.000\">\n</testsuites>"));
     }
+
+    /// Elements, their attributes and what may stand in them, in order: the common ground of the
+    /// schemas that Jenkins, Surefire and pytest publish.
+    const FORM: &[(&str, &[&str], &[&str])] = &[
+        (
+            "testsuites",
+            &["name", "tests", "failures", "errors", "skipped", "time"],
+            &["testsuite"],
+        ),
+        (
+            "testsuite",
+            &["name", "tests", "failures", "errors", "skipped", "time"],
+            &["properties", "testcase"],
+        ),
+        ("properties", &[], &["property"]),
+        ("property", &["name", "value"], &[]),
+        (
+            "testcase",
+            &["name", "classname", "time"],
+            &["failure", "error", "skipped"],
+        ),
+        ("failure", &["message", "type"], &["(text)"]),
+        ("error", &["message", "type"], &["(text)"]),
+        ("skipped", &["message"], &[]),
+    ];
+
+    /// Reads the page with Python's XML parser and gives each element as `depth name attributes`, or
+    /// `None` where there is no Python.
+    fn parsed(page: &str) -> Option<Vec<(usize, String, Vec<String>)>> {
+        use std::io::Write as _;
+        const READER: &str = "import sys, json, xml.etree.ElementTree as e\n\
+            def walk(n, d):\n    print(json.dumps([d, n.tag, list(n.attrib), n.attrib]))\n    \
+            [walk(c, d + 1) for c in n]\nwalk(e.fromstring(sys.stdin.buffer.read()), 0)\n";
+        let mut child = std::process::Command::new("python3")
+            .args(["-c", READER])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .ok()?;
+        child.stdin.take()?.write_all(page.as_bytes()).ok()?;
+        let output = child.wait_with_output().ok()?;
+        assert!(output.status.success(), "no well-formed XML:\n{page}");
+        let read = |line: &str| {
+            let (depth, name, attributes, _): (usize, String, Vec<String>, serde_json::Value) =
+                serde_json::from_str(line).unwrap();
+            (depth, name, attributes)
+        };
+        Some(
+            String::from_utf8(output.stdout)
+                .unwrap()
+                .lines()
+                .map(read)
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn every_page_keeps_to_the_form() {
+        let hostile = "<&>\"' ]]> \u{1} \u{fffe} \r\n --> <!-- é 🙂".to_owned();
+        let ends = [
+            CaseEnd::Passed,
+            CaseEnd::Failed(vec![hostile.clone(), hostile.clone()]),
+            CaseEnd::Failed(Vec::new()),
+            CaseEnd::Undecided(hostile.clone()),
+            CaseEnd::Skipped(hostile.clone()),
+        ];
+        let mut tests = Evidence::new(
+            "api-tests",
+            ends.into_iter().map(|end| case(&hostile, end)).collect(),
+        );
+        let figure = Measurement::new(hostile.clone(), 1e300, hostile.clone());
+        tests
+            .measurements
+            .push(figure.between(-1.0, 2.0).limit(Some(0.5)));
+        let all = [
+            tests,
+            Evidence::skipped("slo", "x"),
+            Evidence::new("none", Vec::new()),
+        ];
+        for evidence in [&all[..], &[]] {
+            let Some(elements) = parsed(&render(&hostile, evidence)) else {
+                eprintln!("skipped: python3 cannot be started");
+                return;
+            };
+            let mut path: Vec<&str> = Vec::new();
+            let mut last_child: Vec<usize> = Vec::new();
+            for (depth, name, attributes) in &elements {
+                path.truncate(*depth);
+                last_child.truncate(depth + 1);
+                let (_, owed, _) = FORM.iter().find(|(known, ..)| known == name).unwrap();
+                assert_eq!(attributes, owed, "attributes of {name}");
+                if let Some(parent) = path.last() {
+                    let (.., children) = FORM.iter().find(|(known, ..)| known == parent).unwrap();
+                    let at = children.iter().position(|child| child == name);
+                    let at = at.unwrap_or_else(|| panic!("{name} in {parent}"));
+                    let before = last_child
+                        .get_mut(*depth)
+                        .map_or(0, |last| std::mem::replace(last, at));
+                    assert!(before <= at, "{name} in {parent} comes too late");
+                }
+                path.push(name);
+                last_child.resize(depth + 2, 0);
+            }
+            assert_eq!(elements[0].1, "testsuites");
+        }
+    }
 }

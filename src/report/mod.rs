@@ -13,12 +13,15 @@ pub mod json;
 pub mod junit;
 pub mod lines;
 pub mod masker;
+pub mod plan_view;
 pub mod results;
 pub mod style;
 pub mod summary;
 pub mod terminal;
 pub mod text;
 pub mod token;
+
+pub use plan_view::PlanView;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -96,6 +99,8 @@ pub struct RunSummary {
     pub regions: Vec<Served>,
     /// The steps, one line each.
     pub plan: Vec<String>,
+    /// What is to be read beside the steps before somebody approves; only of a plan.
+    pub view: Option<PlanView>,
     /// What the tests measured.
     pub evidence: Vec<Evidence>,
     /// Things to know.

@@ -20,11 +20,12 @@ pub fn render(outcome: &Outcome, run: &RunSummary) -> String {
     for diagnostic in outcome.diagnostics().iter().chain(&run.warnings) {
         page.push_str(&render_diagnostic(diagnostic));
     }
+    if let Some(view) = &run.view {
+        page.push_str(&view.markdown(&run.passes));
+    }
     if !run.plan.is_empty() {
-        page.push_str("\n### Plan\n\n");
-        for (number, line) in run.plan.iter().enumerate() {
-            page.push_str(&format!("{}. {}\n", number + 1, escape(line)));
-        }
+        // The lines are numbered and indented by themselves.
+        page.push_str(&format!("\n### Plan\n\n{}", fenced(&run.plan.join("\n"))));
     }
     for evidence in &run.evidence {
         page.push_str(&render_evidence(evidence));

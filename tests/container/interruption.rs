@@ -62,6 +62,8 @@ impl Story {
         to_dev(job, &self.cloud)
             .with("access", "public")
             .with("tests", "golden.yaml")
+            // The story has rolled it back, and goes on with it.
+            .with("retry_rejected", "true")
             .with("env_vars", &format!("TRY={}", self.tried))
     }
 

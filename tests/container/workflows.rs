@@ -210,3 +210,116 @@ fn production_is_refused_without_its_gate() {
     }
     assert!(project.cloud.service("ml-api-prod").is_none());
 }
+
+/// What would go to production is read before somebody approves it; then it goes there.
+#[test]
+fn a_plan_is_read_before_the_approval() {
+    let project = Project::create();
+    let act = project.act();
+    project.push(&act, "One");
+    project.sample.tag("v1.0.0");
+    let planned = |git_ref: &str| {
+        act.run(&Trigger {
+            workflow: "plan-then-approve.yml",
+            ..Trigger::push(git_ref)
+        })
+    };
+    let all = [
+        ("dev", "success"),
+        ("test", "success"),
+        ("staging", "success"),
+        ("plan-production", "success"),
+        ("production", "success"),
+    ];
+    planned("refs/tags/v1.0.0").assert_results(&all);
+    let old = project.service("ml-api-prod").digest();
+    let serving = project.service("ml-api-prod").traffic()[0].0.clone();
+
+    project.sample.change();
+    project.push(&act, "Two");
+    project.sample.tag("v1.1.0");
+    let end = planned("refs/tags/v1.1.0");
+    end.assert_results(&all);
+    let new = project.service("ml-api-prod").digest();
+    assert_ne!(old, new);
+    let summary = &end.job("plan-production").summary;
+    for part in [
+        "### What changes",
+        old.as_str(),
+        new.as_str(),
+        "### Before you approve",
+        "release-manager",
+        "**evidence**: staging",
+        serving.as_str(),
+        "shift-traffic",
+    ] {
+        assert!(summary.contains(part), "no {part}:\n{summary}");
+    }
+    let job = end.job("production");
+    assert_eq!(job.outputs["outcome"], "promoted", "{}", end.story());
+    assert!(
+        job.summary.contains("release-manager approved this run"),
+        "{}",
+        job.summary
+    );
+}
+
+/// One job for every environment, one after the other; what fails keeps the later ones from starting.
+#[test]
+fn the_matrix_goes_in_order_and_stops_at_what_fails() {
+    let project = Project::create();
+    let act = project.act();
+    project.push(&act, "One");
+    project.sample.tag("v1.0.0");
+    let matrix = |git_ref: &str| {
+        act.run(&Trigger {
+            workflow: "matrix.yml",
+            ..Trigger::push(git_ref)
+        })
+    };
+    let job = |environment: &str| format!("promote ({environment})");
+    let names = ["dev", "test", "staging", "production"].map(job);
+    let all: Vec<(&str, &str)> = names
+        .iter()
+        .map(|name| (name.as_str(), "success"))
+        .collect();
+    let end = matrix("refs/tags/v1.0.0");
+    end.assert_results(&all);
+    for name in &names[1..] {
+        assert_eq!(
+            end.job(name).outputs["outcome"],
+            "promoted",
+            "{}",
+            end.story()
+        );
+    }
+    let good = project.service("ml-api-prod").traffic();
+
+    // Healthy, and wrong: TEST asks for predictions, and STAGING is not even asked.
+    project.sample.break_model();
+    project.push(&act, "Wrong model");
+    project.sample.tag("v1.1.0");
+    let end = matrix("refs/tags/v1.1.0");
+    let results = end.results();
+    assert_eq!(
+        results.get(names[0].as_str()),
+        Some(&"success"),
+        "{}",
+        end.story()
+    );
+    assert_eq!(
+        results.get(names[1].as_str()),
+        Some(&"failure"),
+        "{}",
+        end.story()
+    );
+    for name in &names[2..] {
+        assert_ne!(
+            results.get(name.as_str()),
+            Some(&"success"),
+            "{name}: {}",
+            end.story()
+        );
+    }
+    assert_eq!(project.service("ml-api-prod").traffic(), good);
+}

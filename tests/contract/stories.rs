@@ -15,7 +15,9 @@ type Heard = Result<Vec<Exchange>, Failure>;
 
 /// Every method of Google and GitHub that `ml-deploy` calls. A new one is added here together with
 /// the story that makes it.
-const CALLED: [&str; 16] = [
+const CALLED: [&str; 18] = [
+    "cloudkms.projects.locations.keyRings.cryptoKeys.cryptoKeyVersions.asymmetricSign",
+    "cloudkms.projects.locations.keyRings.cryptoKeys.cryptoKeyVersions.getPublicKey",
     "github actions/get-reviews-for-run",
     "github repos/get-environment",
     "iamcredentials.projects.serviceAccounts.generateAccessToken",
@@ -98,11 +100,14 @@ async fn everything_said() -> Heard {
     let world = World::start(PROGRAM).await?;
     let secret = json!({"project": "demo-project", "name": "token", "value": "v"});
     ask(&world, "POST", "/_emulator/secrets", &secret).await?;
+    let key = "projects/demo-project/locations/us-central1/keyRings/deploy/cryptoKeys/production";
+    ask(&world, "POST", "/_emulator/kms/keys", &json!({"name": key})).await?;
     let (first, second) = (World::commit(1), World::commit(2));
     for (tag, commit) in [("v1.0.0", &first), ("v1.1.0", &second)] {
         world.built(commit, api("setosa")).await?;
         let job = world
             .release_job(tag, commit, "production")
+            .with("evidence_kms_key", format!("{key}/cryptoKeyVersions/1"))
             .with("access", "private")
             .with("env_vars", format!("GREETING=hello\nRELEASE={tag}"))
             .with("secrets", "TOKEN=token:latest\n/secrets/token=token:1")

@@ -7,6 +7,7 @@
 
 mod build;
 mod conformance;
+mod foreign_registry;
 mod gates;
 mod policies;
 mod pull_request;

@@ -112,7 +112,7 @@ async fn production_directly_is_refused_and_the_whole_way_is_taken() -> Told {
     assert_eq!(predicate["version"], "1.0.0");
     assert_eq!(predicate["basis"], "tested");
     assert_eq!(predicate["approval"]["policy"], "required");
-    assert_eq!(predicate["approval"]["attempt"], "unknown");
+    assert_eq!(predicate["approval"]["attempt"], "first");
     assert_eq!(predicate["services"][0]["service"], "ml-api-prod");
     let schema: Value =
         serde_json::from_str(include_str!("../../docs/schema/evidence.schema.json"))?;
@@ -406,6 +406,50 @@ async fn a_plan_shows_the_evidence_so_far() -> Told {
         "evidence: staging: no evidence",
     ] {
         assert!(end.log.contains(expected), "{expected}:\n{}", end.log);
+    }
+    world.end().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn image_and_evidence_are_copied_into_a_repository_of_its_own() -> Told {
+    let world = world().await?;
+    let base = "us-central1-docker.pkg.dev/demo-project";
+    let config = format!(
+        "service: ml-api\nproject_id: demo-project\nregion: us-central1\nimage: {base}/ml/ml-api\n\
+         tests: golden.yaml\naccess: public\nenvironments:\n  - name: dev\n  - name: staging\n    \
+         image: {base}/ml-staging/ml-api\n  - name: production\n    image: {base}/ml-prod/ml-api\n"
+    );
+    world.write(".github/ml-deploy.yml", &config)?;
+    let commit = World::commit(1);
+    let digest = world.built_unproven(&commit, api("setosa")).await?;
+    release(&world, "v1.0.0", &commit, "staging", 3).await?;
+    for (environment, service, repository) in [
+        ("dev", "ml-api-dev", "ml"),
+        ("staging", "ml-api-staging", "ml-staging"),
+        ("production", "ml-api-prod", "ml-prod"),
+    ] {
+        release(&world, "v1.0.0", &commit, environment, 0).await?;
+        let seen = world.service(service).await?.ok_or("no service")?;
+        let image = seen["template"]["containers"][0]["image"].to_string();
+        assert!(
+            image.contains(&format!("/{repository}/ml-api@{digest}")),
+            "{image}"
+        );
+        // The whole way is kept beside the image.
+        let url = format!(
+            "{}/v2/demo-project/{repository}/ml-api/referrers/{digest}",
+            world.url()
+        );
+        let list: Value = reqwest::get(url).await?.json().await?;
+        let count = list["manifests"].as_array().map_or(0, Vec::len);
+        let expected = match environment {
+            "dev" => 2,
+            "staging" => 4,
+            // A page of the local cloud's list.
+            _ => 5,
+        };
+        assert_eq!(count, expected, "{environment}: {list:#}");
     }
     world.end().await;
     Ok(())

@@ -14,10 +14,12 @@ mod recovery;
 mod regions;
 mod rollback;
 mod terminal;
+mod traffic;
 
 use testkit::World;
 
-type Told = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Told = Result<(), Failure>;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ml-deploy");
 

@@ -123,6 +123,48 @@ async fn after_a_failing_own_test_others_wait_and_the_run_itself_can_go_on() -> 
     Ok(())
 }
 
+/// The action's post step takes the candidate back at the end of the job whose own test failed; after
+/// a promotion it has nothing to do.
+#[tokio::test]
+async fn at_the_end_of_the_job_the_post_step_takes_back_what_waits() -> Told {
+    let world = world().await?;
+    let commits = [1, 2, 3].map(World::commit);
+    for commit in &commits {
+        world.built(commit, api("setosa")).await?;
+    }
+    release(&world, "v1.0.0", &commits[0], "dev", 0).await?;
+    let before = world.serving("ml-api-dev").await?;
+    let mut job = world
+        .release_job("v1.1.0", &commits[1], "dev")
+        .with("command", "deploy");
+    job.run_id = 200;
+    let main = world.run(&job).await?;
+    assert_eq!(main.code, Some(0), "{}", main.log);
+    // Here the user's own test fails, and the job ends.
+    let post = world.run_post(&job, &main).await?;
+    assert!(
+        post.log
+            .contains("passed and was not promoted: taking it back"),
+        "{}",
+        post.log
+    );
+    assert_eq!(world.serving("ml-api-dev").await?, before);
+    let end = step(&world, ("v1.1.0", &commits[1]), 200, "promote", 3).await?;
+    assert!(end.log.contains("D0654"), "{}", end.log);
+
+    // Nothing keeps the next run off, whose post step is silent.
+    job.run_id = 201;
+    let main = world.run(&job).await?;
+    step(&world, ("v1.1.0", &commits[1]), 201, "promote", 0).await?;
+    let post = world.run_post(&job, &main).await?;
+    assert_eq!(post.code, Some(0), "{}", post.log);
+    assert!(!post.log.contains("taking it back"), "{}", post.log);
+    assert_ne!(world.serving("ml-api-dev").await?, before);
+    step(&world, ("v1.2.0", &commits[2]), 202, "auto", 0).await?;
+    world.end().await;
+    Ok(())
+}
+
 #[tokio::test]
 async fn nothing_is_promoted_that_no_step_before_deployed() -> Told {
     let world = world().await?;

@@ -82,7 +82,7 @@ fn fails(world: &World, point: &str, count: Option<u64>, fault: Fault) {
         count,
         fault,
     };
-    rule.check().unwrap();
+    assert_eq!(rule.check(), Ok(()));
     world.emulator.world().faults.add(rule);
 }
 

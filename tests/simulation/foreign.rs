@@ -164,6 +164,10 @@ impl Inner {
     }
 
     fn erase(&mut self) -> bool {
+        // Who erases the record of a service that nothing tested serves in takes that away too.
+        if self.watch.settled.is_none() {
+            return false;
+        }
         self.watch.rolled_back.clear();
         let service = self.cloud.service.as_mut();
         service.is_some_and(|one| one.annotations.remove(STATE).is_some())

@@ -200,11 +200,11 @@ impl Program {
         if let delivery::plan::Intent::Rollback { .. } = wish.wanted.intent {
             let mut inner = world.now();
             let cloud = inner.cloud.clone();
-            inner.watch.rollback_begins(&cloud);
+            inner.watch.rollback_begins(run, &cloud);
         }
         {
             let mut inner = world.now();
-            inner.watch.silent = !wish.tells_commit;
+            inner.watch.silent |= !wish.tells_commit;
             inner.note(&format!("{run} begins"));
         }
         let end = tokio::select! {

@@ -16,6 +16,7 @@ const BAD: u64 = 11;
 const CRASHES: u64 = 12;
 const SLOW: u64 = 13;
 const FAILS_SERVING: u64 = 14;
+const DEGRADES: u64 = 15;
 
 fn story(name: &str, acts: Vec<Act>) -> Story {
     Story {
@@ -27,6 +28,7 @@ fn story(name: &str, acts: Vec<Act>) -> Story {
             (CRASHES, Behaviour::Crashes),
             (SLOW, Behaviour::SlowToAnswer),
             (FAILS_SERVING, Behaviour::FailsWhenServing),
+            (DEGRADES, Behaviour::Degrades),
         ],
         acts,
     }
@@ -149,6 +151,23 @@ fn releases() -> Vec<Story> {
                 Act::Run(
                     promote(FAILS_SERVING, "1.1.0", 2),
                     Expect::Stops(Code::NotConfirmed),
+                ),
+            ],
+        ),
+        story(
+            "traffic in steps",
+            vec![
+                first(),
+                Act::Run(promote(2, "1.1.0", 2).in_steps(), Expect::Promoted),
+            ],
+        ),
+        story(
+            "traffic in steps to a candidate that degrades",
+            vec![
+                first(),
+                Act::Run(
+                    promote(DEGRADES, "1.1.0", 2).in_steps(),
+                    Expect::Stops(Code::CanaryFailed),
                 ),
             ],
         ),

@@ -8,6 +8,7 @@ use delivery::release::{Commit, ImageDigest, ImageReference, Release};
 use delivery::spec::{Access, ServiceSpec};
 use delivery::stage::RollbackTo;
 use delivery::state::RunRef;
+use delivery::strategy::{OnInconclusive, Strategy};
 use delivery::target::{Approval, Environment, Target, Tier};
 
 /// How long a run may take, unless told otherwise.
@@ -62,7 +63,7 @@ fn wish(intent: Intent, run: u32) -> Wish {
             run_attempt: 1,
             retry_rejected: false,
             lease_seconds: 0,
-            strategy: delivery::strategy::Strategy::AT_ONCE,
+            strategy: Strategy::AT_ONCE,
             began: false,
             surroundings: delivery::plan::Surroundings::default(),
         },
@@ -114,6 +115,13 @@ impl Wish {
 
     pub(crate) fn silent(mut self) -> Self {
         self.tells_commit = false;
+        self
+    }
+
+    /// Traffic moves in steps.
+    pub(crate) fn in_steps(mut self) -> Self {
+        let soak = Duration::from_secs(60);
+        self.wanted.strategy = Strategy::new(&[5, 50, 100], soak, OnInconclusive::Fail).unwrap();
         self
     }
 

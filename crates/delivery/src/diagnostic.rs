@@ -122,7 +122,7 @@ codes! {
     NothingWaits = "D0654", Blocked, "No candidate of this run has passed its tests and waits for its promotion.";
 
     CanaryFailed = "D0661", VerificationFailed, "With a share of the traffic, the candidate was slower or failed more often than its limits or what serves beside it allow.";
-    CanaryUndecided = "D0662", VerificationFailed, "Whether a candidate with a share of the traffic may get more could not be decided; as a warning: it got more, as `on_inconclusive: proceed` says.";
+    CanaryUndecided = "D0662", VerificationFailed, "Whether a candidate with a share of the traffic is good enough for more could not be decided.";
     EvidenceMissing = "D0671", Blocked, "Nothing proves that the image passed the environment before.";
     EvidenceUnsigned = "D0672", Blocked, "The evidence of the environment before is not signed, although it has a key.";
     EvidenceNotTrusted = "D0673", Blocked, "The evidence of the environment before is not signed by its key.";

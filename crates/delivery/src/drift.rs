@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn the_table_of_what_is_missing() {
-        let rows: [(&[&str], &[&str], &[&str], &[&str], &[&str]); 6] = [
+        type Names = &'static [&'static str];
+        let rows: [(Names, Names, Names, Names, Names); 6] = [
             (&["A"], &[], &["A"], &[], &[]),
             (&["A", "B"], &[], &["B"], &[], &["variable A"]),
             // More here than there is no matter.

@@ -172,6 +172,17 @@ pub struct OpenIntent {
     /// The candidate has passed its tests, and the run waits for tests that are not ours.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub verified: bool,
+    /// Who could call before a run that died changed that, where this run took over its undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_before: Option<Access>,
+}
+
+impl OpenIntent {
+    /// Who could call before, where a write of this run, or of one that it took over, changed that.
+    pub fn access_before(&self) -> Option<Access> {
+        let by_last = self.passed.as_ref().and_then(|passed| passed.access_before);
+        by_last.or(self.access_before)
+    }
 }
 
 /// A revision that has passed its tests and was given everything, but is not confirmed yet.

@@ -83,8 +83,8 @@ fn each_share_is_watched_before_the_next_and_undone_to_what_served() {
     assert_eq!(percents, [(100, 0), (95, 5), (75, 25), (0, 100)]);
     let tags = |split: &TrafficSplit| split.tags().len();
     let counts: Vec<_> = written(&plan).into_iter().map(tags).collect();
-    // blue, the candidate's, the serving one's; at the end blue alone.
-    assert_eq!(counts, [3, 3, 3, 1]);
+    // blue, the candidate's, the serving one's; at the end blue, and the one to roll back to.
+    assert_eq!(counts, [3, 3, 3, 2]);
     for step in &plan.steps {
         let Undo::Restore { traffic, .. } = &step.undo else {
             panic!("{step:?}")
@@ -192,7 +192,15 @@ fn a_run_that_died_at_any_share_is_taken_up_or_undone() {
             let mut ended = left.clone();
             ended.run(&wanted);
             assert_eq!(ended.serves(), all(&plan.revision));
-            assert!(ended.service().traffic.tags().is_empty());
+            let to: Vec<_> = ended
+                .service()
+                .traffic
+                .tags()
+                .iter()
+                .map(|tag| &tag.to)
+                .collect();
+            let standing = Destination::Revision(before.clone());
+            assert_eq!(to, [&standing], "the one to roll back to alone keeps a tag");
         }
     }
 }

@@ -355,6 +355,7 @@ mod tests {
             code: Some(0),
             log: String::new(),
             outputs: "digest=sha256:1\nurl<<e\nhttp://127.0.0.1:1\ne\n".to_owned(),
+            state: String::new(),
             summary: String::new(),
         };
         assert_eq!(end.output("digest").as_deref(), Some("sha256:1"));

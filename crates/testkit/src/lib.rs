@@ -11,4 +11,4 @@ pub use image::{API_REPOSITORY, api, wrong_model};
 pub use world::{Setup, World, temporary_folder};
 
 pub use emulator::runner::{Job, JobEnd};
-pub use emulator::runtime::{Answer, App, Behaviour};
+pub use emulator::runtime::{Answer, App, Behaviour, Call};

@@ -22,6 +22,8 @@ pub(super) struct FakeCloud {
     version: u32,
     logs: Vec<String>,
     pub(super) reload_fails: bool,
+    /// What somebody else has written when the way back looks.
+    pub(super) swapped_at_reload: Option<(TrafficSplit, StateSeen)>,
 }
 
 impl FakeCloud {
@@ -34,6 +36,7 @@ impl FakeCloud {
             version: 0,
             logs: vec!["Traceback: boom".to_owned()],
             reload_fails: false,
+            swapped_at_reload: None,
         };
         if exists {
             cloud.put(all_to(OLD), StateSeen::Absent);
@@ -145,6 +148,9 @@ impl CloudWriter for FakeCloud {
     async fn reload(&mut self) -> Result<Option<Live>, Diagnostic> {
         if self.reload_fails {
             return Err(Diagnostic::error(Code::CloudFailed, "the API is gone"));
+        }
+        if let Some((traffic, state)) = self.swapped_at_reload.take() {
+            self.put(traffic, state);
         }
         self.read().await
     }

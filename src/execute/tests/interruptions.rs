@@ -136,3 +136,88 @@ async fn a_cloud_that_cannot_be_read_makes_the_way_back_fail() {
     assert_eq!(diagnostics[1].code, Code::UndoFailed);
     assert!(diagnostics[1].cause[0].contains("the API is gone"));
 }
+
+/// Runs the promotion until its tests hang, lets somebody else end it, and cancels.
+async fn ended_meanwhile(traffic: TrafficSplit, record: StateRecord) -> (FakeCloud, ExecutionEnd) {
+    let mut cloud = FakeCloud::new(true);
+    // The tests hang; what somebody else writes is seen by the way back.
+    cloud.swapped_at_reload = Some((traffic, StateSeen::Known(record)));
+    let verifier = FakeVerifier {
+        hangs: true,
+        ..FakeVerifier::default()
+    };
+    let (end, _) = cancel_after(Duration::from_millis(50), &mut cloud, &verifier).await;
+    (cloud, end)
+}
+
+#[tokio::test]
+async fn a_way_back_that_somebody_else_has_taken_is_not_taken_again() {
+    let (cloud, end) = ended_meanwhile(all_to(OLD), StateRecord::default()).await;
+    assert_eq!(stopped(end).code, Code::Interrupted);
+    assert_eq!(cloud.writes, ["deploy"]);
+}
+
+#[tokio::test]
+async fn a_rollout_that_somebody_else_has_finished_is_not_taken_back() {
+    let entry = record().healthy(Timestamp(9), RunRef("7/1".to_owned()), BroughtBy::Promotion);
+    let finished = StateRecord::default().recorded_healthy(entry);
+    let (cloud, end) = ended_meanwhile(all_to(NEW), finished.clone()).await;
+    let stopped = stopped(end);
+    assert_eq!(cloud.writes, ["deploy"]);
+    assert_eq!(cloud.state(), finished);
+    let state = stopped.state.unwrap();
+    assert!(state.contains("recover"), "{state}");
+    assert!(state.contains("api-v2 serves 100 %"), "{state}");
+}
+
+#[tokio::test]
+async fn a_rollout_that_is_restored_is_restored_in_one_write_and_again_when_the_answer_is_lost() {
+    let plan = Plan {
+        steps: vec![Step {
+            action: Action::Restore {
+                traffic: Some(all_to(OLD)),
+                state: StateRecord::default(),
+                access: None,
+            },
+            because: "it is a test".to_owned(),
+            undo: Undo::Restore {
+                traffic: all_to(OLD),
+                state: StateRecord::default(),
+                rejects: None,
+                access: None,
+            },
+        }],
+        run: RunRef("8/1".to_owned()),
+        ..promotion()
+    };
+    let unfinished = |faults: Vec<Option<Fault>>| {
+        let mut cloud = FakeCloud::with(true, faults);
+        let traffic = all_to(OLD).with_tag(tag(), Destination::Revision(revision(NEW)));
+        cloud.put(traffic, StateSeen::Known(under_way()));
+        cloud
+    };
+    let mut cloud = unfinished(Vec::new());
+    let end = run(&plan, &mut cloud, &FakeVerifier::default()).await;
+    assert!(matches!(end, ExecutionEnd::Done { .. }), "{end:?}");
+    assert_eq!(cloud.writes, ["traffic old"]);
+    assert_eq!(cloud.state().intent, None);
+
+    let lost = || {
+        Some(Fault::Send(WriteError::Unknown(Box::new(
+            Diagnostic::error(Code::CloudFailed, "no answer"),
+        ))))
+    };
+    let mut cloud = unfinished(vec![lost()]);
+    let end = run(&plan, &mut cloud, &FakeVerifier::default()).await;
+    assert_eq!(stopped(end).code, Code::CloudFailed);
+    assert_eq!(cloud.writes, ["traffic old", "traffic old"]);
+    assert_eq!(cloud.state().intent, None);
+
+    let mut cloud = unfinished((0..9).map(|_| lost()).collect());
+    let end = run(&plan, &mut cloud, &FakeVerifier::default()).await;
+    let ExecutionEnd::UndoFailed(problems) = end else {
+        panic!("{end:?}")
+    };
+    assert_eq!(problems[0].code, Code::CloudFailed, "the first comes first");
+    assert_eq!(problems[1].code, Code::UndoFailed);
+}

@@ -146,7 +146,11 @@ impl Client {
     }
 
     /// Where an upload that was begun is finished.
-    fn upload_place(&self, begun: &Answer, digest: &str) -> Result<String, RegistryError> {
+    pub(super) fn upload_place(
+        &self,
+        begun: &Answer,
+        digest: &str,
+    ) -> Result<String, RegistryError> {
         let location = begun.header("location").unwrap_or_default();
         let base = Url::parse(&self.address.base_url);
         let mut url = base

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use delivery::event::{Event, EventSink};
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
+    RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
@@ -166,9 +167,7 @@ impl Http {
         }
     }
 
-    /// Fetches what the registry has sent elsewhere for, without the credential. Nothing but HTTPS,
-    /// or a host as near as the registry itself, is asked.
-    pub(super) async fn fetch_elsewhere(&self, target: &str) -> Result<Answer, RegistryError> {
+    fn elsewhere(&self, target: &str) -> Result<Url, RegistryError> {
         let refused = |why: &str| RegistryError::Unexpected(format!("it sends elsewhere, {why}"));
         let url = self
             .base_url
@@ -179,6 +178,13 @@ impl Http {
         if url.scheme() != "https" && !(base_is_near && is_near(host)) {
             return Err(refused("and not by HTTPS"));
         }
+        Ok(url)
+    }
+
+    /// Fetches what the registry has sent elsewhere for, without the credential. Nothing but HTTPS,
+    /// or a host as near as the registry itself, is asked.
+    pub(super) async fn fetch_elsewhere(&self, target: &str) -> Result<Answer, RegistryError> {
+        let url = self.elsewhere(target)?;
         match read(self.client.get(url)).await {
             Ok(answer) => Ok(answer),
             Err(Failure::Final(error)) => Err(error),
@@ -187,6 +193,86 @@ impl Http {
                 causes,
             }),
         }
+    }
+
+    /// Opens a blob to be read as a stream, wherever the registry sends for it. It is asked for once
+    /// before, so that the token is there.
+    pub(super) async fn open(&self, path: &str) -> Result<reqwest::Response, RegistryError> {
+        let probe = self
+            .send(&Ask {
+                method: Method::HEAD,
+                path: path.to_owned(),
+                body: None,
+            })
+            .await?;
+        if !probe.status.is_success() && !probe.status.is_redirection() {
+            return Err(probe.refusal());
+        }
+        let url = self
+            .base_url
+            .join(path)
+            .map_err(|error| RegistryError::Unexpected(error.to_string()))?;
+        let mut request = self.client.get(url);
+        if let Some(value) = self.authorization() {
+            request = request.header(AUTHORIZATION, value);
+        }
+        let answer = request.send().await.map_err(|error| unanswered(&error))?;
+        let target = answer
+            .headers()
+            .get(LOCATION)
+            .filter(|_| answer.status().is_redirection())
+            .and_then(|target| target.to_str().ok());
+        let answer = match target {
+            Some(target) => {
+                let url = self.elsewhere(target)?;
+                let answer = self.client.get(url).send().await;
+                answer.map_err(|error| unanswered(&error))?
+            }
+            None => answer,
+        };
+        let status = answer.status();
+        match status.is_success() {
+            true => Ok(answer),
+            false => Err(RegistryError::Unexpected(format!(
+                "a blob was answered {status}"
+            ))),
+        }
+    }
+
+    /// Finishes an upload with what another registry sends.
+    pub(super) async fn put_stream(
+        &self,
+        place: &str,
+        content: reqwest::Response,
+    ) -> Result<Answer, RegistryError> {
+        let url = self
+            .base_url
+            .join(place)
+            .map_err(|error| RegistryError::Unexpected(error.to_string()))?;
+        if url.origin() != self.base_url.origin() {
+            let text = "it sends an upload to another host".to_owned();
+            return Err(RegistryError::Unexpected(text));
+        }
+        let mut request = self
+            .client
+            .put(url)
+            .header(CONTENT_TYPE, "application/octet-stream");
+        if let Some(length) = content.content_length() {
+            request = request.header(CONTENT_LENGTH, length);
+        }
+        if let Some(value) = self.authorization() {
+            request = request.header(AUTHORIZATION, value);
+        }
+        let body = reqwest::Body::wrap_stream(content.bytes_stream());
+        let sent = request.body(body).send().await;
+        let answer = sent.map_err(|error| unanswered(&error))?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let body = answer.bytes().await.unwrap_or_default();
+        Ok(Answer {
+            status,
+            headers,
+            body: body.iter().copied().take(MOST_BYTES).collect(),
+        })
     }
 
     async fn with_token(&self, ask: &Ask<'_>) -> Result<Answer, Failure> {
@@ -326,6 +412,13 @@ async fn read(request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
         headers,
         body,
     })
+}
+
+fn unanswered(error: &reqwest::Error) -> RegistryError {
+    RegistryError::Unanswered {
+        tries: Tries::default(),
+        causes: crate::gcp::error::chain(error),
+    }
 }
 
 fn basic(credential: &Secret) -> String {

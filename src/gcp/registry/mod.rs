@@ -8,6 +8,7 @@
 mod advice;
 mod artifact;
 mod client;
+mod copy;
 mod error;
 mod http;
 

@@ -7,6 +7,7 @@
 //! | [`finding`] | what breaks a policy, and where |
 //! | [`requirements`] | requirements files: is every package pinned to one version? |
 //! | [`pyproject`] | manifests and their lock files |
+//! | [`conda`] | environments of conda |
 //! | [`dockerfile`] | stages, user, bases, pip cache, secrets in variables |
 //! | [`secret`] | credentials by their form, in a stream of bytes |
 //! | [`archive`] | tar archives and saved images as streams |
@@ -16,6 +17,7 @@
 
 pub mod archive;
 pub mod built;
+pub mod conda;
 pub mod dockerfile;
 pub mod engine;
 pub mod finding;

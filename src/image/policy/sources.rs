@@ -10,6 +10,7 @@ use delivery::diagnostic::{Code, Diagnostic};
 use delivery::policy::Policies;
 
 use super::archive::tar::{Kind, TarReader};
+use super::conda::{check_environment, is_environment};
 use super::dockerfile::{DockerfileRequest, check_dockerfile};
 use super::finding::{Finding, Place, Policy, Spot};
 use super::pyproject::{check_manifest, is_manifest};
@@ -136,6 +137,15 @@ impl Sources {
                 &String::from_utf8_lossy(&bytes),
                 &beside,
             ));
+        }
+        for path in found.iter().filter(|path| is_environment(path)) {
+            let named = self.named(path);
+            let Some(bytes) = read(&named) else {
+                continue;
+            };
+            let beside = names_beside(&self.root.join(&named));
+            let text = String::from_utf8_lossy(&bytes);
+            findings.extend(check_environment(&named, &text, &beside));
         }
         let unreadable = unreadable.into_inner();
         findings.extend(
@@ -276,6 +286,10 @@ fn names_beside(path: &Path) -> Vec<String> {
         .collect()
 }
 
+fn is_about_dependencies(path: &str) -> bool {
+    is_requirements(path) || is_manifest(path) || is_environment(path)
+}
+
 /// Paths of the files that are about dependencies, relative to the directory. Links are not
 /// followed.
 fn list(
@@ -295,7 +309,7 @@ fn list(
         let kind = entry.file_type()?;
         if kind.is_dir() && depth > 0 && !SKIPPED.contains(&name.as_str()) {
             list(directory, &path, depth - 1, found)?;
-        } else if kind.is_file() && (is_requirements(&path) || is_manifest(&path)) {
+        } else if kind.is_file() && is_about_dependencies(&path) {
             found.push(path);
         }
     }
@@ -366,5 +380,11 @@ mod tests {
             [line("base.pip")]
         );
         assert_eq!(found(&[("requirements.txt", fine)], &[Policy::Pins]), []);
+        let conda = b"dependencies:\n- numpy\n".to_vec();
+        let what = "environment.yml:2:3 `numpy` has no version".to_owned();
+        assert_eq!(
+            found(&[("environment.yml", conda)], &[Policy::Pins]),
+            [("conda-unpinned", what)]
+        );
     }
 }

@@ -21,6 +21,8 @@ pub(crate) enum Reply {
         version: Option<String>,
         /// As it should be.
         right: bool,
+        /// Slow under traffic.
+        degrades: bool,
     },
 }
 
@@ -64,7 +66,7 @@ impl Cloud {
                     .filter(|one| one.revision == entry.revision);
                 own.map(|one| one.percent).sum::<u32>() == 100 && service.revisions.len() > 1
             }
-            Behaviour::Good | Behaviour::Bad | Behaviour::Crashes => false,
+            _ => false,
         };
         if silent {
             return Reply::Nothing;
@@ -77,6 +79,7 @@ impl Cloud {
             version: revision.variable("ML_DEPLOY_VERSION").map(str::to_owned),
             revision: revision.name.clone(),
             right: behaviour != Behaviour::Bad,
+            degrades: behaviour == Behaviour::Degrades,
         }
     }
 }

@@ -46,6 +46,8 @@ pub(crate) enum Behaviour {
     SlowToAnswer,
     /// Passes its tests, then answers nothing once it serves everything.
     FailsWhenServing,
+    /// Passes its tests, and is slow as soon as it has a share of the traffic.
+    Degrades,
 }
 
 /// Where a share or tag leads.

@@ -26,6 +26,8 @@ pub struct SeenEvidence {
     pub environment: Option<String>,
     /// What the annotation beside it says is said.
     pub predicate_type: Option<String>,
+    /// When the annotation beside it says that it was made.
+    pub created: Option<String>,
 }
 
 /// A pass that was found.

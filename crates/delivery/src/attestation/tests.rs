@@ -92,6 +92,7 @@ fn seen(envelope: Envelope, hint: &str) -> SeenEvidence {
         envelope,
         environment: (!hint.is_empty()).then(|| hint.to_owned()),
         predicate_type: (!hint.is_empty()).then(|| TEST_RESULT.to_owned()),
+        created: None,
     }
 }
 

@@ -94,7 +94,7 @@ fn undo(
                 traffic: traffic.clone(),
                 state: state.clone(),
                 rejects: rejects.clone(),
-                access,
+                access: standing.left_access().or(access),
             },
             None => Undo::KeepClosed {
                 state: state.clone(),

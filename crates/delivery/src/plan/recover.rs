@@ -270,6 +270,10 @@ impl Back {
 }
 
 /// Where an unfinished rollout is taken back to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value a run: a box would only cost words"
+)]
 enum WayBack {
     Open {
         back: Back,
@@ -317,7 +321,7 @@ impl WayBack {
             .iter()
             .all(|share| standing.is_ready(&share.to))
         {
-            let before = intent.passed.as_ref().and_then(|one| one.access_before);
+            let before = intent.access_before();
             return open(Back {
                 traffic: Some(undo.with_tags(tags_after(standing, undo))),
                 state,

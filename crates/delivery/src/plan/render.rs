@@ -36,8 +36,8 @@ pub fn render_plan(plan: &Plan) -> String {
         line(format!("  after:  without {revision}"));
     } else {
         line(format!("  after:  {revision} serves 100 %"));
+        outlook_lines(outlook).into_iter().for_each(&mut line);
     }
-    outlook_lines(outlook).into_iter().for_each(&mut line);
     let mut undo_before: Option<(usize, &Undo)> = None;
     for (index, step) in steps.iter().enumerate() {
         let Step {

@@ -3,6 +3,7 @@
 use super::candidate::{is_our_tag, tag_of};
 use crate::name::{RevisionName, TagName};
 use crate::snapshot::{Readiness, RevisionSeen, ServiceSeen, Snapshot, StateSeen};
+use crate::spec::Access;
 use crate::state::{OpenIntent, Rejection, RevisionRecord, StateRecord, Timestamp};
 use crate::target::Target;
 use crate::traffic::{Destination, Share, Tag, TrafficSplit};
@@ -205,10 +206,36 @@ impl<'a> Standing<'a> {
         self.record_of(name).is_some()
             && self.record.healthy_entry(name).is_none()
             && (first_deploy_died
+                || self.never_passed()
                 || self
                     .record
                     .rejected_entry(name)
                     .is_some_and(|entry| failed(entry.kind)))
+    }
+
+    /// True when no release has ever passed here: a first deploy that was interrupted, or could not be
+    /// decided, leaves the service as it was created, closed and following LATEST, with a record that
+    /// rejects nothing.
+    fn never_passed(&self) -> bool {
+        self.record.healthy.is_empty()
+            && self.service.is_some_and(|seen| {
+                matches!(seen.state, StateSeen::Known(_))
+                    && seen.traffic.follows_latest()
+                    && seen.access == Access::Private
+            })
+    }
+
+    /// Who could call before a run that died changed that, if its undo is still due.
+    pub(crate) fn left_access(&self) -> Option<Access> {
+        let intent = self.record.intent.as_ref()?;
+        let is_kept = self.is_unconfirmed(intent) && !self.can_go_back(intent);
+        intent.access_before().filter(|_| !is_kept)
+    }
+
+    /// What served before the intent can serve again.
+    fn can_go_back(&self, intent: &OpenIntent) -> bool {
+        let undo = intent.undo.as_ref();
+        undo.is_some_and(|undo| undo.shares().iter().all(|share| self.is_ready(&share.to)))
     }
 
     /// True when a run died after it had shifted everything to its revision, and before it confirmed
@@ -222,8 +249,7 @@ impl<'a> Standing<'a> {
     pub(crate) fn undo_shares(&self) -> Option<TrafficSplit> {
         let left_behind = self.record.intent.as_ref().and_then(|intent| {
             let undo = intent.undo.as_ref()?;
-            let can_serve = undo.shares().iter().all(|share| self.is_ready(&share.to));
-            (self.is_unconfirmed(intent) && can_serve).then(|| undo.clone())
+            (self.is_unconfirmed(intent) && self.can_go_back(intent)).then(|| undo.clone())
         });
         left_behind.or_else(|| self.base.clone())
     }

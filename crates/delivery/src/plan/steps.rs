@@ -85,11 +85,12 @@ fn beside(
     let tagged = with_kept(base).with_tag(change.tag.clone(), to_candidate());
     let traffic = progress::with_address(tagged, baseline.as_ref());
     let state = intent(wanted, standing, &change, Some(undo_traffic.clone()));
+    // What a run that died has opened or closed is taken back with its traffic.
     let undo = |access| Undo::Restore {
         traffic: undo_traffic.clone(),
         state: standing.record.without_intent(),
         rejects: change.rejects.clone(),
-        access,
+        access: standing.left_access().or(access),
     };
     let first = match change.bring {
         Bring::New(ref new) => Step {
@@ -341,6 +342,7 @@ pub(crate) fn intent(
         undo,
         expires: standing.now.plus(wanted.lease_seconds),
         passed: None,
+        access_before: standing.left_access(),
     })
 }
 

@@ -1,3 +1,4 @@
+mod conda;
 mod dockerfile;
 mod images;
 mod pyproject;
