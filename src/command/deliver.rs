@@ -126,7 +126,7 @@ async fn show_all(
     for (site, seen) in sites.iter().zip(seen) {
         let mut told = Told::default();
         landed.push(Landed {
-            outcome: show(job, wanted, seen, &mut told, run),
+            outcome: show(job, seen, wanted, &mut told, run),
             region: site.target.region.clone(),
             told,
         });
@@ -171,8 +171,8 @@ fn wanted(job: &Job<'_>, intent: Intent, surroundings: Surroundings) -> Wanted {
 
 fn show(
     job: &Job<'_>,
-    wanted: &Wanted,
     seen: Result<Prospect, Diagnostic>,
+    wanted: &Wanted,
     told: &mut Told,
     run: &mut RunSummary,
 ) -> Outcome {
@@ -195,7 +195,8 @@ fn show(
             }
             let view = run.view.get_or_insert_default();
             view.drift = drift_lines(wanted, &plan);
-            view.outlook = Some(plan.outlook.clone());
+            // Of several regions, the first one's: they get the same.
+            view.outlook.get_or_insert_with(|| plan.outlook.clone());
             show_plan(job, &plan, run)
         }
     }

@@ -75,12 +75,12 @@ fn gate_lines(job: &Job<'_>, seen: &GateSeen) -> Vec<String> {
 async fn look(job: &Job<'_>, session: &Session, purpose: Purpose) -> GateSeen {
     let environment = &job.environment.environment;
     let (claim, visibility) = ask_claim(job, session).await;
+    // A plan on a terminal needs no GitHub; a rollback is not held up for what GitHub says, so it does
+    // not wait for it either.
     let asks = match purpose {
-        // A plan on a terminal needs no GitHub.
         Purpose::Show => job.shell.on_github,
-        Purpose::Promote => true,
-        // A rollback is not held up for what GitHub says, so it does not wait for it either.
         Purpose::RollBack => false,
+        Purpose::Promote => true,
     };
     let (rules, approvals) = if needs_rules(environment) && asks {
         ask_github(job, session, purpose).await

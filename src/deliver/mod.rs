@@ -47,7 +47,7 @@ pub struct Told {
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "one value a look: a box would only cost words"
+    reason = "one value a run: a box would only cost words"
 )]
 pub enum Prospect {
     /// Nothing to do.

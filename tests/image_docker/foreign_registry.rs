@@ -37,7 +37,6 @@ impl Registry {
                 "{} is missing: run `scripts/setup registry`",
                 program.display()
             );
-            println!("skipped: {} is missing", program.display());
             return None;
         }
         let folder = tempfile::tempdir().unwrap();

@@ -457,7 +457,7 @@ async fn names_and_paths_that_are_none_get_a_clear_answer() {
     // Nothing refers to what is not there: an empty list, as the specification has it.
     let listed = get(&absent).send().await.expect("an answer");
     assert_eq!(listed.status(), 200);
-    local.world().registry.set_lists_referrers(false);
+    local.emulator.world().registry.set_lists_referrers(false);
     assert_eq!(refused(get(&absent)).await.0, 404);
     let (status, body) = local
         .json("GET", "/v2/projects/p/strange", None, None)

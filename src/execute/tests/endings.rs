@@ -256,7 +256,14 @@ async fn a_way_back_that_meets_a_stranger_leaves_his_traffic() {
             .starts_with("somebody else changed the service"),
         "{stopped:?}"
     );
-    assert_eq!(strange.inner.writes, ["deploy"]);
+    // Its own intent and tag go, the stranger's traffic stays.
+    assert_eq!(strange.inner.writes.len(), 2);
+    let live = strange.inner.live.as_ref().unwrap();
+    assert_eq!(live.traffic, all_to("api-strange"));
+    let StateSeen::Known(record) = &live.state else {
+        panic!("{live:?}");
+    };
+    assert_eq!(record.intent, None);
 
     strange.traffic = all_to(NEW);
     strange.inner = FakeCloud::new(true);
