@@ -197,3 +197,82 @@ async fn previous_passes_over_what_was_never_healthy() -> Told {
     world.end().await;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_rollback_that_fails_tells_both_and_says_act_now() -> Told {
+    let (world, first, second) = two_releases().await?;
+    // The write goes through, but its end cannot be seen; then the control plane is gone for good.
+    let service = "/v2/projects/*/locations/*/services/ml-api-prod";
+    let operation = "* /v2/projects/*/locations/*/operations/*";
+    let mut job = world.rollback_job("previous", "production");
+    job = job.with("deadline", "1");
+    let refused = |point: &str, after: bool| Rule {
+        point: point.to_owned(),
+        count: None,
+        fault: Fault {
+            status: "PERMISSION_DENIED".to_owned(),
+            message: "it was taken away".to_owned(),
+            after,
+            ..Fault::default()
+        },
+    };
+    let faults = &world.emulator.world().faults;
+    // The traffic moves, its operation cannot be read, and the service cannot be read again.
+    faults.add(refused(operation, false));
+    faults.add(Rule {
+        count: Some(1),
+        fault: Fault {
+            delay_ms: 1,
+            ..Fault::default()
+        },
+        ..refused(&format!("GET {service}"), false)
+    });
+    faults.add(refused(&format!("GET {service}"), false));
+    let end = world.run(&job).await?;
+    assert_eq!(end.code, Some(5), "{}", end.log);
+    let title = |code: &str| end.log.find(&format!("::error title={code}"));
+    let (cause, undo) = (title("D0504"), title("D0307"));
+    assert!(cause.is_some() && cause < undo, "{}", end.log);
+    assert!(end.log.contains("act now"), "{}", end.log);
+    world.emulator.world().faults.clear();
+    let (_, body) = world.call("ml-api-prod", "/version").await?;
+    assert!(body.contains(&first) || body.contains(&second), "{body}");
+    world.end().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_two_runs_at_once_one_wins_and_the_other_says_who_and_what() -> Told {
+    let world = world().await?;
+    let commits = [1, 2, 3].map(World::commit);
+    for commit in &commits {
+        world.built(commit, api("setosa")).await?;
+    }
+    release(&world, "v1.0.0", &commits[0], "dev", 0).await?;
+    let one = world.release_job("v1.1.0", &commits[1], "dev");
+    let two = world
+        .release_job("v1.2.0", &commits[2], "dev")
+        .env("GITHUB_RUN_ID", "101");
+    let (one, two) = tokio::join!(world.run(&one), world.run(&two));
+    let ends = [one?, two?];
+    let serving = world.serving("ml-api-dev").await?;
+    assert_eq!(serving.len(), 1, "{serving:?}");
+    for (end, slug) in ends.iter().zip(["v1-1-0", "v1-2-0"]) {
+        match end.code {
+            Some(0) => {}
+            Some(3) => assert!(
+                end.log.contains("D0205") && end.log.contains("is bringing"),
+                "{}",
+                end.log
+            ),
+            other => panic!("{slug} ended with {other:?}: {}", end.log),
+        }
+    }
+    assert!(ends.iter().any(|end| end.code == Some(0)));
+    let name = &serving[0].0;
+    let winners = ends.iter().zip(["v1-1-0", "v1-2-0"]);
+    let mut winners = winners.filter(|(end, _)| end.code == Some(0));
+    assert!(winners.any(|(_, slug)| name.contains(slug)), "{name}");
+    world.end().await;
+    Ok(())
+}
