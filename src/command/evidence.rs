@@ -171,7 +171,11 @@ pub(super) async fn bring(
         to.put_tag(digest, &commit_tag(&release.commit)).await?;
         if job.environment.evidence != Mode::Off {
             let (from, to) = (RegistryStore::new(from), RegistryStore::new(to));
-            copy_all(&from, &to, digest).await?;
+            let here = &job.environment.environment.name;
+            let all = job.inputs.environments.iter();
+            let later = all.map(|one| one.environment.name.clone());
+            let later: Vec<_> = later.skip_while(|name| name != here).collect();
+            copy_all(&from, &to, digest, &later).await?;
         }
         Ok(())
     };
@@ -399,6 +403,9 @@ fn pass(
         started: _,
         approval,
     } = delivered;
+    // What this job knows of its own run says nothing about the earlier one that had tested it.
+    let is_own = tested.basis == Basis::Tested;
+    let approval = approval.filter(|_| is_own);
     let Tested {
         basis,
         revision,
@@ -428,8 +435,8 @@ fn pass(
             attempt: run.github().map_or(1, |(_, attempt)| attempt),
             url: page.clone(),
             repository: job.context.repository.clone(),
-            git_ref: Some(job.context.git_ref.clone()).filter(|text| !text.is_empty()),
-            identity: session.tokens.member(),
+            git_ref: Some(job.context.git_ref.clone()).filter(|text| is_own && !text.is_empty()),
+            identity: session.tokens.member().filter(|_| is_own),
         },
         approval: ApprovalRecord {
             policy: policy(environment.approval).to_owned(),

@@ -115,7 +115,8 @@ async fn ask_github(
     let rules = github.rules(environment).await;
     let approvals = match (purpose, job.context.run_id) {
         // Before a plan was read, nobody can have approved it.
-        (Purpose::Show, _) | (_, None) => ApprovalsSeen::NotAsked,
+        (Purpose::Show, _) => ApprovalsSeen::NotAsked,
+        (_, None) => ApprovalsSeen::Failed("the run's number is not known".to_owned()),
         (Purpose::Promote | Purpose::RollBack, Some(run_id)) => {
             match github.approvals(run_id).await {
                 Ok(all) => ApprovalsSeen::Known(approvers(all, environment)),

@@ -62,14 +62,28 @@ impl Kept {
             Event::CaseFinished(case) => self.cases.push(case.clone()),
             Event::GateFinished(evidence) => {
                 self.cases.clear();
-                // The candidate is tested again after a conflict: the last result counts.
-                self.ended.retain(|known| known.gate != evidence.gate);
-                self.ended.push(evidence.clone());
+                // The candidate is tested again after a conflict: the last result of each case counts.
+                // Other cases of the same gate are those of another share of the traffic.
+                let mut next = evidence.clone();
+                if let Some(at) = self.ended.iter().position(|one| one.gate == next.gate) {
+                    let known = self.ended.remove(at);
+                    next = joined(known, next);
+                }
+                self.ended.push(next);
             }
             Event::Warning(warning) => self.warnings.push(warning.clone()),
             _ => {}
         }
     }
+}
+
+/// The gate's evidence with what it told before about other cases.
+fn joined(known: Evidence, mut last: Evidence) -> Evidence {
+    let is_new = |name: &str| last.cases.iter().any(|case| case.name == name);
+    let mut cases: Vec<CaseResult> = known.cases;
+    cases.retain(|case| !is_new(&case.name));
+    cases.append(&mut last.cases);
+    Evidence { cases, ..last }
 }
 
 impl EventSink for Recorder {

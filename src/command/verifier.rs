@@ -236,6 +236,7 @@ impl Callers for Both<'_> {
 #[async_trait]
 impl Verifier for DeployedVerifier {
     async fn verify(&self, what: &UnderTest<'_>) -> Vec<Evidence> {
+        *self.kept_obstacle() = None;
         let sink = self.sink.as_ref();
         let (candidate, serving) = match self.callers(what).await {
             Ok(callers) => callers,

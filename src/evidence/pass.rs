@@ -41,7 +41,8 @@ pub async fn find_pass(
 }
 
 /// Attaches to an image in another store what is attached to it here, as it is. What is there already
-/// stays one.
+/// stays one. What claims the pass of one of the `later` environments is left: theirs lies in stores
+/// of their own, and here it was written by somebody else.
 ///
 /// # Errors
 /// When a store cannot be read or written.
@@ -49,11 +50,22 @@ pub async fn copy_all(
     from: &dyn EvidenceStore,
     to: &dyn EvidenceStore,
     digest: &ImageDigest,
+    later: &[EnvironmentName],
 ) -> Result<usize, Diagnostic> {
     let known = to.list(digest).await?;
     let mut copied = 0;
     for seen in from.list(digest).await? {
         if known.iter().any(|it| it.envelope == seen.envelope) {
+            continue;
+        }
+        let claims = |name| {
+            let one = std::slice::from_ref(&seen);
+            matches!(
+                judge_evidence(one, digest, name, None),
+                Finding::Unsigned { .. }
+            )
+        };
+        if later.iter().any(claims) {
             continue;
         }
         let SeenEvidence {

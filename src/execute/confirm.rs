@@ -14,8 +14,13 @@ use super::failure::Failure;
 use super::seam::Identity;
 use super::step::{Place, tick};
 
-/// Answers in a row that must come from the commit: one alone may be luck while the split changes.
+/// Fewest answers in a row that must come from the commit: one alone may be luck while the split
+/// changes.
 const ANSWERS: u32 = 3;
+/// How likely, at most, all answers come from the commit while an earlier split still lingers.
+const LUCK: f64 = 1e-3;
+/// Most answers that are asked for: a split that leaves others so little has long been watched.
+const MOST_ANSWERS: u32 = 50;
 /// Longest time for one answer.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 /// First and longest pause between two looks.
@@ -33,7 +38,8 @@ impl Execution<'_> {
         let commit = commit.filter(|_| self.verifier.tells_commit());
         let until = Instant::now() + self.guard.confirm_grace;
         let mut seen = Vec::new();
-        let looking = self.look(&place, revision, commit, until, &mut seen);
+        let answers = answers_after(self.earlier_share(revision));
+        let looking = self.look(&place, revision, commit, answers, until, &mut seen);
         let confirmed = tokio::select! {
             biased;
             stop = self.guard.stopped() => return Err(Failure::Stopped(stop)),
@@ -48,12 +54,22 @@ impl Execution<'_> {
         }
         Ok(match commit {
             Some(commit) => format!(
-                "{ANSWERS} answers in a row from commit {} at {}",
+                "{answers} answers in a row from commit {} at {}",
                 commit.short(),
                 place.url
             ),
             None => format!("`{revision}` serves 100 % at {}", place.url),
         })
+    }
+
+    /// The largest share of the traffic, short of all of it, that this run knows the revision to have
+    /// had: such a split may linger.
+    fn earlier_share(&self, revision: &RevisionName) -> u32 {
+        let percents = self
+            .own_traffic
+            .iter()
+            .map(|split| split.percent_of(revision));
+        percents.filter(|percent| *percent < 100).max().unwrap_or(0)
     }
 
     /// Looks until it is so; false when `until` has passed, with what was seen last.
@@ -62,6 +78,7 @@ impl Execution<'_> {
         place: &Place,
         revision: &RevisionName,
         commit: Option<&Commit>,
+        wanted: u32,
         until: Instant,
         seen: &mut Vec<String>,
     ) -> bool {
@@ -96,7 +113,7 @@ impl Execution<'_> {
                 seen.push(answer_in_words(identity.as_ref()));
                 if identity.is_some_and(|one| one.commit == commit.as_str()) {
                     answers += 1;
-                    if answers >= ANSWERS {
+                    if answers >= wanted {
                         return true;
                     }
                     // It answers as it should: the next look needs no pause.
@@ -114,6 +131,18 @@ impl Execution<'_> {
     }
 }
 
+/// Answers in a row that are hardly luck if the revision may still have so many percent only.
+fn answers_after(percent: u32) -> u32 {
+    let share = f64::from(percent.min(99)) / 100.0;
+    let mut luck = share;
+    let mut answers = 1;
+    while luck > LUCK && answers < MOST_ANSWERS {
+        luck *= share;
+        answers += 1;
+    }
+    answers.max(ANSWERS)
+}
+
 fn serves_alone(serving: &[Serving], revision: &RevisionName) -> bool {
     let own = serving.iter().filter(|entry| entry.revision == *revision);
     own.map(|entry| entry.percent).sum::<u32>() == 100
@@ -126,5 +155,25 @@ fn answer_in_words(identity: Option<&Identity>) -> String {
             version.as_deref().unwrap_or("not told")
         ),
         None => "last answer through the service's address: none that tells its commit".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::answers_after;
+
+    #[test]
+    fn a_split_that_lingers_asks_for_more_answers() {
+        let table = [
+            (0, 3),
+            (5, 3),
+            (25, 5),
+            (50, 10),
+            (90, 50),
+            (99, 50),
+        ];
+        for (percent, answers) in table {
+            assert_eq!(answers_after(percent), answers, "{percent} %");
+        }
     }
 }

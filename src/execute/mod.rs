@@ -118,10 +118,14 @@ impl Execution<'_> {
         if let Err(failure) = self.begin().await {
             return self.fail(0, failure).await;
         }
+        let plan = self.plan;
+        if self.taken_over.as_ref() == Some(&plan.run) {
+            // What this run wrote before it planned again is still to be undone.
+            self.undo = plan.steps.first().map_or(&Undo::Nothing, |step| &step.undo);
+        }
         if let Err(stop) = self.guard.meet(Point::Planned).await {
             return self.fail(0, Failure::Stopped(stop)).await;
         }
-        let plan = self.plan;
         let total = plan.steps.len();
         for (index, step) in plan.steps.iter().enumerate() {
             let id = step.action.id();

@@ -192,8 +192,8 @@ async fn image_and_evidence_go_to_another_repository_and_to_another_registry() {
         target.copy_from(&source, &digest).await.unwrap();
         assert!(target.head(&digest).await.unwrap().is_some());
         let copied = RegistryStore::new(target);
-        assert_eq!(copy_all(&store, &copied, &digest).await.unwrap(), 1);
-        assert_eq!(copy_all(&store, &copied, &digest).await.unwrap(), 0);
+        assert_eq!(copy_all(&store, &copied, &digest, &[]).await.unwrap(), 1);
+        assert_eq!(copy_all(&store, &copied, &digest, &[]).await.unwrap(), 0);
         let seen = copied.list(&digest).await.unwrap();
         assert_eq!(environments(&seen), ["dev"]);
     }

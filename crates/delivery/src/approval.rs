@@ -81,7 +81,7 @@ impl ApprovalRecord {
             Approval::Required => {
                 let place = github_environment.as_deref().unwrap_or("?");
                 if approvers.is_empty() {
-                    return format!("required by GitHub environment {place}: nobody has approved");
+                    return format!("required by GitHub environment {place}: no approval is known");
                 }
                 let names = approvers.join(", ");
                 let which = match attempt {
@@ -118,7 +118,7 @@ mod tests {
         );
         let nobody = ApprovalRecord::of_run("production", &[], 1);
         assert_eq!(nobody.attempt, None);
-        assert!(nobody.describe().contains("nobody has approved"));
+        assert!(nobody.describe().contains("no approval is known"));
     }
 
     #[test]

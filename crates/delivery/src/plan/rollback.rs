@@ -95,7 +95,7 @@ fn back(
         traffic: undo_traffic.clone(),
         state: standing.record.without_intent(),
         rejects: None,
-        access: None,
+        access: standing.left_access(),
     };
     let tagged = standing.has_tag(&change.tag, &revision);
     let tag = (!tagged).then(|| Step {
