@@ -164,14 +164,7 @@ mod tests {
 
     #[test]
     fn a_split_that_lingers_asks_for_more_answers() {
-        let table = [
-            (0, 3),
-            (5, 3),
-            (25, 5),
-            (50, 10),
-            (90, 50),
-            (99, 50),
-        ];
+        let table = [(0, 3), (5, 3), (25, 5), (50, 10), (90, 50), (99, 50)];
         for (percent, answers) in table {
             assert_eq!(answers_after(percent), answers, "{percent} %");
         }
