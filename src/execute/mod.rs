@@ -80,6 +80,8 @@ struct Execution<'a> {
     own_records: Vec<StateRecord>,
     /// The last write of this execution that was accepted has its intent in the record.
     began: bool,
+    /// The record of the last write that was accepted.
+    accepted: Option<StateRecord>,
     /// The run whose intent the plan was made upon: it has died, and its undo is this plan's.
     taken_over: Option<RunRef>,
     tag_url: Option<String>,
@@ -106,6 +108,7 @@ pub async fn execute(
         own_traffic: Vec::new(),
         own_records: Vec::new(),
         began: false,
+        accepted: None,
         taken_over: None,
         tag_url: None,
         evidence: Vec::new(),

@@ -17,10 +17,10 @@ use delivery::traffic::{Destination, TrafficSplit};
 use delivery::verdict::Evidence;
 use tokio::time::Instant;
 
-use super::Execution;
 use super::failure::Failure;
 use super::seam::UnderTest;
 use super::watch::Share;
+use super::{Execution, Stop};
 use crate::gcp::run::{Change, Live, WriteError};
 
 /// How long a write under way is waited for when the run must end: its outcome decides the way back.
@@ -128,7 +128,15 @@ impl<'a> Execution<'a> {
                 self.confirm(revision, commit.as_ref()).await
             }
             Action::Record { state } => {
-                self.write(step, record_only(state), "record").await?;
+                let written = self.write(step, record_only(state), "record").await;
+                // With this record accepted the rollout is over: nothing is left to be stopped.
+                let is_over = state.intent.is_none() && self.accepted_last(state);
+                match written {
+                    Err(Failure::Stopped(Stop::Cancelled | Stop::Deadline)) if is_over => {}
+                    other => {
+                        other?;
+                    }
+                }
                 Ok(match (&state.intent, state.healthy.first()) {
                     (Some(intent), _) => format!("`{}` passed and waits", intent.revision),
                     (None, Some(newest)) => format!("`{}` is recorded healthy", newest.revision),
@@ -151,6 +159,11 @@ impl<'a> Execution<'a> {
                 Ok(serving_in_words(&live.serving))
             }
         }
+    }
+
+    /// True when the last write that was accepted has this record.
+    fn accepted_last(&self, state: &StateRecord) -> bool {
+        self.accepted.as_ref() == Some(state)
     }
 
     async fn deploy(
@@ -207,6 +220,7 @@ impl<'a> Execution<'a> {
                 // Our own intent stands in the record from now on.
                 self.taken_over = None;
                 self.began = change.state.intent.is_some();
+                self.accepted = Some(change.state.clone());
                 pending
             }
             Some(Err(error)) => return Err(failure(error, started)),
