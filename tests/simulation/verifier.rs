@@ -131,11 +131,24 @@ impl Verifier for SimulatedVerifier {
         if let [only] = asked.as_slice() {
             let mut inner = self.world.now();
             inner.watch.verified(only, passed);
-            // Nobody can tell who answers an API that tells no commit.
-            if !self.tells_commit && passed {
-                let shown = inner.cloud.service.iter().flat_map(|one| &one.shown);
-                let shown: Vec<String> = shown.map(|one| one.revision.clone()).collect();
-                for name in shown {
+            // Nobody can tell who answers an API that tells no commit, nor two revisions of one commit
+            // apart, which are of one image.
+            if passed {
+                let service = inner.cloud.service.as_ref();
+                let commit = |name: &str| {
+                    let found = service.and_then(|one| one.revision(name));
+                    found.and_then(|one| one.variable("ML_DEPLOY_COMMIT").map(str::to_owned))
+                };
+                let own = commit(only);
+                let shown = service.iter().flat_map(|one| &one.shown);
+                let alike: Vec<String> = shown
+                    .filter(|one| {
+                        let same = own.is_some() && commit(&one.revision) == own;
+                        one.percent > 0 && (!self.tells_commit || same)
+                    })
+                    .map(|one| one.revision.clone())
+                    .collect();
+                for name in alike {
                     inner.watch.verified(&name, true);
                 }
             }

@@ -63,8 +63,14 @@ pub(crate) struct Watch {
     /// The traffic that somebody answers for; `None` while nothing tested serves.
     pub(crate) settled: Option<Split>,
     pub(crate) settled_public: bool,
+    /// Another tool moved the traffic of a run that had changed the access: that run may take it back,
+    /// or leave all to the other tool.
+    access_open: bool,
     /// Callers have met it.
     in_effect: bool,
+    /// Every entry of health that a record has had, and that was right when it was written: the way
+    /// back of a failed rollback writes the old record again.
+    healthy: BTreeSet<(String, i64)>,
     pub(crate) foreign_tags: BTreeSet<String>,
     pub(crate) foreign_annotations: BTreeMap<String, String>,
     pub(crate) foreign_labels: BTreeMap<String, String>,
@@ -120,6 +126,11 @@ impl Watch {
     pub(crate) fn answer_for(&mut self, service: &Service) {
         let split = service.wanted();
         self.tested.extend(split.keys().cloned());
+        let record = service.record();
+        let changed = ["/intent/access_before", "/intent/passed/access_before"]
+            .iter()
+            .any(|path| text(&record, path).is_some());
+        self.access_open |= self.settled.is_some() && changed;
         self.settled = Some(split);
         self.settled_public = service.is_public();
     }
@@ -285,6 +296,11 @@ impl Watch {
         let restored = self.settled.as_ref() == Some(&split)
             || before.is_some_and(|one| before_passed && one.wanted() == split);
         let intent = text(&is, "/intent/run");
+        if let Some(before) = before.filter(|_| before_passed && intent == Some(run)) {
+            // The run goes back there, and must.
+            self.settled = Some(before.wanted());
+            self.settled_public = before.is_public();
+        }
         if (made || traffic_changed) && intent != Some(run) && (made || !restored) {
             self.broken(
                 Invariant::IntentMissing,
@@ -293,7 +309,10 @@ impl Watch {
         }
         self.health(&was, &is, service);
         if intent.is_none() && (text(&was, "/intent/run").is_some() || traffic_changed) {
-            self.closed(service, &split, restored, made || traffic_changed, run);
+            let newest = |record: &Value| record.pointer("/healthy/0").cloned();
+            let moved = made || traffic_changed;
+            let recorded = newest(&was) != newest(&is) && !moved;
+            self.closed(service, &split, restored, recorded, moved, run);
         }
     }
 
@@ -331,7 +350,24 @@ impl Watch {
     }
 
     /// The record is without intent now.
-    fn closed(&mut self, service: &Service, split: &Split, restored: bool, moved: bool, run: &str) {
+    fn closed(
+        &mut self,
+        service: &Service,
+        split: &Split,
+        restored: bool,
+        recorded: bool,
+        moved: bool,
+        run: &str,
+    ) {
+        // A promotion of what served already may have changed who may call.
+        let confirmed = alone(split)
+            .is_some_and(|name| self.tested.contains(name) && self.confirmable(service, name));
+        if recorded && confirmed {
+            self.settled = Some(split.clone());
+            self.settled_public = service.is_public();
+            self.access_open = false;
+            return;
+        }
         if restored && service.is_public() && self.settled.is_none() {
             self.settled = Some(split.clone());
             self.settled_public = true;
@@ -339,15 +375,12 @@ impl Watch {
         if restored {
             return;
         }
-        let routed = shares(&service.routed);
-        let confirmed = alone(split).filter(|name| {
-            self.tested.contains(*name) && self.confirmable(service, name) && !moved
-        });
-        if confirmed.is_some() {
+        if confirmed && !moved {
             self.settled = Some(split.clone());
             self.settled_public = service.is_public();
             return;
         }
+        let routed = shares(&service.routed);
         if self.settled.is_none() && !service.is_public() {
             return;
         }
@@ -371,11 +404,7 @@ impl Watch {
         let own = commit(name);
         let alike = self.silent || own.is_none() || routed.keys().all(|one| commit(one) == own);
         let shown = shares(&service.shown);
-        // Consecutive answers may all come from the new one while a split of steps lingers.
-        let by_luck = routed.get(name).is_some_and(|percent| *percent >= 50);
-        let shown_alone = alone(&shown).is_some_and(|one| one == name);
         alone(&routed).is_some_and(|one| one == name)
-            || (by_luck && shown_alone)
             || (alike && alone(&shown).is_some_and(|one| one == name))
     }
 
@@ -391,7 +420,8 @@ impl Watch {
         let known = entries(was);
         let routed = shares(&service.routed);
         for (name, at) in entries(is) {
-            let new = !known.contains(&(name.clone(), at));
+            let new =
+                !known.contains(&(name.clone(), at)) && !self.healthy.contains(&(name.clone(), at));
             let rolled = self.before_rollback.is_some()
                 && self.settled.as_ref().and_then(alone) == Some(&name);
             if new && !rolled && !(self.confirmable(service, &name) && self.tested.contains(&name))
@@ -401,6 +431,7 @@ impl Watch {
                     format!("{name} is recorded healthy while callers meet {routed:?}"),
                 );
             }
+            self.healthy.insert((name, at));
         }
     }
 
@@ -517,7 +548,7 @@ impl Watch {
                 let text = format!("{split:?} instead of {settled:?}");
                 self.broken(Invariant::OldTrafficLost, text);
             }
-            Some(_) if service.is_public() != self.settled_public => {
+            Some(_) if service.is_public() != self.settled_public && !self.access_open => {
                 self.broken(Invariant::OldTrafficLost, "the access is not as it was");
             }
             None if service.is_public() && !blocked => {
@@ -534,12 +565,10 @@ impl Watch {
 
     /// None of our tags leads to what did not pass.
     fn tags(&mut self, service: &Service) {
-        let record = service.record();
-        let healthy = record["healthy"].as_array().cloned().unwrap_or_default();
-        // The standing tag of what a rollback leads to.
+        // The standing tag of what a rollback leads to; it outlives a record that another tool erased.
         let stands = |to: &To| match to {
             To::Latest => false,
-            To::Revision(name) => healthy.iter().any(|one| one["revision"] == name.as_str()),
+            To::Revision(name) => self.healthy.iter().any(|(one, _)| one == name),
         };
         let left: Vec<String> = service
             .traffic
