@@ -16,7 +16,7 @@ use crate::wishes::{Wish, promote, rollback};
 use crate::world::{Happening, Moment, Trouble};
 
 /// See [`batch::all`].
-const OPEN: usize = 50;
+const OPEN: usize = 22;
 
 /// Rollouts of `make test`.
 const COUNT: u64 = 2_000;
