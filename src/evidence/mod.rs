@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`store`] | evidence as artifacts of an OCI registry |
-//! | [`index`] | the fallback of registries that list no referrers |
+//! | `index` | the fallback of registries that list no referrers |
 //! | [`key`] | public keys |
 //! | [`pass`] | a pass, as it is found and as it is attached |
 //! | [`signer`] | Cloud KMS as the hand that signs |

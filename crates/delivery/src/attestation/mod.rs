@@ -16,7 +16,7 @@
 //! | [`envelope`] | DSSE: what is signed, and by which key |
 //! | [`stored`] | how an envelope lies in a registry |
 //! | [`judge`] | seen envelopes + trusted key → what counts |
-//! | [`admit`] | what counts + what is asked → go on, or the diagnostic |
+//! | [`mod@admit`] | what counts + what is asked → go on, or the diagnostic |
 
 pub mod admit;
 pub mod envelope;
