@@ -198,7 +198,7 @@ impl<'a> Job<'a> {
     ) -> Result<T, Diagnostic> {
         tokio::select! {
             biased;
-            stop = self.guard.stopped() => Err(stopped(stop, what)),
+            stop = self.guard.stopped() => Err(crate::deliver::stopped(stop, what)),
             done = work => Ok(done),
         }
     }
@@ -222,25 +222,6 @@ fn half_of_nothing(command: Wish, stage: &Stage) -> Option<Diagnostic> {
             .at("input `command`")
             .help("leave `command` out, or let the job run for pushes only: `if: github.event_name == 'push'`"),
     )
-}
-
-fn stopped(stop: crate::execute::Stop, what: &str) -> Diagnostic {
-    let diagnostic = match stop {
-        crate::execute::Stop::Cancelled => Diagnostic::error(
-            Code::Interrupted,
-            format!("interrupted while it was to {what}"),
-        ),
-        crate::execute::Stop::Deadline => Diagnostic::error(
-            Code::DeadlinePassed,
-            format!("the deadline passed while it was to {what}"),
-        )
-        .help("raise the input `deadline`, in minutes"),
-        crate::execute::Stop::Elsewhere(region) => Diagnostic::error(
-            Code::RegionFailed,
-            format!("stopped while it was to {what}, because region `{region}` failed"),
-        ),
-    };
-    diagnostic.state("nothing was changed")
 }
 
 /// On a terminal nobody else says what is deployed.

@@ -29,6 +29,8 @@ use delivery::target::Target;
 
 use crate::execute::{CloudWriter, ExecutionEnd, Stop, execute};
 
+/// What a delivery does first, for a diagnostic.
+const LOOK: &str = "look at the service";
 /// How often a run plans again after another one changed the service meanwhile.
 const MOST_PLANS: u32 = 5;
 
@@ -81,7 +83,7 @@ async fn see(world: &World<'_>, target: &Target, wanted: &Wanted) -> Result<Seen
     let now = world.guard.clock.now();
     tokio::select! {
         biased;
-        stop = world.guard.stopped() => Err(stopped(stop)),
+        stop = world.guard.stopped() => Err(stopped(stop, LOOK)),
         seen = world.cloud.observe(target, Some(wanted), now) => seen,
     }
 }
@@ -247,8 +249,8 @@ fn address(snapshot: &Snapshot) -> String {
         .unwrap_or_default()
 }
 
-fn stopped(stop: Stop) -> Diagnostic {
-    let what = "look at the service";
+/// That a run had to end while it was to do something that changes nothing.
+pub(crate) fn stopped(stop: Stop, what: &str) -> Diagnostic {
     let diagnostic = match stop {
         Stop::Cancelled => Diagnostic::error(
             Code::Interrupted,

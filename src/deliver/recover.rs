@@ -11,7 +11,7 @@ use delivery::state::OpenIntent;
 use delivery::target::Target;
 use tokio::time::Instant;
 
-use super::{MOST_PLANS, Seen, World, busy, carry_out, stopped};
+use super::{LOOK, MOST_PLANS, Seen, World, busy, carry_out, stopped};
 use crate::execute::ExecutionEnd;
 
 /// Pause between two looks at a record that its run may still close.
@@ -71,7 +71,7 @@ pub async fn left_open(
     loop {
         let read = tokio::select! {
             biased;
-            stop = world.guard.stopped() => return Err(stopped(stop)),
+            stop = world.guard.stopped() => return Err(stopped(stop, LOOK)),
             read = open_intent(world, target) => read?,
         };
         let own = read.filter(|intent| asker.run.continues(&intent.run));
@@ -94,7 +94,7 @@ pub async fn look_for_unfinished(
     let observing = world.cloud.observe(target, None, world.guard.clock.now());
     let seen = tokio::select! {
         biased;
-        stop = world.guard.stopped() => return Err(stopped(stop)),
+        stop = world.guard.stopped() => return Err(stopped(stop, LOOK)),
         seen = observing => seen?,
     };
     let recovery = match plan_recovery(asker, &seen.snapshot) {

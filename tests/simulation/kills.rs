@@ -10,13 +10,12 @@ const OPEN: usize = 3;
 
 /// Ends the test with everything that it takes to see why, and to see it again.
 pub(crate) fn told(case: &str, report: &Report) -> Option<String> {
-    let worst = report.violations.first()?;
+    report.violations.first()?;
     let all: Vec<String> = report
         .violations
         .iter()
         .map(|one| format!("{:?}: {}", one.invariant, one.text))
         .collect();
-    let _ = worst;
     Some(format!(
         "{case}\n  {}\n{}\n",
         all.join("\n  "),
