@@ -8,6 +8,7 @@
 //! | `step` | one step |
 //! | `watch` | the candidate and what serves, under load, while it has a share of the traffic |
 //! | `confirm` | the service answers as the new release |
+//! | `lag` | until when callers may meet something else than the service tells |
 //! | `undo` | the way back |
 //! | `failure` | what went wrong, as a diagnostic |
 //!
@@ -28,6 +29,7 @@ mod confirm;
 mod convoy;
 mod failure;
 mod guard;
+mod lag;
 mod seam;
 mod step;
 mod undo;
@@ -38,6 +40,7 @@ pub use guard::{Clock, Guard, Stop, SystemClock};
 pub use seam::{CloudWriter, Identity, UnderTest, UnderWatch, Verifier};
 
 use failure::Failure;
+use lag::{Earlier, Moved};
 
 /// How the execution ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +89,7 @@ struct Execution<'a> {
     taken_over: Option<RunRef>,
     tag_url: Option<String>,
     evidence: Vec<Evidence>,
+    moved: Moved,
 }
 
 /// Walks the plan. Whatever happens, it ends with the plan done, with what served before serving
@@ -112,6 +116,10 @@ pub async fn execute(
         taken_over: None,
         tag_url: None,
         evidence: Vec::new(),
+        moved: Moved {
+            at: Instant::now(),
+            before: None,
+        },
     };
     execution.run().await
 }
@@ -176,6 +184,10 @@ impl Execution<'_> {
                 Ok(live) => {
                     self.own_traffic.extend(live.as_ref().map(|live| live.traffic.clone()));
                     self.taken_over = live.as_ref().and_then(open_run);
+                    self.moved = Moved {
+                        at: Instant::now(),
+                        before: live.as_ref().map(Earlier::of),
+                    };
                     self.live = live;
                     Ok(())
                 }
