@@ -244,13 +244,24 @@ async fn a_way_back_that_meets_a_stranger_leaves_his_traffic() {
     let beside = TagName::parse("c-2").unwrap();
     let mut plan = promotion();
     if let Action::DeployCandidate { traffic, .. } = &mut plan.steps[0].action {
-        *traffic = traffic.with_tag(beside.clone(), Destination::Revision(revision(OLD)));
+        *traffic = traffic
+            .with_tag(beside.clone(), Destination::Revision(revision(OLD)))
+            .with_tag(TagName::parse("green").unwrap(), Destination::Latest);
+    }
+    // Held where it was, in the undo.
+    for step in &mut plan.steps {
+        if let Undo::Restore { traffic, .. } = &mut step.undo {
+            let green = TagName::parse("green").unwrap();
+            *traffic = traffic.with_tag(green, Destination::Revision(revision(OLD)));
+        }
     }
     let events = EventList::default();
-    let his = all_to("api-strange").with_tag(
-        TagName::parse("his").unwrap(),
-        Destination::Revision(revision(OLD)),
-    );
+    let his = all_to("api-strange")
+        .with_tag(
+            TagName::parse("his").unwrap(),
+            Destination::Revision(revision(OLD)),
+        )
+        .with_tag(TagName::parse("green").unwrap(), Destination::Latest);
     let with_ours = his
         .with_tag(tag(), Destination::Revision(revision(NEW)))
         .with_tag(beside, Destination::Revision(revision(OLD)));
