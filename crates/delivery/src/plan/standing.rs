@@ -194,35 +194,48 @@ impl<'a> Standing<'a> {
     }
 
     pub(crate) fn is_untested(&self, name: &RevisionName) -> bool {
-        let failed = |kind| kind == Rejection::Failed;
         let first_deploy_died = self.record.intent.as_ref().is_some_and(|intent| {
-            // Traffic follows LATEST until the tests have passed: then it is pinned.
+            // Traffic follows LATEST until the tests have passed: then it is pinned. Who lets it follow
+            // LATEST again after that answers for it.
             intent.revision == *name
                 && intent.undo.is_none()
-                && self
-                    .service
-                    .is_some_and(|seen| seen.traffic.follows_latest())
+                && intent.passed.is_none()
+                && self.follows_latest()
         });
         self.record_of(name).is_some()
             && self.record.healthy_entry(name).is_none()
-            && (first_deploy_died
-                || self.never_passed()
-                || self
-                    .record
-                    .rejected_entry(name)
-                    .is_some_and(|entry| failed(entry.kind)))
+            && (first_deploy_died || self.never_passed() || self.failed_and_closed(name))
+    }
+
+    fn follows_latest(&self) -> bool {
+        self.service
+            .is_some_and(|seen| seen.traffic.follows_latest())
+    }
+
+    /// A first deploy that failed is left in a closed service. Where everybody may call what failed,
+    /// somebody moved the traffic there, or opened it, on purpose.
+    fn failed_and_closed(&self, name: &RevisionName) -> bool {
+        let entry = self.record.rejected_entry(name);
+        entry.is_some_and(|entry| entry.kind == Rejection::Failed) && self.is_private()
+    }
+
+    fn is_private(&self) -> bool {
+        self.service
+            .is_some_and(|seen| seen.access == Access::Private)
     }
 
     /// True when no release has ever passed here: a first deploy that was interrupted, or could not be
     /// decided, leaves the service as it was created, closed and following LATEST, with a record that
     /// rejects nothing.
     fn never_passed(&self) -> bool {
+        let intent = self.record.intent.as_ref();
         self.record.healthy.is_empty()
-            && self.service.is_some_and(|seen| {
-                matches!(seen.state, StateSeen::Known(_))
-                    && seen.traffic.follows_latest()
-                    && seen.access == Access::Private
-            })
+            && intent.is_none_or(|intent| intent.passed.is_none())
+            && self
+                .service
+                .is_some_and(|seen| matches!(seen.state, StateSeen::Known(_)))
+            && self.follows_latest()
+            && self.is_private()
     }
 
     /// Who could call before a run that died changed that, if its undo is still due.
