@@ -38,6 +38,7 @@ pub use guard::{Clock, Guard, Stop, SystemClock};
 pub use seam::{CloudWriter, Identity, UnderTest, UnderWatch, Verifier};
 
 use failure::Failure;
+use undo::Gone;
 
 /// How the execution ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,6 +159,10 @@ impl Execution<'_> {
                 .fail(total.saturating_sub(1), Failure::Stopped(stop))
                 .await;
         }
+        self.done()
+    }
+
+    fn done(&mut self) -> ExecutionEnd {
         let url = self.live.as_ref().and_then(|live| live.uri.clone());
         ExecutionEnd::Done {
             url: url.unwrap_or_default(),
@@ -197,7 +202,17 @@ impl Execution<'_> {
             member.fail();
         }
         let diagnostic = self.diagnostic(index, failure);
-        let undone = self.undo(&diagnostic).await;
+        let undone = match self.undo(&diagnostic).await {
+            Ok(Gone::Over) => {
+                self.sink.emit(Event::Note(format!(
+                    "{}; but the record that ends the rollout stands",
+                    diagnostic.title
+                )));
+                return self.done();
+            }
+            Ok(Gone::Back(state)) => Ok(state),
+            Err(undo) => Err(undo),
+        };
         // The log is read last: nothing may hold up the way back.
         let mut diagnostic = self.with_logs(diagnostic).await;
         match undone {

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use delivery::diagnostic::{Code, Diagnostic};
-use delivery::plan::Undo;
 use delivery::plan::render::{place, serving_in_words, traffic as traffic_in_words};
+use delivery::plan::{Action, Undo};
 use delivery::snapshot::StateSeen;
 use delivery::spec::Access;
 use delivery::state::{OpenIntent, StateRecord};
@@ -31,15 +31,24 @@ struct Back<'a> {
     access: Option<Access>,
 }
 
+/// Where the way back has led.
+pub(super) enum Gone {
+    /// What served before serves, or what somebody else wants instead; in words.
+    Back(String),
+    /// Nowhere: the record that closes the rollout stands. Its write was accepted, and only the answer
+    /// was lost.
+    Over,
+}
+
 impl Execution<'_> {
-    /// Goes back from `failure`; gives what serves now, in words.
+    /// Goes back from `failure`.
     ///
     /// # Errors
     /// [`Code::UndoFailed`] with the command that does it by hand.
-    pub(super) async fn undo(&mut self, failure: &Diagnostic) -> Result<String, Box<Diagnostic>> {
+    pub(super) async fn undo(&mut self, failure: &Diagnostic) -> Result<Gone, Box<Diagnostic>> {
         let now = self.guard.clock.now();
         let Some(state) = self.undo.record_after(failure, now, &self.plan.run) else {
-            return Ok(self.untouched().await);
+            return Ok(Gone::Back(self.untouched().await));
         };
         let back = match self.undo {
             Undo::Restore {
@@ -63,14 +72,14 @@ impl Execution<'_> {
             () = out_of_time(&guard) => Err(late()),
         };
         match gone {
-            Ok(state) => Ok(state),
-            Err(_) if accepted.load(Ordering::SeqCst) => Ok(match back.traffic {
+            Ok(gone) => Ok(gone),
+            Err(_) if accepted.load(Ordering::SeqCst) => Ok(Gone::Back(match back.traffic {
                 Some(split) => format!(
                     "Cloud Run accepted the way back ({}), but has not reported it in effect yet",
                     traffic_in_words(split)
                 ),
                 None => "Cloud Run accepted to keep the service closed, but has not reported it in effect yet".to_owned(),
-            }),
+            })),
             Err(problem) => Err(Box::new(self.by_hand(problem, &back))),
         }
     }
@@ -80,19 +89,22 @@ impl Execution<'_> {
         &mut self,
         back: &Back<'_>,
         accepted: &AtomicBool,
-    ) -> Result<String, Diagnostic> {
+    ) -> Result<Gone, Diagnostic> {
         let mut tries = 1;
         loop {
             let Some(live) = self.cloud.reload().await? else {
-                return Ok("the service does not exist".to_owned());
+                return Ok(Gone::Back("the service does not exist".to_owned()));
             };
+            if self.is_over(&live) {
+                return Ok(Gone::Over);
+            }
             if let Some(who) = self.stranger(&live, back) {
                 let left = self.leave_to(&who, &live)?;
                 self.close_beside(&live, back).await;
-                return Ok(left);
+                return Ok(Gone::Back(left));
             }
             if self.began && is_back(&live, back) {
-                return Ok(self.in_words(&live));
+                return Ok(Gone::Back(self.in_words(&live)));
             }
             let change = Change {
                 traffic: back.traffic,
@@ -103,7 +115,7 @@ impl Execution<'_> {
                 Ok(pending) => {
                     accepted.store(true, Ordering::SeqCst);
                     match self.cloud.settle(&pending).await {
-                        Ok(live) => return Ok(self.in_words(&live)),
+                        Ok(live) => return Ok(Gone::Back(self.in_words(&live))),
                         Err(error) => error,
                     }
                 }
@@ -125,6 +137,19 @@ impl Execution<'_> {
                 WriteError::Failed(problem) | WriteError::Unknown(problem) => return Err(*problem),
             }
         }
+    }
+
+    /// True when the rollout is closed by its own last step, whose answer did not come. Of several
+    /// regions that go together one may be undone even then, as another may have failed.
+    fn is_over(&self, live: &Live) -> bool {
+        let Some(Action::Record { state: end }) = self.plan.steps.last().map(|step| &step.action)
+        else {
+            return false;
+        };
+        let serves = live.traffic.percent_of(&self.plan.revision) == 100;
+        let stands = matches!(&live.state, StateSeen::Known(record) if record == end);
+        let is_alone = self.guard.convoy.is_none();
+        is_alone && end.intent.is_none() && stands && serves && self.own_records.contains(end)
     }
 
     /// Who else has changed the service since this run's last write, if somebody has.
