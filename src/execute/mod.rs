@@ -75,8 +75,9 @@ struct Execution<'a> {
     live: Option<Live>,
     /// Undoes everything that was reached so far.
     undo: &'a Undo,
-    /// Each traffic that this execution wrote, or that was there before.
-    own_traffic: Vec<TrafficSplit>,
+    /// Each traffic that this execution wrote, or that was there before, with the record that stood
+    /// beside it: a stranger who moves traffic leaves the record as it is.
+    own_traffic: Vec<(Option<StateRecord>, TrafficSplit)>,
     /// Each record that this execution wrote.
     own_records: Vec<StateRecord>,
     /// The last write of this execution that was accepted has its intent in the record.
@@ -179,7 +180,9 @@ impl Execution<'_> {
             stop = stop => Err(Failure::Stopped(stop)),
             begun = self.cloud.begin(self.plan.etag.as_deref()) => match begun {
                 Ok(live) => {
-                    self.own_traffic.extend(live.as_ref().map(|live| live.traffic.clone()));
+                    let found = live.as_ref();
+                    self.own_traffic
+                        .extend(found.map(|live| (record(live).cloned(), live.traffic.clone())));
                     self.taken_over = live.as_ref().and_then(open_run);
                     self.live = live;
                     Ok(())
@@ -230,8 +233,13 @@ impl Execution<'_> {
 
 /// The run whose intent is open.
 fn open_run(live: &Live) -> Option<RunRef> {
+    let intent = record(live)?.intent.as_ref()?;
+    Some(intent.run.clone())
+}
+
+fn record(live: &Live) -> Option<&StateRecord> {
     match &live.state {
-        StateSeen::Known(record) => record.intent.as_ref().map(|intent| intent.run.clone()),
+        StateSeen::Known(record) => Some(record),
         StateSeen::Absent | StateSeen::Unreadable(_) => None,
     }
 }

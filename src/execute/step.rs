@@ -211,8 +211,12 @@ impl<'a> Execution<'a> {
             Some(Err(WriteError::Failed(_) | WriteError::Conflict))
         ) {
             self.undo = &step.undo;
-            self.own_traffic.extend(written_traffic(&change));
-            self.own_records.push(change.state.clone());
+            let before = self.own_traffic.last().map(|(_, split)| split.clone());
+            let traffic = written_traffic(&change).or(before);
+            let record = change.state;
+            self.own_traffic
+                .extend(traffic.map(|split| (Some(record.clone()), split)));
+            self.own_records.push(record.clone());
         }
         if let Some(Ok(_)) = &sent {
             // Our own record stands from now on.

@@ -171,13 +171,23 @@ impl Execution<'_> {
             StateSeen::Unreadable(why) => return Some(format!("another program ({why})")),
             StateSeen::Absent => {}
         }
-        let known = self.own_traffic.iter();
-        let restores = match self.undo {
-            Undo::Restore { traffic, .. } => Some(traffic),
-            Undo::KeepClosed { .. } | Undo::Nothing => None,
-        };
-        let ours = known.chain(restores).any(|own| same(own, &live.traffic));
-        (!ours).then(|| "somebody else".to_owned())
+        (!self.is_own_traffic(live, back)).then(|| "somebody else".to_owned())
+    }
+
+    /// True when the traffic is what this run wrote together with the record that stands, or what it
+    /// found. A record that this run does not know tells nothing of the traffic.
+    fn is_own_traffic(&self, live: &Live, back: &Back<'_>) -> bool {
+        let record = super::record(live);
+        let restored = back.traffic.map(|split| (Some(&back.state), split));
+        let own = self.own_traffic.iter();
+        let all: Vec<_> = own
+            .map(|(record, split)| (record.as_ref(), split))
+            .chain(restored)
+            .collect();
+        let is_known = all.iter().any(|(own, _)| *own == record);
+        all.iter()
+            .filter(|(own, _)| !is_known || *own == record)
+            .any(|(_, split)| same(split, &live.traffic))
     }
 
     /// A stranger's traffic is not overwritten. It does no harm while the candidate gets nothing.

@@ -275,6 +275,29 @@ async fn a_way_back_that_meets_a_stranger_leaves_his_traffic() {
     assert_eq!(diagnostics[1].code, Code::UndoFailed);
 }
 
+/// What was there before the run is not the run's own any more once it has written: LATEST, which was
+/// another revision then, is the candidate now.
+#[tokio::test]
+async fn a_stranger_who_writes_what_was_there_before_is_a_stranger() {
+    let verifier = FakeVerifier {
+        end: CaseEnd::Failed(vec!["wrong".to_owned()]),
+        ..FakeVerifier::default()
+    };
+    let latest = TrafficSplit::all_to(Destination::Latest, Vec::new());
+    let mut strange = StrangeCloud {
+        inner: FakeCloud::new(true),
+        traffic: latest.clone(),
+    };
+    strange.inner.put(latest, StateSeen::Absent);
+    let events = EventList::default();
+    let end = execute(&promotion(), &mut strange, &verifier, &events, &guard()).await;
+    let ExecutionEnd::UndoFailed(diagnostics) = end else {
+        panic!("{end:?}");
+    };
+    assert_eq!(diagnostics[0].code, Code::TestsFailed);
+    assert_eq!(strange.inner.writes, ["deploy"]);
+}
+
 /// Somebody else changes the traffic before the way back.
 struct StrangeCloud {
     inner: FakeCloud,
