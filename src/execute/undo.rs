@@ -10,7 +10,7 @@ use delivery::snapshot::StateSeen;
 use delivery::spec::Access;
 use delivery::state::{OpenIntent, StateRecord};
 use delivery::target::Target;
-use delivery::traffic::{Destination, TrafficSplit};
+use delivery::traffic::{Destination, Tag, TrafficSplit};
 
 use super::step::record_only;
 use super::{Execution, Guard};
@@ -213,7 +213,7 @@ impl Execution<'_> {
     }
 
     /// A stranger's traffic stays, and so does what another run is about; but an intent of this run
-    /// would keep the next one off until its lease ends, and its tag would stay for good. If this does
+    /// would keep the next one off until its lease ends, and its tags would stay for good. If this does
     /// not go through, that is all that is lost.
     async fn close_beside(&mut self, live: &Live, back: &Back<'_>) {
         let StateSeen::Known(record) = &live.state else {
@@ -222,10 +222,10 @@ impl Execution<'_> {
         let own = |intent: &&OpenIntent| {
             intent.run == self.plan.run || Some(&intent.run) == self.taken_over.as_ref()
         };
-        let Some(intent) = record.intent.as_ref().filter(own) else {
+        if record.intent.as_ref().filter(own).is_none() {
             return;
-        };
-        let traffic = live.traffic.without_tag(&intent.tag);
+        }
+        let traffic = self.without_own_tags(&live.traffic, back);
         let change = Change {
             traffic: Some(&traffic),
             ..record_only(&back.state)
@@ -234,6 +234,15 @@ impl Execution<'_> {
             // What comes of it was told already: nothing that serves changes by it.
             let _ = self.cloud.settle(&pending).await;
         }
+    }
+
+    /// Without the tags that were set on the way, and that the way back does not keep.
+    fn without_own_tags(&self, traffic: &TrafficSplit, back: &Back<'_>) -> TrafficSplit {
+        let is_own = |tag: &&Tag| self.own_traffic.iter().any(|own| own.tags().contains(tag));
+        let is_kept = |tag: &&Tag| back.traffic.is_none_or(|kept| kept.tags().contains(tag));
+        let tags = traffic.tags().iter();
+        let tags = tags.filter(|tag| is_kept(tag) || !is_own(tag));
+        traffic.with_tags(tags.cloned().collect())
     }
 
     fn in_words(&self, live: &Live) -> String {

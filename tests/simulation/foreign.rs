@@ -169,7 +169,10 @@ impl Inner {
             return false;
         }
         self.watch.rolled_back.clear();
-        let service = self.cloud.service.as_mut();
-        service.is_some_and(|one| one.annotations.remove(STATE).is_some())
+        let Some(service) = &mut self.cloud.service else {
+            return false;
+        };
+        self.watch.erased(service);
+        service.annotations.remove(STATE).is_some()
     }
 }

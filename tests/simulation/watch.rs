@@ -66,6 +66,8 @@ pub(crate) struct Watch {
     /// Another tool moved the traffic of a run that had changed the access: that run may take it back,
     /// or leave all to the other tool.
     access_open: bool,
+    /// The record was erased while a rollout was open, and no run has written since.
+    tags_unknown: bool,
     /// Callers have met it.
     in_effect: bool,
     /// Every entry of health that a record has had, and that was right when it was written: the way
@@ -133,6 +135,17 @@ impl Watch {
         self.access_open |= self.settled.is_some() && changed;
         self.settled = Some(split);
         self.settled_public = service.is_public();
+    }
+
+    /// Another tool takes the record away. With the intent of a run that has died, or could not go back,
+    /// the way back is gone: nobody can know of it any more. Whoever did that answers for the traffic and
+    /// the access as they are; the tags of that run stay until the next run writes.
+    pub(crate) fn erased(&mut self, service: &Service) {
+        if text(&service.record(), "/intent/run").is_some() {
+            self.settled = Some(service.wanted());
+            self.settled_public = service.is_public();
+            self.tags_unknown = true;
+        }
     }
 
     /// A rollback begins: what serves now is what it leaves.

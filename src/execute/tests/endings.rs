@@ -240,11 +240,23 @@ async fn a_way_back_that_meets_a_stranger_leaves_his_traffic() {
         end: CaseEnd::Failed(vec!["wrong".to_owned()]),
         ..FakeVerifier::default()
     };
-    let plan = promotion();
+    // The candidate's tag, and one of what serves beside it.
+    let beside = TagName::parse("c-2").unwrap();
+    let mut plan = promotion();
+    if let Action::DeployCandidate { traffic, .. } = &mut plan.steps[0].action {
+        *traffic = traffic.with_tag(beside.clone(), Destination::Revision(revision(OLD)));
+    }
     let events = EventList::default();
+    let his = all_to("api-strange").with_tag(
+        TagName::parse("his").unwrap(),
+        Destination::Revision(revision(OLD)),
+    );
+    let with_ours = his
+        .with_tag(tag(), Destination::Revision(revision(NEW)))
+        .with_tag(beside, Destination::Revision(revision(OLD)));
     let mut strange = StrangeCloud {
         inner: FakeCloud::new(true),
-        traffic: all_to("api-strange"),
+        traffic: with_ours,
     };
     let end = execute(&plan, &mut strange, &verifier, &events, &guard()).await;
     let stopped = stopped(end);
@@ -256,10 +268,10 @@ async fn a_way_back_that_meets_a_stranger_leaves_his_traffic() {
             .starts_with("somebody else changed the service"),
         "{stopped:?}"
     );
-    // Its own intent and tag go, the stranger's traffic stays.
+    // Its own intent and tags go, the stranger's traffic stays.
     assert_eq!(strange.inner.writes.len(), 2);
     let live = strange.inner.live.as_ref().unwrap();
-    assert_eq!(live.traffic, all_to("api-strange"));
+    assert_eq!(live.traffic, his);
     let StateSeen::Known(record) = &live.state else {
         panic!("{live:?}");
     };

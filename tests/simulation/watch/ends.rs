@@ -139,6 +139,9 @@ impl Watch {
 
     /// None of our tags leads to what did not pass.
     fn tags(&mut self, service: &Service) {
+        if self.tags_unknown {
+            return;
+        }
         // The standing tag of what a rollback leads to; it outlives a record that another tool erased.
         let stands = |to: &To| match to {
             To::Latest => false,
@@ -172,7 +175,9 @@ impl Watch {
             let text = format!("at rest: {split:?} instead of {settled:?}");
             self.broken(Invariant::OldTrafficLost, text);
         }
-        if self.settled.is_some() && shares(&service.routed) != split {
+        // A change that the cloud never brings to an end reaches nobody.
+        let stuck = cloud.pace.stuck == Some(service.generation);
+        if self.settled.is_some() && !stuck && shares(&service.routed) != split {
             let text = format!(
                 "at rest callers meet {:?}, not {split:?}",
                 shares(&service.routed)

@@ -5,6 +5,17 @@ use serde_json::Value;
 use super::{Invariant, Watch, alone, continues, text};
 use crate::cloud::{Cloud, Service, Split, To, shares};
 
+/// What a write that closes the record has done, or not.
+#[derive(Debug, Clone, Copy)]
+struct Closes {
+    /// The old traffic is wanted.
+    restored: bool,
+    /// The newest healthy entry is another one, and nothing else changed.
+    recorded: bool,
+    /// What had passed was given everything before, and keeps it.
+    brought: bool,
+}
+
 impl Watch {
     /// A run has written; `told` is the latest that its clock has told it.
     pub(crate) fn written(
@@ -29,6 +40,7 @@ impl Watch {
                 );
             }
         }
+        self.tags_unknown = false;
         self.rolled_in_one_write(before, service, run);
         let traffic_changed = before.is_none_or(|before| before.traffic != service.traffic);
         let made = before.is_none_or(|before| before.revisions.len() < service.revisions.len());
@@ -48,16 +60,24 @@ impl Watch {
                 format!("{run} changed traffic or made a revision, the record names {intent:?}"),
             );
         }
-        self.health(&was, &is, service);
+        self.health(&was, &is, service, run);
         if intent.is_none() && (text(&was, "/intent/run").is_some() || traffic_changed) {
             let newest = |record: &Value| record.pointer("/healthy/0").cloned();
             let moved = made || traffic_changed;
             let recorded = newest(&was) != newest(&is) && !moved;
-            self.closed(service, &split, restored, recorded, moved, run);
+            // Everything was given to what had passed, by a write before this one.
+            let brought = was.pointer("/intent/passed").is_some() && !moved;
+            let closes = Closes {
+                restored,
+                recorded,
+                brought,
+            };
+            self.closed(service, &split, closes, run);
         }
     }
 
-    /// A rollback in one write: everything goes to what passed, and the record is closed with it.
+    /// A rollback in one write: everything goes to what was healthy before and has passed, and the record
+    /// is closed with it.
     fn rolled_in_one_write(&mut self, before: Option<&Service>, service: &Service, run: &str) {
         let open = |record: &Value| text(record, "/intent/run").is_some();
         let moved = before.is_some_and(|one| one.traffic != service.traffic);
@@ -73,7 +93,9 @@ impl Watch {
             self.settled_public = public;
             return;
         }
-        let passed = alone(&split).is_some_and(|name| self.tested.contains(name));
+        let passed = alone(&split).is_some_and(|name| {
+            self.tested.contains(name) && self.healthy.iter().any(|(healthy, _)| healthy == name)
+        });
         if let Some(settled) = self.settled.clone().filter(|old| *old != split && passed) {
             self.before_rollback = Some((run.to_owned(), settled, self.settled_public));
             self.settled = Some(split);
@@ -91,32 +113,25 @@ impl Watch {
     }
 
     /// The record is without intent now.
-    fn closed(
-        &mut self,
-        service: &Service,
-        split: &Split,
-        restored: bool,
-        recorded: bool,
-        moved: bool,
-        run: &str,
-    ) {
-        // A promotion of what served already may have changed who may call.
+    fn closed(&mut self, service: &Service, split: &Split, closes: Closes, run: &str) {
         let confirmed = alone(split)
             .is_some_and(|name| self.tested.contains(name) && self.confirmable(service, name));
-        if recorded && confirmed {
+        // A promotion of what served already may have changed who may call.
+        if closes.recorded && confirmed {
             self.settled = Some(split.clone());
             self.settled_public = service.is_public();
             self.access_open = false;
             return;
         }
-        if restored && service.is_public() && self.settled.is_none() {
-            self.settled = Some(split.clone());
-            self.settled_public = true;
-        }
-        if restored {
+        if closes.restored {
+            if service.is_public() && self.settled.is_none() {
+                self.settled = Some(split.clone());
+                self.settled_public = true;
+            }
             return;
         }
-        if confirmed && !moved {
+        // A revision that other tools made serves, and is not recorded healthy.
+        if closes.brought && confirmed {
             self.settled = Some(split.clone());
             self.settled_public = service.is_public();
             return;
@@ -149,7 +164,10 @@ impl Watch {
             || (alike && alone(&shown).is_some_and(|one| one == name))
     }
 
-    fn health(&mut self, was: &Value, is: &Value, service: &Service) {
+    /// A new entry is of what callers meet alone, and what has passed. A rollback, which is one write,
+    /// renews the entry of what was healthy before; the way back of a rollback that failed brings an
+    /// entry back that was there before.
+    fn health(&mut self, was: &Value, is: &Value, service: &Service, run: &str) {
         let entries = |record: &Value| -> Vec<(String, i64)> {
             let list = record["healthy"].as_array().cloned().unwrap_or_default();
             let one = |entry: &Value| {
@@ -161,12 +179,13 @@ impl Watch {
         let known = entries(was);
         let routed = shares(&service.routed);
         for (name, at) in entries(is) {
-            let new =
-                !known.contains(&(name.clone(), at)) && !self.healthy.contains(&(name.clone(), at));
-            let rolled = self.before_rollback.is_some()
-                && self.settled.as_ref().and_then(alone) == Some(&name);
-            if new && !rolled && !(self.confirmable(service, &name) && self.tested.contains(&name))
-            {
+            let entry = (name.clone(), at);
+            let new = !known.contains(&entry) && !self.healthy.contains(&entry);
+            let renewed = self.rollbacks.contains(run)
+                && alone(&service.wanted()) == Some(&name)
+                && known.iter().any(|(earlier, _)| *earlier == name);
+            let met = renewed || self.confirmable(service, &name);
+            if new && !(met && self.tested.contains(&name)) {
                 self.broken(
                     Invariant::HealthInvented,
                     format!("{name} is recorded healthy while callers meet {routed:?}"),
