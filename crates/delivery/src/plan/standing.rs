@@ -255,8 +255,9 @@ impl<'a> Standing<'a> {
     /// that. Its undo is still due, should this plan fail; unless somebody else has moved the traffic
     /// meanwhile, who answers for what serves.
     pub(crate) fn is_unconfirmed(&self, intent: &OpenIntent) -> bool {
+        let newest = self.record.healthy.first();
         self.serves_alone(&intent.revision)
-            && self.record.healthy_entry(&intent.revision).is_none()
+            && newest.is_none_or(|newest| newest.revision != intent.revision)
             && self.service.is_some_and(|seen| is_as_written(seen, intent))
     }
 
