@@ -238,7 +238,10 @@ impl Execution<'_> {
 
     /// Without the tags that were set on the way, and that the way back does not keep.
     fn without_own_tags(&self, traffic: &TrafficSplit, back: &Back<'_>) -> TrafficSplit {
-        let is_own = |tag: &&Tag| self.own_traffic.iter().any(|own| own.tags().contains(tag));
+        let is_own = |tag: &&Tag| {
+            let mut own = self.own_traffic.iter();
+            own.any(|(_, split)| split.tags().contains(tag))
+        };
         let is_kept = |tag: &&Tag| back.traffic.is_none_or(|kept| kept.tags().contains(tag));
         let tags = traffic.tags().iter();
         let tags = tags.filter(|tag| is_kept(tag) || !is_own(tag));
