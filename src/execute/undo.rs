@@ -8,7 +8,7 @@ use delivery::plan::render::{place, serving_in_words, traffic as traffic_in_word
 use delivery::plan::{Action, Undo};
 use delivery::snapshot::StateSeen;
 use delivery::spec::Access;
-use delivery::state::{OpenIntent, StateRecord};
+use delivery::state::{OpenIntent, RunRef, StateRecord};
 use delivery::target::Target;
 use delivery::traffic::{Destination, Tag, TrafficSplit};
 
@@ -100,8 +100,19 @@ impl Execution<'_> {
             }
             if let Some(who) = self.stranger(&live, back) {
                 let left = self.leave_to(&who, &live)?;
-                self.close_beside(&live, back).await;
-                return Ok(Gone::Back(left));
+                match self.close_beside(&live, back).await {
+                    Ok(()) => return Ok(Gone::Back(left)),
+                    Err(WriteError::Conflict) if tries < TRIES => {
+                        tries += 1;
+                        continue;
+                    }
+                    // That is all that is lost.
+                    Err(_) => {
+                        return Ok(Gone::Back(format!(
+                            "{left}; its record still names this run: the next run goes on from it"
+                        )));
+                    }
+                }
             }
             if self.began && is_back(&live, back) {
                 return Ok(Gone::Back(self.in_words(&live)));
@@ -215,25 +226,20 @@ impl Execution<'_> {
     /// A stranger's traffic stays, and so does what another run is about; but an intent of this run
     /// would keep the next one off until its lease ends, and its tags would stay for good. If this does
     /// not go through, that is all that is lost.
-    async fn close_beside(&mut self, live: &Live, back: &Back<'_>) {
-        let StateSeen::Known(record) = &live.state else {
-            return;
-        };
-        let own = |intent: &&OpenIntent| {
-            intent.run == self.plan.run || Some(&intent.run) == self.taken_over.as_ref()
-        };
-        if record.intent.as_ref().filter(own).is_none() {
-            return;
+    async fn close_beside(&mut self, live: &Live, back: &Back<'_>) -> Result<(), WriteError> {
+        let own = |run: &RunRef| *run == self.plan.run || Some(run) == self.taken_over.as_ref();
+        if !super::open_run(live).is_some_and(|run| own(&run)) {
+            return Ok(());
         }
         let traffic = self.without_own_tags(&live.traffic, back);
         let change = Change {
             traffic: Some(&traffic),
             ..record_only(&back.state)
         };
-        if let Ok(pending) = self.cloud.send(&change).await {
-            // What comes of it was told already: nothing that serves changes by it.
-            let _ = self.cloud.settle(&pending).await;
-        }
+        let pending = self.cloud.send(&change).await?;
+        // What comes of it was told already: nothing that serves changes by it.
+        let _ = self.cloud.settle(&pending).await;
+        Ok(())
     }
 
     /// Without the tags that were set on the way, and that the way back does not keep.
