@@ -10,7 +10,7 @@ use std::time::Duration;
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::name::RevisionName;
 use delivery::plan::render::render_plan;
-use delivery::plan::{Action, Plan, Undo, Wanted, lint};
+use delivery::plan::{Action, Plan, Planned, Undo, Wanted, lint};
 use delivery::spec::Access;
 use delivery::stage::RollbackTo;
 use delivery::state::Rejection;
@@ -328,17 +328,28 @@ fn a_rollback_leaves_the_candidate_of_a_dead_run_and_rejects_it() {
 }
 
 #[test]
-fn a_failed_watch_rejects_the_candidate_and_an_undecided_one_does_not() {
-    for (code, rejects) in [(Code::CanaryFailed, true), (Code::CanaryUndecided, false)] {
+fn what_failed_in_traffic_is_rolled_back_and_what_failed_before_it_may_be_tried_again() {
+    for (code, steps, rejects) in [
+        (Code::TestsFailed, 2, Some(Rejection::Failed)),
+        (Code::CanaryFailed, 4, Some(Rejection::RolledBack)),
+        (Code::CanaryUndecided, 4, None),
+        (Code::NotConfirmed, 8, Some(Rejection::RolledBack)),
+    ] {
         let (mut world, before) = served();
         let plan = world.expect_plan(&v("1.0.0", 1));
-        plan.steps[..4]
-            .iter()
-            .for_each(|step| world.apply(&step.action));
-        world.undo_after(&plan.steps[3].undo, &Diagnostic::error(code, "watched"));
+        for step in &plan.steps[..steps] {
+            world.apply(&step.action);
+        }
+        let failure = Diagnostic::error(code, "it was seen");
+        world.undo_after(&plan.steps[steps - 1].undo, &failure);
         assert_eq!(world.serves(), all(&before));
-        let entry = world.state().rejected_entry(&plan.revision).is_some();
-        assert_eq!(entry, rejects, "{code:?}");
+        let state = world.state();
+        let kind = state.rejected_entry(&plan.revision).map(|entry| entry.kind);
+        assert_eq!(kind, rejects, "{code:?}");
+        let again = world.plan(&v("1.0.0", 1));
+        let refused =
+            matches!(&again, Planned::Blocked(why) if why[0].code == Code::DigestRejected);
+        assert_eq!(refused, rejects == Some(Rejection::RolledBack), "{again:?}");
     }
 }
 

@@ -133,8 +133,26 @@ impl Watch {
             }
             Some(_) | None => {}
         }
+        self.taken_back(service, wanted, problems);
         self.tags(service);
         self.in_doubt = false;
+    }
+
+    /// What callers reached, and what was taken back for its own fault, does not come back by itself.
+    fn taken_back(&mut self, service: &Service, wanted: &Wanted, problems: &[Diagnostic]) {
+        let code = problems.first().map(|one| one.code);
+        let was_served = matches!(code, Some(Code::CanaryFailed | Code::NotConfirmed));
+        let Intent::Promote { release, .. } = &wanted.intent else {
+            return;
+        };
+        let digest = release.image.digest.as_str();
+        // Where the digest is healthy with another configuration, only the configuration is to blame.
+        let record = service.record();
+        let healthy = record["healthy"].as_array();
+        let mut healthy = healthy.into_iter().flatten();
+        if was_served && self.settled.is_some() && !healthy.any(|one| one["digest"] == digest) {
+            self.rolled_back.insert(digest.to_owned());
+        }
     }
 
     /// None of our tags leads to what did not pass.
