@@ -297,10 +297,13 @@ fn a_stranger_who_moved_traffic_after_the_last_shift_is_not_undone() {
     let mut follows = world.clone();
     follows.foreign_traffic(&[("LATEST", 100)]);
     for wanted in [next.clone(), by_run(at_once("1.0.0", 1), 7, 1)] {
-        let mut follows = follows.clone();
         let plan = follows.expect_plan(&wanted);
-        follows.fail_at(&plan, plan.steps.len() - 1);
-        assert_eq!(follows.serves(), all(&died.revision), "{wanted:?}");
+        for index in 0..plan.steps.len() {
+            let mut follows = follows.clone();
+            follows.fail_at(&plan, index);
+            assert_eq!(follows.serves(), all(&died.revision), "{wanted:?}");
+            assert_eq!(follows.state().intent, None, "{wanted:?} at {index}");
+        }
     }
     // The run itself, as long as nobody else came.
     let plan = world.expect_plan(&next);

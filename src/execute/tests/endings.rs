@@ -277,6 +277,20 @@ async fn a_way_back_that_meets_a_stranger_leaves_his_traffic() {
     };
     assert_eq!(record.intent, None);
 
+    // He writes again: a conflict is no reason to leave the intent.
+    let conflict = Some(Fault::Send(WriteError::Conflict));
+    strange.inner = FakeCloud::with(true, [None, conflict]);
+    let end = execute(&plan, &mut strange, &verifier, &events, &guard()).await;
+    let state = self::stopped(end).state.unwrap();
+    assert_eq!(strange.inner.state().intent, None, "{state}");
+    assert!(!state.contains("goes on from it"), "{state}");
+
+    let refused = || Some(Fault::Send(WriteError::Failed(problem())));
+    strange.inner = FakeCloud::with(true, [None, refused()]);
+    let end = execute(&plan, &mut strange, &verifier, &events, &guard()).await;
+    let state = self::stopped(end).state.unwrap();
+    assert!(state.contains("the next run goes on from it"), "{state}");
+
     strange.traffic = all_to(NEW);
     strange.inner = FakeCloud::new(true);
     let end = execute(&plan, &mut strange, &verifier, &events, &guard()).await;
