@@ -3,7 +3,7 @@
 
 use delivery::approval;
 use delivery::attestation::admit::{Admission, line};
-use delivery::attestation::record::{ApprovalRecord, Basis, RunRecord, ServiceRecord, gates_of};
+use delivery::attestation::record::{ApprovalRecord, Basis, Measured, RunRecord, ServiceRecord};
 use delivery::attestation::{Asked, DeliveryRecord, Finding, TestResult, TrustedKey, admit};
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::{Event, EventSink};
@@ -416,7 +416,11 @@ fn pass(
     } = tested;
     let environment = &job.environment.environment;
     let page = page_of(job, run);
-    let (gates, skipped) = gates_of(evidence);
+    let Measured {
+        gates,
+        inconclusive,
+        skipped,
+    } = Measured::of(evidence);
     let record = DeliveryRecord {
         environment: environment.name.to_string(),
         services: vec![ServiceRecord {
@@ -452,6 +456,7 @@ fn pass(
         started_at: started.to_string(),
         passed_at: passed.to_string(),
         gates,
+        inconclusive,
         skipped,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
     };

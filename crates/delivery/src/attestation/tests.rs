@@ -4,7 +4,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::admit::{Admission, Asked, admit};
-use super::record::gates_of;
+use super::record::Measured;
 use super::statement::{ResourceDescriptor, STATEMENT_TYPE};
 use super::stored::{BARE, BUNDLE, parse_stored};
 use super::test_result::{TEST_RESULT, TestOutcome, WARNS_ONLY};
@@ -388,10 +388,15 @@ fn the_verdict_sorts_every_case() {
     assert_eq!(result.passed_tests, ["api-tests/one"]);
     assert_eq!(result.warned_tests, ["semver/versions"]);
     assert_eq!(result.environment(), Some("test"));
-    let (gates, left_out) = gates_of(&evidence);
+    let Measured {
+        gates,
+        inconclusive,
+        skipped,
+    } = Measured::of(&evidence);
     assert_eq!(gates.len(), 3);
-    assert_eq!(left_out.len(), 1);
-    assert_eq!(left_out[0].case, "replay/replay");
+    assert!(inconclusive.is_empty());
+    assert_eq!(skipped.len(), 1);
+    assert_eq!(skipped[0].case, "replay/replay");
     assert_eq!(verdict("test", &bad()).result, TestOutcome::Failed);
     let text = serde_json::to_value(verdict("test", &good())).unwrap();
     assert_eq!(text["result"], "PASSED");
@@ -399,6 +404,32 @@ fn the_verdict_sorts_every_case() {
     let statement = Statement::about(ResourceDescriptor::image("i", &image(1)), TEST_RESULT, text);
     assert_eq!(statement.kind, STATEMENT_TYPE);
     assert_eq!(statement.subject[0].digest["sha256"], hex::encode([1; 32]));
+}
+
+/// `on_inconclusive: proceed` goes on with what nobody could decide: that is no pass of it.
+#[test]
+fn what_could_not_be_decided_has_not_passed() {
+    let why = "53 of at least 210 requests";
+    let open = CaseEnd::Undecided(why.to_owned());
+    let canary = Evidence {
+        place: Some("us-central1".to_owned()),
+        ..Evidence::new("canary", vec![case("p95 at 50 %", open)])
+    };
+    let evidence = [good(), vec![canary]].concat();
+    let result = verdict("test", &evidence);
+    assert_eq!(result.result, TestOutcome::Warned);
+    assert_eq!(result.passed_tests, ["api-tests/one"]);
+    assert_eq!(result.warned_tests, ["us-central1/canary/p95 at 50 %"]);
+    let measured = Measured::of(&evidence);
+    let open = &measured.inconclusive;
+    assert_eq!(open.len(), 1);
+    assert_eq!(
+        (open[0].case.as_str(), open[0].reason.as_str()),
+        ("us-central1/canary/p95 at 50 %", why)
+    );
+    let gate = &measured.gates[1];
+    assert_eq!(gate.region.as_deref(), Some("us-central1"));
+    assert_eq!((gate.passed, gate.tried), (0, 1));
 }
 
 #[test]
