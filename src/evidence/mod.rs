@@ -6,13 +6,19 @@
 //! | `index` | the fallback of registries that list no referrers |
 //! | [`key`] | public keys |
 //! | [`pass`] | a pass, as it is found and as it is attached |
+//! | [`rule`] | what evidence asks of a delivery: before it, after it, and when nothing was to do |
+//! | `served` | what serves after it, and how it is known that it passed |
+//! | `waiting` | what a step leaves of a candidate for the step that promotes it |
 //! | [`signer`] | Cloud KMS as the hand that signs |
 
 mod index;
 pub mod key;
 pub mod pass;
+pub mod rule;
+mod served;
 pub mod signer;
 pub mod store;
+mod waiting;
 
 use async_trait::async_trait;
 use delivery::attestation::{DeliveryRecord, Envelope, SeenEvidence};

@@ -15,7 +15,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::{EvidenceStore, Listed, NewEvidence, Signer};
 
 /// Attachments that are read at once.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// An environment that passed with an image.
 #[derive(Debug, Clone, PartialEq)]

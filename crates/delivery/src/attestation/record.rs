@@ -31,8 +31,11 @@ pub struct DeliveryRecord {
     pub run: RunRecord,
     /// Who approved.
     pub approval: ApprovalRecord,
-    /// Whether this run tested it, or found it recorded.
+    /// What the pass rests on; of several services, the least: each has its own.
     pub basis: Basis,
+    /// The step before, where the tests ran there: `command: deploy` of the same run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests_of: Option<TestsOf>,
     /// When the run began, RFC 3339 in UTC.
     pub started_at: String,
     /// When it had passed, RFC 3339 in UTC.
@@ -64,6 +67,22 @@ pub struct ServiceRecord {
     /// The service's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// How it is known that this revision passed.
+    pub basis: Basis,
+    /// The run that brought it to serve.
+    pub run: String,
+    /// When it was confirmed there, RFC 3339 in UTC.
+    pub passed_at: String,
+}
+
+/// Where the tests ran, if not in the step that gave the traffic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TestsOf {
+    /// The run, and its attempt.
+    pub run: String,
+    /// When they had passed, RFC 3339 in UTC.
+    pub passed_at: String,
 }
 
 /// Which run it was.
@@ -100,12 +119,29 @@ pub struct ApprovalRecord {
     pub attempt: String,
 }
 
-/// What the verdict rests on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+impl ApprovalRecord {
+    /// What is known of the approval of another run: nothing but what is configured.
+    #[must_use]
+    pub fn of_another(&self) -> Self {
+        Self {
+            policy: self.policy.clone(),
+            approvers: Vec::new(),
+            attempt: "unknown".to_owned(),
+        }
+    }
+}
+
+/// What the verdict rests on. The order is from the most that is known to the least.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Basis {
-    /// This run tested it.
+    /// This run tested it, and brought it to serve.
     Tested,
+    /// The service's own record says that the tests had passed in an earlier step or run, whose results
+    /// are not kept; this run brought it to serve.
+    Continued,
     /// The service's own record says that an earlier run, which `run` and `passedAt` name, had tested
     /// it and brought it to serve; its evidence was missing and was attached later.
     Recorded,
