@@ -160,8 +160,9 @@ fn saved(shell: &Shell, name: &str) -> Option<String> {
     shell.variable(&format!("STATE_{name}"))
 }
 
-/// Where to look: where the main step said that it would begin. Where it could save nothing, the
-/// inputs tell; where it could, and did not, it never began.
+/// Where to look: where the main step said that it would begin. Where it said nothing, the inputs tell:
+/// it was killed before it could, or the runner does not hand on what a container saves (`act`
+/// 0.2.89).
 fn places(shell: &Shell) -> (Inputs, Vec<(EnvironmentInputs, Target)>) {
     let none = std::collections::BTreeMap::new();
     let (inputs, _) = read_inputs(shell, &none);
@@ -172,7 +173,6 @@ fn places(shell: &Shell) -> (Inputs, Vec<(EnvironmentInputs, Target)>) {
             .into_iter()
             .filter_map(|target| Some((reached_by(&inputs, &target)?, target)))
             .collect(),
-        None if shell.variable("GITHUB_STATE").is_some() => Vec::new(),
         None if inputs.chosen.is_none() => Vec::new(),
         None => look::targets(shell, &none).map_or_else(|_| Vec::new(), |(_, targets)| targets),
     };

@@ -134,8 +134,11 @@ impl Watch {
             .iter()
             .any(|path| text(&record, path).is_some());
         self.access_open |= self.settled.is_some() && changed;
+        // Who moves traffic says nothing of who may call, which a run may be changing just now.
+        if self.settled.is_none() {
+            self.settled_public = service.is_public();
+        }
         self.settled = Some(split);
-        self.settled_public = service.is_public();
     }
 
     /// Another tool takes the record away. With the intent of a run that has died, or could not go back,

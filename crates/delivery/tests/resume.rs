@@ -47,6 +47,24 @@ fn a_run_that_died_anywhere_is_resumed_with_its_own_revision() {
     }
 }
 
+/// That it was healthy once says nothing of what its run has not confirmed now.
+#[test]
+fn an_unconfirmed_shift_to_an_earlier_release_is_undone_with_the_next_that_fails() {
+    let mut world = World::empty(Tier::Preproduction);
+    world.run(&v("1.0.0", 1));
+    let before = world.run(&v("1.1.0", 2)).revision;
+    let died = world.expect_plan(&by_run(v("1.0.0", 1), 5, 2));
+    assert_eq!(ids(&died)[0], "tag-revision");
+    for step in &died.steps[..3] {
+        world.apply(&step.action);
+    }
+    assert_eq!(world.serves(), [(died.revision.to_string(), 100)]);
+    world.later(LEASE);
+    let next = world.expect_plan(&by_run(v("1.2.0", 3), 7, 1));
+    world.fail_at(&next, 1);
+    assert_eq!(world.serves(), [(before.to_string(), 100)]);
+}
+
 #[test]
 fn an_unconfirmed_shift_of_a_dead_run_is_undone_if_it_fails_its_tests() {
     let mut world = World::empty(Tier::Preproduction);

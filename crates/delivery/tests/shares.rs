@@ -252,10 +252,14 @@ fn a_stranger_who_moved_traffic_after_a_death_is_not_undone() {
         .iter()
         .for_each(|step| world.apply(&step.action));
     world.foreign_traffic(&[(before.as_str(), 60), (died.revision.as_str(), 40)]);
-    // 40 % is what a step of that run could have written: it is taken for one.
+    // 40 % is what a step of a run could have written, but its record says that it gave 25 %.
     world.later(LEASE);
-    let taken = world.expect_plan(&by_run(v("1.1.0", 2), 7, 1));
-    assert_eq!(written(&taken)[0].percent_of(&before), 100);
+    let kept = world.expect_plan(&by_run(v("1.1.0", 2), 7, 1));
+    let first = written(&kept)[0];
+    assert_eq!(
+        (first.percent_of(&before), first.percent_of(&died.revision)),
+        (60, 40)
+    );
     // Three revisions, of which the run knew two, are somebody else's work.
     world.foreign_deploy("api-00009-xyz");
     world.foreign_traffic(&[
@@ -269,6 +273,42 @@ fn a_stranger_who_moved_traffic_after_a_death_is_not_undone() {
         (first.percent_of(&before), first.percent_of(&died.revision)),
         (50, 40)
     );
+}
+
+/// After its last shift the run gives everything to its candidate, by name: what is a part of it, or
+/// follows LATEST, is somebody else's.
+#[test]
+fn a_stranger_who_moved_traffic_after_the_last_shift_is_not_undone() {
+    let (mut world, before) = served();
+    let died = world.expect_plan(&by_run(at_once("1.0.0", 1), 5, 1));
+    died.steps[..3]
+        .iter()
+        .for_each(|step| world.apply(&step.action));
+    world.later(LEASE);
+    let next = by_run(at_once("1.1.0", 2), 7, 1);
+    let mut split = world.clone();
+    split.foreign_traffic(&[(before.as_str(), 90), (died.revision.as_str(), 10)]);
+    let plan = split.expect_plan(&next);
+    split.fail_at(&plan, 1);
+    assert_eq!(
+        split.serves(),
+        [(before.to_string(), 90), (died.revision.to_string(), 10)]
+    );
+    let mut follows = world.clone();
+    follows.foreign_traffic(&[("LATEST", 100)]);
+    for wanted in [next.clone(), by_run(at_once("1.0.0", 1), 7, 1)] {
+        let plan = follows.expect_plan(&wanted);
+        for index in 0..plan.steps.len() {
+            let mut follows = follows.clone();
+            follows.fail_at(&plan, index);
+            assert_eq!(follows.serves(), all(&died.revision), "{wanted:?}");
+            assert_eq!(follows.state().intent, None, "{wanted:?} at {index}");
+        }
+    }
+    // The run itself, as long as nobody else came.
+    let plan = world.expect_plan(&next);
+    world.fail_at(&plan, 1);
+    assert_eq!(world.serves(), all(&before));
 }
 
 #[test]
