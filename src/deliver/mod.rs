@@ -24,7 +24,8 @@ use delivery::event::Event;
 use delivery::name::RevisionName;
 use delivery::outcome::Outcome;
 use delivery::plan::{Intent, Plan, Planned, Wanted, lint};
-use delivery::snapshot::Snapshot;
+use delivery::snapshot::{Snapshot, StateSeen};
+use delivery::state::RunRef;
 use delivery::target::Target;
 
 use crate::execute::{CloudWriter, ExecutionEnd, Stop, execute};
@@ -127,8 +128,13 @@ async fn rounds(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Outcome
     let mut wanted = wanted.clone();
     for _ in 0..MOST_PLANS {
         let seen = match see(world, target, &wanted).await {
-            Ok(seen) => seen,
+            Ok(seen) => {
+                // A write whose answer was lost may have been accepted before a stranger wrote.
+                wanted.began |= written.is_some() && is_open(&seen.snapshot, &wanted.run);
+                seen
+            }
             Err(problem) => {
+                told.left_open = written.is_some();
                 let state = written.or(problem.state.clone());
                 let problem = Diagnostic { state, ..problem };
                 let problems = vec![problem];
@@ -199,6 +205,10 @@ async fn rounds(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Outcome
                 told.left_open = false;
                 return (Outcome::Stopped(problems), told);
             }
+            ExecutionEnd::LeftOpen(problems) => {
+                told.left_open = true;
+                return (Outcome::Stopped(problems), told);
+            }
             ExecutionEnd::UndoFailed(problems) => {
                 told.left_open = true;
                 return (Outcome::RollbackFailed(problems), told);
@@ -238,6 +248,13 @@ async fn carry_out(
     .await;
     world.sink.emit(Event::GroupEnded);
     end
+}
+
+/// True when the run's intent stands in the record.
+fn is_open(snapshot: &Snapshot, run: &RunRef) -> bool {
+    let state = snapshot.service.as_ref().map(|seen| &seen.state);
+    matches!(state, Some(StateSeen::Known(record))
+        if record.intent.as_ref().is_some_and(|intent| intent.run == *run))
 }
 
 /// The service's address; a service that serves has one.

@@ -5,7 +5,9 @@ use std::time::Duration;
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::Event;
 use delivery::plan::lint;
-use delivery::plan::recover::{Asker, Lease, Recovery, Rescue, Way, recover as plan_recovery};
+use delivery::plan::recover::{
+    Asker, Lease, Recovery, Rescue, Way, recover as plan_recovery, take_back as plan_way_back,
+};
 use delivery::snapshot::{Snapshot, StateSeen};
 use delivery::state::OpenIntent;
 use delivery::target::Target;
@@ -16,6 +18,17 @@ use crate::execute::ExecutionEnd;
 
 /// Pause between two looks at a record that its run may still close.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// Which unfinished rollouts are ended, and which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Whatever the asker may end, as the record says.
+    Any,
+    /// What the asker's own run began, as the record says.
+    Own,
+    /// What the asker's own run began, and only back: the other regions go back too.
+    OwnBack,
+}
 
 /// How a look for an unfinished rollout ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,13 +104,23 @@ pub async fn look_for_unfinished(
     target: &Target,
     asker: &Asker,
 ) -> Result<(Recovery, Seen), Diagnostic> {
+    let seen = see(world, target).await?;
+    Ok((seen_fit(plan_recovery(asker, &seen.snapshot)), seen))
+}
+
+/// Everything that there is to be seen.
+pub(super) async fn see(world: &World<'_>, target: &Target) -> Result<Seen, Diagnostic> {
     let observing = world.cloud.observe(target, None, world.guard.clock.now());
-    let seen = tokio::select! {
+    tokio::select! {
         biased;
-        stop = world.guard.stopped() => return Err(stopped(stop, LOOK)),
-        seen = observing => seen?,
-    };
-    let recovery = match plan_recovery(asker, &seen.snapshot) {
+        stop = world.guard.stopped() => Err(stopped(stop, LOOK)),
+        seen = observing => seen,
+    }
+}
+
+/// A plan with a defect is not carried out.
+pub(super) fn seen_fit(recovery: Recovery) -> Recovery {
+    match recovery {
         Recovery::Proceed(rescue) => {
             let defects = lint(&rescue.plan);
             if defects.is_empty() {
@@ -107,20 +130,40 @@ pub async fn look_for_unfinished(
             }
         }
         other => other,
-    };
-    Ok((recovery, seen))
+    }
 }
 
 /// Ends an unfinished rollout of the target, if there is one that `asker` may end.
 pub async fn recover(world: &World<'_>, target: &Target, asker: &Asker) -> Recovered {
+    recover_within(world, target, asker, Scope::Any).await
+}
+
+/// As [`recover`], within a scope.
+pub(super) async fn recover_within(
+    world: &World<'_>,
+    target: &Target,
+    asker: &Asker,
+    scope: Scope,
+) -> Recovered {
     for _ in 0..MOST_PLANS {
-        let (rescue, seen) = match look_for_unfinished(world, target, asker).await {
+        let seen = match see(world, target).await {
+            Ok(seen) => seen,
             Err(problem) => return Recovered::Stopped(vec![problem]),
-            Ok((Recovery::Nothing, _)) => return Recovered::Nothing,
-            Ok((Recovery::Waits(lease), _)) => return Recovered::Held(lease),
-            Ok((Recovery::Blocked(problems), _)) => return not_restored(problems),
-            Ok((Recovery::Proceed(rescue), seen)) => (rescue, seen),
         };
+        let recovery = match scope {
+            Scope::Any | Scope::Own => plan_recovery(asker, &seen.snapshot),
+            Scope::OwnBack => plan_way_back(asker, &seen.snapshot),
+        };
+        let rescue = match seen_fit(recovery) {
+            Recovery::Nothing => return Recovered::Nothing,
+            Recovery::Waits(lease) => return Recovered::Held(lease),
+            Recovery::Blocked(problems) => return not_restored(problems),
+            Recovery::Proceed(rescue) => rescue,
+        };
+        // What a stranger has left, and nobody holds any more, is not this run's to end.
+        if scope != Scope::Any && !asker.run.continues(&rescue.lease.run) {
+            return Recovered::Nothing;
+        }
         for warning in &rescue.plan.warnings {
             world.sink.emit(Event::Warning(warning.clone()));
         }
@@ -154,7 +197,7 @@ async fn ended(
             problems: Vec::new(),
         }),
         // The way back may have been taken all the same, by the undo of the plan.
-        ExecutionEnd::Stopped(problems) => {
+        ExecutionEnd::Stopped(problems) | ExecutionEnd::LeftOpen(problems) => {
             let open = open_intent(world, target).await;
             let is_closed =
                 open.is_ok_and(|open| open.is_none_or(|intent| intent.run != lease.run));

@@ -38,7 +38,15 @@ enum Fault {
     Refused,
     /// A stranger writes first: a label, nothing else.
     Stranger,
+    /// It is accepted, its answer is lost, and a stranger writes after it: a label, nothing else.
+    Overtaken,
+    /// Another run, whose lease has ended, puts its own intent in the place of ours first.
+    Usurped,
+    /// Nothing is heard of it.
+    Hangs,
 }
+
+mod back;
 
 #[derive(Default)]
 struct Service {
@@ -228,11 +236,26 @@ impl CloudWriter for Writer {
         // The others get their turn.
         tokio::task::yield_now().await;
         let etag = self.etag.clone();
-        self.etag = self.with(|service| {
+        let fault = self.with(|service| {
             let split = change.traffic.cloned();
             service.writes.push(format!("{split:?}"));
-            let fault = service.faults.get(&service.writes.len()).copied();
-            if fault == Some(Fault::Stranger) {
+            service.faults.get(&service.writes.len()).copied()
+        });
+        if fault == Some(Fault::Hangs) {
+            std::future::pending::<()>().await;
+        }
+        self.etag = self.with(|service| {
+            if fault == Some(Fault::Usurped)
+                && let Some(Live {
+                    state: StateSeen::Known(record),
+                    ..
+                }) = &mut service.live
+                && let Some(intent) = &mut record.intent
+            {
+                intent.run = RunRef("9/1".to_owned());
+                intent.expires = Timestamp(0);
+            }
+            if matches!(fault, Some(Fault::Stranger | Fault::Usurped)) {
                 service.version += 1;
                 let etag = service.version.to_string();
                 service
@@ -248,6 +271,15 @@ impl CloudWriter for Writer {
                 return Err(WriteError::Failed(Box::new(refused)));
             }
             service.apply(change);
+            if fault == Some(Fault::Overtaken) {
+                service.version += 1;
+                let etag = service.version.to_string();
+                service
+                    .live
+                    .iter_mut()
+                    .for_each(|live| live.etag.clone_from(&etag));
+                return Err(WriteError::Conflict);
+            }
             Ok(service.live.as_ref().map(|live| live.etag.clone()))
         })?;
         Ok(Pending::default())

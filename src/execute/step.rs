@@ -193,38 +193,38 @@ impl<'a> Execution<'a> {
             },
             WriteError::Failed(problem) | WriteError::Unknown(problem) => Failure::Problem(problem),
         };
-        let (sent, stop) = {
+        let sent = {
             let mut send = self.cloud.send(&change);
             tokio::select! {
                 biased;
                 stop = self.guard.stopped() => {
-                    (tokio::time::timeout(SEND_GRACE, &mut send).await.ok(), Some(stop))
+                    Err((stop, tokio::time::timeout(SEND_GRACE, &mut send).await.ok()))
                 }
-                sent = &mut send => (Some(sent), None),
+                sent = &mut send => Ok(sent),
             }
+        };
+        let outcome = match &sent {
+            Ok(sent) => Some(sent),
+            Err((_, sent)) => sent.as_ref(),
         };
         // Accepted, or perhaps accepted: from here on this step's own undo is the right one.
         if !matches!(
-            sent,
+            outcome,
             Some(Err(WriteError::Failed(_) | WriteError::Conflict))
         ) {
             self.undo = &step.undo;
             self.own_traffic.extend(written_traffic(&change));
             self.own_records.push(change.state.clone());
         }
-        if let Some(stop) = stop {
-            return Err(Failure::Stopped(stop));
+        if let Some(Ok(_)) = outcome {
+            // Our own intent stands in the record from now on.
+            self.taken_over = None;
+            self.began = change.state.intent.is_some();
+            self.accepted = Some(change.state.clone());
         }
         let pending = match sent {
-            Some(Ok(pending)) => {
-                // Our own intent stands in the record from now on.
-                self.taken_over = None;
-                self.began = change.state.intent.is_some();
-                self.accepted = Some(change.state.clone());
-                pending
-            }
-            Some(Err(error)) => return Err(failure(error, started)),
-            None => return Err(Failure::Stopped(super::Stop::Cancelled)),
+            Err((stop, _)) => return Err(Failure::Stopped(stop)),
+            Ok(sent) => sent.map_err(|error| failure(error, started))?,
         };
         let settled = tokio::select! {
             biased;

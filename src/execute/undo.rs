@@ -88,7 +88,7 @@ impl Execution<'_> {
             };
             if let Some(who) = self.stranger(&live, back) {
                 let left = self.leave_to(&who, &live)?;
-                self.close_beside(&live, back).await;
+                self.left_open = !self.close_beside(&live, back).await;
                 return Ok(left);
             }
             if self.began && is_back(&live, back) {
@@ -178,26 +178,36 @@ impl Execution<'_> {
     }
 
     /// A stranger's traffic stays, and so does what another run is about; but an intent of this run
-    /// would keep the next one off until its lease ends, and its tag would stay for good. If this does
-    /// not go through, that is all that is lost.
-    async fn close_beside(&mut self, live: &Live, back: &Back<'_>) {
+    /// would keep the next one off until its lease ends, its tag would stay for good, and so would who
+    /// may call. False where this did not go through: the post step has something to do then.
+    async fn close_beside(&mut self, live: &Live, back: &Back<'_>) -> bool {
         let StateSeen::Known(record) = &live.state else {
-            return;
+            return true;
         };
         let own = |intent: &&OpenIntent| {
             intent.run == self.plan.run || Some(&intent.run) == self.taken_over.as_ref()
         };
         let Some(intent) = record.intent.as_ref().filter(own) else {
-            return;
+            return true;
+        };
+        let access = match self.undo {
+            Undo::Restore { access, .. } => *access,
+            // What a stranger gave the traffic to is not ours to close.
+            Undo::KeepClosed { .. } | Undo::Nothing => None,
         };
         let traffic = live.traffic.without_tag(&intent.tag);
         let change = Change {
             traffic: Some(&traffic),
+            access,
             ..record_only(&back.state)
         };
-        if let Ok(pending) = self.cloud.send(&change).await {
-            // What comes of it was told already: nothing that serves changes by it.
-            let _ = self.cloud.settle(&pending).await;
+        match self.cloud.send(&change).await {
+            Ok(pending) => {
+                // What comes of it was told already: nothing that serves changes by it.
+                let _ = self.cloud.settle(&pending).await;
+                true
+            }
+            Err(_) => false,
         }
     }
 
@@ -260,7 +270,7 @@ impl Execution<'_> {
 }
 
 /// Returns when the way back has taken too long, less after a signal.
-async fn out_of_time(guard: &Guard) {
+pub(crate) async fn out_of_time(guard: &Guard) {
     let hurried = async {
         guard.cancelled.cancelled().await;
         tokio::time::sleep(TIME_AFTER_SIGNAL).await;
@@ -272,7 +282,8 @@ async fn out_of_time(guard: &Guard) {
     }
 }
 
-fn late() -> Diagnostic {
+/// That the way back has taken too long.
+pub(crate) fn late() -> Diagnostic {
     Diagnostic::error(Code::CloudFailed, "there was no time left for the way back")
 }
 
