@@ -75,6 +75,7 @@ fn under_way() -> StateRecord {
         passed: None,
         verified: false,
         access_before: None,
+        regions: Vec::new(),
     })
 }
 

@@ -137,6 +137,18 @@ pub(super) fn ended(asker: &Asker, standing: &Standing<'_>, ways: Ways) -> Recov
     if is_foreign {
         warnings.push(overridden(standing, &lease));
     }
+    proceed(asker, standing, service, lease, (way, steps), warnings)
+}
+
+/// These steps.
+pub(super) fn proceed(
+    asker: &Asker,
+    standing: &Standing<'_>,
+    service: &ServiceSeen,
+    lease: Lease,
+    (way, steps): (Way, Vec<Step>),
+    warnings: Vec<Diagnostic>,
+) -> Recovery {
     Recovery::Proceed(Rescue {
         plan: Plan {
             target: standing.target.clone(),
@@ -154,7 +166,7 @@ pub(super) fn ended(asker: &Asker, standing: &Standing<'_>, ways: Ways) -> Recov
 }
 
 impl Despite {
-    fn covers(&self, run: &RunRef) -> bool {
+    pub(super) fn covers(&self, run: &RunRef) -> bool {
         match self {
             Self::Nobody => false,
             Self::Run(named) => named == run,
@@ -193,14 +205,17 @@ fn forward(
     }
     let record = standing.record_of(revision);
     let state = match (passed.by, record) {
-        (BroughtBy::Promotion, record) => standing.record.recorded_healthy(record?.healthy(
-            standing.now,
-            intent.run.clone(),
-            BroughtBy::Promotion,
-        )),
-        (BroughtBy::Rollback, _) => {
-            rollback::end(&intent.run, standing, standing.revision(revision)?)
-        }
+        (BroughtBy::Promotion, record) => standing.record.recorded_healthy(
+            record?
+                .healthy(standing.now, intent.run.clone(), BroughtBy::Promotion)
+                .together(&intent.regions),
+        ),
+        (BroughtBy::Rollback, _) => rollback::end(
+            &intent.run,
+            &intent.regions,
+            standing,
+            standing.revision(revision)?,
+        ),
     };
     let undo = match way_back {
         WayBack::Open { back, .. } => back.undo(),
@@ -228,11 +243,11 @@ fn forward(
 }
 
 /// What is written when a rollout is taken back.
-struct Back {
+pub(super) struct Back {
     /// `None`: a first deploy, which keeps its traffic and is closed.
-    traffic: Option<TrafficSplit>,
-    state: StateRecord,
-    access: Option<Access>,
+    pub(super) traffic: Option<TrafficSplit>,
+    pub(super) state: StateRecord,
+    pub(super) access: Option<Access>,
 }
 
 impl Back {
@@ -272,12 +287,19 @@ impl Back {
 
     fn step(self, intent: &OpenIntent) -> Step {
         let (run, revision) = (&intent.run.0, &intent.revision);
+        self.because(format!(
+            "run `{run}` ended before `{revision}` was confirmed"
+        ))
+    }
+
+    /// The step, for a reason.
+    pub(super) fn because(self, reason: String) -> Step {
         let then = match &self.traffic {
             Some(_) => "what served before serves again",
             None => "nothing served before it, and the service stays closed",
         };
         Step {
-            because: format!("run `{run}` ended before `{revision}` was confirmed: {then}"),
+            because: format!("{reason}: {then}"),
             undo: self.undo(),
             action: Action::Restore {
                 traffic: self.traffic,

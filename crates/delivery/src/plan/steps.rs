@@ -348,6 +348,7 @@ pub(crate) fn intent(
         expires: standing.now.plus(wanted.lease_seconds),
         passed: None,
         access_before: standing.left_access().or(to_change),
+        regions: wanted.surroundings.regions.clone(),
     })
 }
 
