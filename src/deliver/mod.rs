@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `seam` | what a delivery is made over |
 //! | `back` | the way back of a run that has written, and must not go on |
+//! | `recover` | what a run that died has left in one service |
+//! | `together` | the same in several regions |
 //! | [`regions`] | several regions together |
 //!
 //! Everything outside comes in through [`World`], so that the same loop runs over the real cloud, the
@@ -15,9 +17,11 @@ pub mod regions;
 mod seam;
 #[cfg(test)]
 mod tests;
+mod together;
 
-pub use recover::{Recovered, left_open, look_for_unfinished, open_intent, recover};
+pub use recover::{Recovered, open_intent, recover, recovered};
 pub use seam::{Cloud, Planner, Seen, World};
+pub use together::{Left, left_open, look_for_unfinished, recover_all};
 
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::Event;

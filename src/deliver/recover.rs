@@ -8,16 +8,16 @@ use delivery::plan::lint;
 use delivery::plan::recover::{
     Asker, Lease, Recovery, Rescue, Way, recover as plan_recovery, take_back as plan_way_back,
 };
+use delivery::plan::render::place;
 use delivery::snapshot::{Snapshot, StateSeen};
-use delivery::state::OpenIntent;
+use delivery::state::{OpenIntent, StateRecord};
 use delivery::target::Target;
-use tokio::time::Instant;
 
 use super::{LOOK, MOST_PLANS, Seen, World, busy, carry_out, stopped};
 use crate::execute::ExecutionEnd;
 
 /// Pause between two looks at a record that its run may still close.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
 
 /// Which unfinished rollouts are ended, and which way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,18 @@ pub enum Recovered {
     Failed(Vec<Diagnostic>),
 }
 
+/// The target's record; an empty one where there is none that can be read. One read.
+///
+/// # Errors
+/// When the service cannot be read.
+pub(super) async fn record(world: &World<'_>, target: &Target) -> Result<StateRecord, Diagnostic> {
+    let live = world.cloud.read(target).await?;
+    Ok(match live.map(|live| live.state) {
+        Some(StateSeen::Known(record)) => record,
+        Some(StateSeen::Absent | StateSeen::Unreadable(_)) | None => StateRecord::default(),
+    })
+}
+
 /// The intent that stands in the target's record. One read.
 ///
 /// # Errors
@@ -62,50 +74,7 @@ pub async fn open_intent(
     world: &World<'_>,
     target: &Target,
 ) -> Result<Option<OpenIntent>, Diagnostic> {
-    let live = world.cloud.read(target).await?;
-    Ok(live.and_then(|live| match live.state {
-        StateSeen::Known(record) => record.intent,
-        StateSeen::Absent | StateSeen::Unreadable(_) => None,
-    }))
-}
-
-/// The intent that `asker` or an earlier attempt of it left open. A run that may be at work still gets
-/// `patience` to close it itself.
-///
-/// # Errors
-/// When the service cannot be read, or the run must end.
-pub async fn left_open(
-    world: &World<'_>,
-    target: &Target,
-    asker: &Asker,
-    patience: Duration,
-) -> Result<Option<OpenIntent>, Diagnostic> {
-    let until = Instant::now() + patience;
-    loop {
-        let read = tokio::select! {
-            biased;
-            stop = world.guard.stopped() => return Err(stopped(stop, LOOK)),
-            read = open_intent(world, target) => read?,
-        };
-        let own = read.filter(|intent| asker.run.continues(&intent.run));
-        if own.is_none() || Instant::now() + PAUSE > until {
-            return Ok(own);
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// Looks at the service and says how an unfinished rollout would be ended. Reads only.
-///
-/// # Errors
-/// When the service cannot be looked at, or the run must end.
-pub async fn look_for_unfinished(
-    world: &World<'_>,
-    target: &Target,
-    asker: &Asker,
-) -> Result<(Recovery, Seen), Diagnostic> {
-    let seen = see(world, target).await?;
-    Ok((seen_fit(plan_recovery(asker, &seen.snapshot)), seen))
+    Ok(record(world, target).await?.intent)
 }
 
 /// Everything that there is to be seen.
@@ -179,7 +148,7 @@ pub(super) async fn recover_within(
 }
 
 /// What came of a rescue; `None`: somebody else was faster.
-async fn ended(
+pub(super) async fn ended(
     world: &World<'_>,
     target: &Target,
     rescue: Rescue,
@@ -223,8 +192,9 @@ fn gets_traffic(snapshot: &Snapshot, revision: &delivery::name::RevisionName) ->
     own.any(|entry| entry.percent > 0)
 }
 
-fn not_restored(problems: Vec<Diagnostic>) -> Recovered {
-    if problems.iter().any(|one| one.code == Code::UndoFailed) {
+pub(super) fn not_restored(problems: Vec<Diagnostic>) -> Recovered {
+    let is_failed = |one: &Diagnostic| matches!(one.code, Code::UndoFailed | Code::RegionsApart);
+    if problems.iter().any(is_failed) {
         Recovered::Failed(problems)
     } else {
         Recovered::Stopped(problems)
@@ -238,5 +208,32 @@ async fn in_words(world: &World<'_>, target: &Target, way: Way) -> String {
         (Ok(Some(live)), _) => delivery::plan::render::serving_in_words(&live.serving),
         (_, Way::Back) => "what served before serves".to_owned(),
         (_, Way::Forward) => "the release serves".to_owned(),
+    }
+}
+
+/// Nothing that was unfinished is ended in silence.
+pub fn recovered(target: &Target, lease: &Lease, way: Way, state: &str) -> Diagnostic {
+    let (run, revision) = (&lease.run.0, &lease.revision);
+    let (title, cause) = match way {
+        Way::Back => (
+            format!(
+                "run `{run}` had left its rollout of `{revision}` unfinished: it was taken back"
+            ),
+            "the run ended before the rollout was confirmed",
+        ),
+        Way::Forward => (
+            format!(
+                "run `{run}` had not come to record its rollout of `{revision}`: it was confirmed and recorded"
+            ),
+            "the run ended after the revision had passed its tests and was given all traffic",
+        ),
+    };
+    let warning = Diagnostic::warning(Code::RolloutRecovered, title)
+        .at(place(target))
+        .cause(cause)
+        .state(state);
+    match way {
+        Way::Back => warning.help("run again, if the release is still wanted"),
+        Way::Forward => warning.help("run again to have what comes after the record done too"),
     }
 }

@@ -23,6 +23,7 @@ use delivery::strategy::Strategy;
 use delivery::target::{Approval, Environment, Target, Tier};
 use delivery::traffic::{Destination, TrafficSplit};
 use delivery::verdict::{CaseEnd, CaseResult, Evidence};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +48,7 @@ enum Fault {
 }
 
 mod back;
+mod together;
 
 #[derive(Default)]
 struct Service {
@@ -151,9 +153,18 @@ impl Service {
     }
 }
 
+/// When a run dies: just before, or just after a write of it takes effect, counted over all regions.
+#[derive(Default)]
+struct Death {
+    /// The write, and whether it takes effect.
+    at: Option<(usize, bool)>,
+    writes: usize,
+    died: Arc<Notify>,
+}
+
 /// Services by region.
 #[derive(Clone, Default)]
-pub(super) struct Memory(Arc<Mutex<BTreeMap<String, Service>>>);
+struct Memory(Arc<Mutex<BTreeMap<String, Service>>>, Arc<Mutex<Death>>);
 
 impl Memory {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Service>> {
@@ -165,6 +176,26 @@ impl Memory {
         let service = all.entry(region.to_owned()).or_default();
         service.writes.clear();
         service.faults = BTreeMap::from([(write, fault)]);
+    }
+
+    /// Whether the run dies at this write, and whether the write takes effect.
+    fn dies(&self) -> Option<bool> {
+        let mut death = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        death.writes += 1;
+        let writes = death.writes;
+        let (write, takes_effect) = death.at.filter(|(write, _)| *write <= writes)?;
+        death.died.notify_one();
+        Some(takes_effect && write == writes)
+    }
+
+    /// The next run dies at this write of it.
+    fn kill(&self, at: Option<(usize, bool)>) -> Arc<Notify> {
+        let mut death = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        *death = Death {
+            at,
+            ..Death::default()
+        };
+        Arc::clone(&death.died)
     }
 
     /// What serves in a region, and its record.
@@ -244,6 +275,10 @@ impl CloudWriter for Writer {
         if fault == Some(Fault::Hangs) {
             std::future::pending::<()>().await;
         }
+        let death = self.memory.dies();
+        if death == Some(false) {
+            std::future::pending::<()>().await;
+        }
         self.etag = self.with(|service| {
             if fault == Some(Fault::Usurped)
                 && let Some(Live {
@@ -282,6 +317,9 @@ impl CloudWriter for Writer {
             }
             Ok(service.live.as_ref().map(|live| live.etag.clone()))
         })?;
+        if death == Some(true) {
+            std::future::pending::<()>().await;
+        }
         Ok(Pending::default())
     }
 
