@@ -217,7 +217,12 @@ async fn a_rollback_that_was_killed_between_the_regions_is_told_with_what_serves
         Recovered::Failed(problems) => Some(problems[0].clone()),
         _ => None,
     });
-    let told = told.unwrap_or_else(|| panic!("{all:#?} {:#?}", REGIONS.map(|region| scene.memory.seen(region))));
+    let told = told.unwrap_or_else(|| {
+        panic!(
+            "{all:#?} {:#?}",
+            REGIONS.map(|region| scene.memory.seen(region))
+        )
+    });
     assert_eq!(told.code, Code::RegionsApart);
     let state = told.state.unwrap();
     assert!(
