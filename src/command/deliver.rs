@@ -39,17 +39,18 @@ impl Mode {
     }
 }
 
-/// Brings the service to what is wanted, in each region, or shows how.
+/// Brings the service to what is wanted, in each region, or shows how; gives how it ended, and how in
+/// each region, in the order of the job's targets.
 pub(super) async fn deliver(
     job: &Job<'_>,
     session: &Session,
     intent: Intent,
     mode: Mode,
     run: &mut RunSummary,
-) -> Outcome {
+) -> (Outcome, Vec<Landed>) {
     let surroundings = match surroundings::look(job, session, &intent).await {
         Ok(surroundings) => surroundings,
-        Err(problem) => return Outcome::Stopped(vec![problem]),
+        Err(problem) => return (Outcome::Stopped(vec![problem]), Vec::new()),
     };
     let wanted = wanted(job, intent, surroundings);
     let version = version_of(&wanted.intent);
@@ -62,7 +63,7 @@ pub(super) async fn deliver(
         .map(|(target, verifier)| Site { target, verifier })
         .collect();
     let Some(first) = sites.first() else {
-        return Outcome::Stopped(vec![typed::missing("region")]);
+        return (Outcome::Stopped(vec![typed::missing("region")]), Vec::new());
     };
     let cloud = session.reader();
     let world = World {
@@ -77,7 +78,7 @@ pub(super) async fn deliver(
         Mode::CarryOut => deliver_all(&world, &sites, &wanted).await,
     };
     tell(&landed, run);
-    together(&landed)
+    (together(&landed), landed)
 }
 
 /// What is told of all regions.

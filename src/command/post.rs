@@ -165,8 +165,9 @@ fn saved(shell: &Shell, name: &str) -> Option<String> {
     shell.variable(&format!("STATE_{name}"))
 }
 
-/// Where to look: where the main step said that it would begin. Where it could save nothing, the
-/// inputs tell; where it could, and did not, it never began.
+/// Where to look: where the main step said that it would begin. Where it said nothing, the inputs tell:
+/// it was killed before it could, or the runner does not hand on what a container saves (`act`
+/// 0.2.89).
 fn places(shell: &Shell) -> (Inputs, Option<(EnvironmentInputs, Vec<Target>)>) {
     let none = std::collections::BTreeMap::new();
     let (inputs, _) = read_inputs(shell, &none);
@@ -177,7 +178,6 @@ fn places(shell: &Shell) -> (Inputs, Option<(EnvironmentInputs, Vec<Target>)>) {
             .first()
             .and_then(|first| reached_by(&inputs, first))
             .map(|environment| (environment, targets)),
-        None if shell.variable("GITHUB_STATE").is_some() => None,
         None if inputs.chosen.is_none() => None,
         None => look::targets(shell, &none).ok().and_then(|(_, all)| {
             let environment = all.first()?.0.clone();

@@ -15,7 +15,6 @@ use semver::Version;
 
 use super::checkout::must_be_clean;
 use super::deliver::{Mode, deliver};
-use super::evidence::Delivered;
 use super::job::{Ask, Job};
 use super::post::{self, MainEnd};
 use super::session::Session;
@@ -182,7 +181,7 @@ async fn stage(
             run.release_label = Some("the rollback".to_owned());
             check_gate(job, session, mode.purpose(Purpose::RollBack), run).await?;
             let intent = Intent::Rollback { to: to.clone() };
-            Ok(deliver(job, session, intent, mode, run).await)
+            Ok(deliver(job, session, intent, mode, run).await.0)
         }
         Stage::Branch { .. } => {
             check_gate(job, session, mode.purpose(Purpose::Promote), run).await?;
@@ -257,32 +256,9 @@ async fn promote(
         version,
     };
     run.release_label = Some(release.label());
-    let started = job.guard.clock.now();
-    evidence::check(job, session, &release, mode, run).await?;
-    if mode == Mode::CarryOut {
-        evidence::bring(job, session, &release).await?;
-    }
-    let spec = Box::new(job.environment.spec.clone());
-    let intent = Intent::Promote {
-        release: release.clone(),
-        spec,
-    };
-    let outcome = deliver(job, session, intent, mode, run).await;
-    if mode == Mode::CarryOut {
-        let Some(target) = &job.target else {
-            return Ok(outcome);
-        };
-        let delivered = Delivered {
-            target,
-            release: &release,
-            started,
-            approval: run.approval.as_ref(),
-        };
-        evidence::attach(job, session, &delivered, &outcome)
-            .await
-            .map_err(one)?;
-    }
-    Ok(outcome)
+    evidence::promote(job, session, &release, mode, run)
+        .await
+        .map_err(one)
 }
 
 fn one(problem: Diagnostic) -> Vec<Diagnostic> {

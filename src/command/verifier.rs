@@ -103,6 +103,15 @@ fn document_gates(job: &Job<'_>) -> Vec<Box<dyn Gate>> {
     gates
 }
 
+/// Takes what is measured at the target; of several regions, each is told apart.
+fn sink_at(job: &Job<'_>, target: &Target) -> Arc<dyn EventSink> {
+    if job.targets.len() > 1 {
+        job.sink.at(target.region.as_str())
+    } else {
+        job.sink.clone()
+    }
+}
+
 impl DeployedVerifier {
     /// One that asks who answers, and tests nothing.
     pub(super) fn of_identity(
@@ -143,7 +152,7 @@ impl DeployedVerifier {
                 &job.suites,
             ),
             version,
-            ..Self::of_identity(&job.environment, session, target, job.sink.clone())
+            ..Self::of_identity(&job.environment, session, target, sink_at(job, target))
         }
     }
 

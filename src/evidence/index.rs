@@ -37,8 +37,15 @@ pub(super) async fn list(
     let own = format!("{tag}.");
     let tags = client.all_tags().await?;
     for tag in tags.iter().filter(|it| it.starts_with(&own)) {
-        if let Some(manifest) = client.raw_manifest(tag).await? {
-            found.push(json!({"digest": manifest.digest}));
+        let Some(manifest) = client.raw_manifest(tag).await? else {
+            continue;
+        };
+        // Other tools have tags of this form too.
+        let of = manifest
+            .json()
+            .filter(|it| it["artifactType"] == ARTIFACT_TYPE);
+        if let Some(of) = of {
+            found.push(json!({"digest": manifest.digest, "annotations": of["annotations"]}));
         }
     }
     Ok(found)

@@ -17,10 +17,21 @@ const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7
 /// `rsaEncryption` (RFC 3279).
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
+/// Algorithms of Cloud KMS whose signatures can be verified: SHA-256, and no other padding of RSA.
+///
+/// Source: <https://cloud.google.com/kms/docs/reference/rest/v1/CryptoKeyVersionAlgorithm>.
+pub const ALGORITHMS: [&str; 4] = [
+    "EC_SIGN_P256_SHA256",
+    "RSA_SIGN_PKCS1_2048_SHA256",
+    "RSA_SIGN_PKCS1_3072_SHA256",
+    "RSA_SIGN_PKCS1_4096_SHA256",
+];
+
 /// A public key: ECDSA on P-256 with SHA-256, or RSA (PKCS #1 v1.5) with SHA-256.
 pub struct PublicKey {
     id: String,
     algorithm: &'static dyn VerificationAlgorithm,
+    is_elliptic: bool,
     bytes: Vec<u8>,
 }
 
@@ -31,13 +42,31 @@ pub enum PublicKeyError {
     #[error("it is no public key in PEM (PUBLIC KEY)")]
     Form,
     /// A key of another kind.
-    #[error(
-        "its algorithm is not supported: make a key of EC_SIGN_P256_SHA256 or RSA_SIGN_PKCS1_2048_SHA256 (3072 and 4096 too)"
-    )]
+    #[error("its signatures cannot be verified: the algorithms that work are {}", ALGORITHMS.join(", "))]
     Algorithm,
+    /// The key is not of the algorithm that is told of it.
+    #[error("it is told to be of {0}, and is a key of another kind")]
+    Mixed(String),
 }
 
 impl PublicKey {
+    /// Reads the public key of a key of Cloud KMS. One public key serves several algorithms, such as
+    /// RSA with its two paddings: the name decides.
+    ///
+    /// # Errors
+    /// [`PublicKeyError`].
+    pub fn of_algorithm(algorithm: &str, pem: &str) -> Result<Self, PublicKeyError> {
+        if !ALGORITHMS.contains(&algorithm) {
+            return Err(PublicKeyError::Algorithm);
+        }
+        let key = Self::from_pem(pem)?;
+        if key.is_elliptic == algorithm.starts_with("EC_") {
+            Ok(key)
+        } else {
+            Err(PublicKeyError::Mixed(algorithm.to_owned()))
+        }
+    }
+
     /// Reads a `SubjectPublicKeyInfo` in PEM.
     ///
     /// # Errors
@@ -67,6 +96,7 @@ impl PublicKey {
         Ok(Self {
             id: STANDARD.encode(Sha256::digest(whole)),
             algorithm,
+            is_elliptic: info.algorithm.oid == EC,
             bytes,
         })
     }
@@ -146,6 +176,29 @@ mod tests {
             assert_ne!(key.id(), other.id());
             assert_eq!(key.id().len(), 44);
         }
+    }
+
+    #[test]
+    fn the_algorithm_that_is_told_must_be_one_that_is_verified() {
+        let private = rsa::PrivateKey::new(&mut rand::rng(), 2048).unwrap();
+        let pem = private.to_public_key().to_public_key_pem(LineEnding::LF);
+        let pem = pem.unwrap();
+        let read = |algorithm: &str| PublicKey::of_algorithm(algorithm, &pem).err();
+        assert_eq!(read("RSA_SIGN_PKCS1_2048_SHA256"), None);
+        for other in [
+            "RSA_SIGN_PSS_2048_SHA256",
+            "RSA_SIGN_PKCS1_4096_SHA512",
+            "RSA_SIGN_RAW_PKCS1_2048",
+            "EC_SIGN_P384_SHA384",
+            "EC_SIGN_ED25519",
+            "",
+        ] {
+            assert_eq!(read(other), Some(PublicKeyError::Algorithm), "{other}");
+        }
+        let mixed = "EC_SIGN_P256_SHA256";
+        assert_eq!(read(mixed), Some(PublicKeyError::Mixed(mixed.to_owned())));
+        let told = PublicKeyError::Algorithm.to_string();
+        assert!(ALGORITHMS.iter().all(|one| told.contains(one)), "{told}");
     }
 
     #[test]

@@ -4,15 +4,16 @@
 //! Source: <https://github.com/opencontainers/image-spec/blob/main/manifest.md> (`subject`,
 //! `artifactType`, the empty descriptor).
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use delivery::attestation::stored::{BUNDLE, parse_stored};
 use delivery::attestation::{LARGEST_ENVELOPE, SeenEvidence, Stored};
 use delivery::diagnostic::Diagnostic;
 use delivery::release::ImageDigest;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 
-use super::{EvidenceStore, NewEvidence, index};
+use super::{EvidenceStore, Listed, NewEvidence, index};
 use crate::gcp::registry::{Client, RawManifest, Referrers, RegistryError, SubjectSeen};
 
 /// Type of our artifacts, signed or not: the registry's list is filtered by it.
@@ -29,10 +30,6 @@ pub(super) const ENVIRONMENT: &str = "ml-deploy/environment";
 const PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
 /// Annotation that tells when it was made.
 const CREATED: &str = "org.opencontainers.image.created";
-/// Most artifacts of one image that are read: an image passes each environment a few times.
-const MOST_ARTIFACTS: usize = 500;
-/// Artifacts that are read at once.
-const AT_ONCE: usize = 8;
 
 /// Evidence in one repository.
 pub struct RegistryStore {
@@ -45,40 +42,38 @@ impl RegistryStore {
         Self { client }
     }
 
-    async fn try_list(&self, digest: &ImageDigest) -> Result<Vec<SeenEvidence>, RegistryError> {
-        let mut found = match self
-            .client
-            .referrers(digest.as_str(), ARTIFACT_TYPE)
-            .await?
-        {
-            Referrers::Listed(found) => found,
-            Referrers::Unsupported => Vec::new(),
+    /// The registry's own list and the index beside it: evidence may be older than the list, and may
+    /// have been copied from a registry that has none.
+    async fn try_list(&self, digest: &ImageDigest) -> Result<Vec<Listed>, RegistryError> {
+        let (listed, indexed) = futures_util::future::join(
+            self.client.referrers(digest.as_str(), ARTIFACT_TYPE),
+            index::list(&self.client, digest),
+        )
+        .await;
+        let found = match (listed?, indexed) {
+            (Referrers::Listed(mut found), Ok(more)) => {
+                found.extend(more);
+                found
+            }
+            // The tag is somebody else's: where the registry lists, nobody needs it.
+            (Referrers::Listed(found), Err(RegistryError::Unexpected(_))) => found,
+            (Referrers::Unsupported, Ok(found)) => found,
+            (_, Err(error)) => return Err(error),
         };
-        if found.is_empty() {
-            // The list may be younger than the evidence.
-            found = index::list(&self.client, digest).await?;
+        let mut by_reference = BTreeMap::new();
+        for one in found.iter().filter_map(listed_as) {
+            by_reference.entry(one.reference.clone()).or_insert(one);
         }
-        let mut digests: Vec<String> = found
-            .iter()
-            .filter_map(|one| Some(one.get("digest")?.as_str()?.to_owned()))
-            .filter(|text| ImageDigest::parse(text.as_str()).is_ok())
-            .collect();
-        digests.sort();
-        digests.dedup();
-        digests.truncate(MOST_ARTIFACTS);
-        let read = digests.into_iter().map(|one| self.read(one, digest));
-        let read: Vec<Option<SeenEvidence>> =
-            stream::iter(read).buffered(AT_ONCE).try_collect().await?;
-        Ok(read.into_iter().flatten().collect())
+        Ok(by_reference.into_values().collect())
     }
 
     /// One artifact; `None` when it is none of ours, or damaged.
-    async fn read(
+    async fn try_read(
         &self,
-        artifact: String,
+        artifact: &str,
         subject: &ImageDigest,
     ) -> Result<Option<SeenEvidence>, RegistryError> {
-        let Some(manifest) = self.client.raw_manifest(&artifact).await? else {
+        let Some(manifest) = self.client.raw_manifest(artifact).await? else {
             return Ok(None);
         };
         let Some(layer) = manifest.json().as_ref().and_then(|it| layer(it, subject)) else {
@@ -100,6 +95,11 @@ impl RegistryStore {
                 predicate_type: layer.predicate_type,
                 created: layer.created,
             }))
+    }
+
+    fn not_read(&self, error: RegistryError, digest: &ImageDigest) -> Diagnostic {
+        let doing = format!("read the evidence of the image {}", digest.short());
+        self.client.failed(error, &doing)
     }
 
     async fn try_attach(
@@ -139,12 +139,18 @@ impl RegistryStore {
 
 #[async_trait]
 impl EvidenceStore for RegistryStore {
-    async fn list(&self, digest: &ImageDigest) -> Result<Vec<SeenEvidence>, Diagnostic> {
+    async fn list(&self, digest: &ImageDigest) -> Result<Vec<Listed>, Diagnostic> {
         let found = self.try_list(digest).await;
-        found.map_err(|error| {
-            let doing = format!("read the evidence of the image {}", digest.short());
-            self.client.failed(error, &doing)
-        })
+        found.map_err(|error| self.not_read(error, digest))
+    }
+
+    async fn read(
+        &self,
+        digest: &ImageDigest,
+        listed: &Listed,
+    ) -> Result<Option<SeenEvidence>, Diagnostic> {
+        let read = self.try_read(&listed.reference, digest).await;
+        read.map_err(|error| self.not_read(error, digest))
     }
 
     async fn attach(&self, digest: &ImageDigest, evidence: &NewEvidence) -> Result<(), Diagnostic> {
@@ -154,6 +160,22 @@ impl EvidenceStore for RegistryStore {
             self.client.failed(error, &doing)
         })
     }
+}
+
+/// A descriptor in a list, with the hints beside it.
+fn listed_as(descriptor: &Value) -> Option<Listed> {
+    let reference = descriptor.get("digest")?.as_str()?;
+    ImageDigest::parse(reference).ok()?;
+    let annotation = |name: &str| {
+        let value = descriptor.get("annotations")?.get(name)?.as_str()?;
+        Some(value.to_owned())
+    };
+    Some(Listed {
+        reference: reference.to_owned(),
+        environment: annotation(ENVIRONMENT),
+        predicate_type: annotation(PREDICATE_TYPE),
+        created: annotation(CREATED),
+    })
 }
 
 /// The one layer of an artifact, and the hints beside it.
@@ -218,3 +240,7 @@ fn digest_of(bytes: &[u8]) -> String {
     use sha2::{Digest as _, Sha256};
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

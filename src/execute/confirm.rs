@@ -68,7 +68,7 @@ impl Execution<'_> {
         let percents = self
             .own_traffic
             .iter()
-            .map(|split| split.percent_of(revision));
+            .map(|(_, split)| split.percent_of(revision));
         percents.filter(|percent| *percent < 100).max().unwrap_or(0)
     }
 

@@ -39,6 +39,7 @@ pub use seam::{CloudWriter, Identity, UnderTest, UnderWatch, Verifier};
 pub(crate) use undo::{late, out_of_time};
 
 use failure::Failure;
+use undo::Gone;
 
 /// How the execution ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,8 +79,9 @@ struct Execution<'a> {
     live: Option<Live>,
     /// Undoes everything that was reached so far.
     undo: &'a Undo,
-    /// Each traffic that this execution wrote, or that was there before.
-    own_traffic: Vec<TrafficSplit>,
+    /// Each traffic that this execution wrote, or that was there before, with the record that stood
+    /// beside it: a stranger who moves traffic leaves the record as it is.
+    own_traffic: Vec<(Option<StateRecord>, TrafficSplit)>,
     /// Each record that this execution wrote.
     own_records: Vec<StateRecord>,
     /// The last write of this execution that was accepted has its intent in the record.
@@ -165,6 +167,10 @@ impl Execution<'_> {
                 .fail(total.saturating_sub(1), Failure::Stopped(stop))
                 .await;
         }
+        self.done()
+    }
+
+    fn done(&mut self) -> ExecutionEnd {
         let url = self.live.as_ref().and_then(|live| live.uri.clone());
         ExecutionEnd::Done {
             url: url.unwrap_or_default(),
@@ -181,7 +187,9 @@ impl Execution<'_> {
             stop = stop => Err(Failure::Stopped(stop)),
             begun = self.cloud.begin(self.plan.etag.as_deref()) => match begun {
                 Ok(live) => {
-                    self.own_traffic.extend(live.as_ref().map(|live| live.traffic.clone()));
+                    let found = live.as_ref();
+                    self.own_traffic
+                        .extend(found.map(|live| (record(live).cloned(), live.traffic.clone())));
                     self.taken_over = live.as_ref().and_then(open_run);
                     self.live = live;
                     Ok(())
@@ -204,7 +212,17 @@ impl Execution<'_> {
             member.fail();
         }
         let diagnostic = self.diagnostic(index, failure);
-        let undone = self.undo(&diagnostic).await;
+        let undone = match self.undo(&diagnostic).await {
+            Ok(Gone::Over) => {
+                self.sink.emit(Event::Note(format!(
+                    "{}; but the record that ends the rollout stands",
+                    diagnostic.title
+                )));
+                return self.done();
+            }
+            Ok(Gone::Back(state)) => Ok(state),
+            Err(undo) => Err(undo),
+        };
         // The log is read last: nothing may hold up the way back.
         let mut diagnostic = self.with_logs(diagnostic).await;
         match undone {
@@ -226,8 +244,13 @@ impl Execution<'_> {
 
 /// The run whose intent is open.
 fn open_run(live: &Live) -> Option<RunRef> {
+    let intent = record(live)?.intent.as_ref()?;
+    Some(intent.run.clone())
+}
+
+fn record(live: &Live) -> Option<&StateRecord> {
     match &live.state {
-        StateSeen::Known(record) => record.intent.as_ref().map(|intent| intent.run.clone()),
+        StateSeen::Known(record) => Some(record),
         StateSeen::Absent | StateSeen::Unreadable(_) => None,
     }
 }

@@ -127,22 +127,7 @@ impl<'a> Execution<'a> {
                 self.undo = &step.undo;
                 self.confirm(revision, commit.as_ref()).await
             }
-            Action::Record { state } => {
-                let written = self.write(step, record_only(state), "record").await;
-                // With this record accepted the rollout is over: nothing is left to be stopped.
-                let is_over = state.intent.is_none() && self.accepted_last(state);
-                match written {
-                    Err(Failure::Stopped(Stop::Cancelled | Stop::Deadline)) if is_over => {}
-                    other => {
-                        other?;
-                    }
-                }
-                Ok(match (&state.intent, state.healthy.first()) {
-                    (Some(intent), _) => format!("`{}` passed and waits", intent.revision),
-                    (None, Some(newest)) => format!("`{}` is recorded healthy", newest.revision),
-                    (None, None) => "recorded".to_owned(),
-                })
-            }
+            Action::Record { state } => self.record(step, state).await,
             Action::Restore {
                 traffic,
                 state,
@@ -161,9 +146,26 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// True when the last write that was accepted has this record.
-    fn accepted_last(&self, state: &StateRecord) -> bool {
-        self.accepted.as_ref() == Some(state)
+    /// Writes the record. With one that closes the rollout accepted, it is over: nothing is left to be
+    /// stopped, nor to be undone if that record is slow to take effect, as it changes nothing that
+    /// serves.
+    async fn record(&mut self, step: &'a Step, state: &'a StateRecord) -> Result<String, Failure> {
+        let written = self.write(step, record_only(state), "record").await;
+        let is_over = state.intent.is_none() && self.accepted.as_ref() == Some(state);
+        match written {
+            Ok(_) => {}
+            Err(
+                Failure::Stopped(Stop::Cancelled | Stop::Deadline)
+                | Failure::NotReady { .. }
+                | Failure::Problem(_),
+            ) if is_over => {}
+            Err(failure) => return Err(failure),
+        }
+        Ok(match (&state.intent, state.healthy.first()) {
+            (Some(intent), _) => format!("`{}` passed and waits", intent.revision),
+            (None, Some(newest)) => format!("`{}` is recorded healthy", newest.revision),
+            (None, None) => "recorded".to_owned(),
+        })
     }
 
     async fn deploy(
@@ -213,11 +215,15 @@ impl<'a> Execution<'a> {
             Some(Err(WriteError::Failed(_) | WriteError::Conflict))
         ) {
             self.undo = &step.undo;
-            self.own_traffic.extend(written_traffic(&change));
-            self.own_records.push(change.state.clone());
+            let before = self.own_traffic.last().map(|(_, split)| split.clone());
+            let traffic = written_traffic(&change).or(before);
+            let record = change.state;
+            self.own_traffic
+                .extend(traffic.map(|split| (Some(record.clone()), split)));
+            self.own_records.push(record.clone());
         }
         if let Some(Ok(_)) = outcome {
-            // Our own intent stands in the record from now on.
+            // Our own record stands from now on.
             self.taken_over = None;
             self.began = change.state.intent.is_some();
             self.accepted = Some(change.state.clone());

@@ -72,6 +72,7 @@ fn under_way() -> StateRecord {
         tag: tag(),
         undo: Some(all_to(OLD)),
         expires: Timestamp(1),
+        share: None,
         passed: None,
         verified: false,
         access_before: None,

@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use delivery::diagnostic::{Code, Diagnostic};
-use delivery::plan::Undo;
 use delivery::plan::render::{place, serving_in_words, traffic as traffic_in_words};
+use delivery::plan::{Action, Undo};
 use delivery::snapshot::StateSeen;
 use delivery::spec::Access;
-use delivery::state::{OpenIntent, StateRecord};
+use delivery::state::{OpenIntent, RunRef, StateRecord};
 use delivery::target::Target;
-use delivery::traffic::{Destination, TrafficSplit};
+use delivery::traffic::{Destination, Tag, TrafficSplit};
 
 use super::step::record_only;
 use super::{Execution, Guard};
@@ -31,15 +31,24 @@ struct Back<'a> {
     access: Option<Access>,
 }
 
+/// Where the way back has led.
+pub(super) enum Gone {
+    /// What served before serves, or what somebody else wants instead; in words.
+    Back(String),
+    /// Nowhere: the record that closes the rollout stands. Its write was accepted, and only the answer
+    /// was lost.
+    Over,
+}
+
 impl Execution<'_> {
-    /// Goes back from `failure`; gives what serves now, in words.
+    /// Goes back from `failure`.
     ///
     /// # Errors
     /// [`Code::UndoFailed`] with the command that does it by hand.
-    pub(super) async fn undo(&mut self, failure: &Diagnostic) -> Result<String, Box<Diagnostic>> {
+    pub(super) async fn undo(&mut self, failure: &Diagnostic) -> Result<Gone, Box<Diagnostic>> {
         let now = self.guard.clock.now();
         let Some(state) = self.undo.record_after(failure, now, &self.plan.run) else {
-            return Ok(self.untouched().await);
+            return Ok(Gone::Back(self.untouched().await));
         };
         let back = match self.undo {
             Undo::Restore {
@@ -63,14 +72,14 @@ impl Execution<'_> {
             () = out_of_time(&guard) => Err(late()),
         };
         match gone {
-            Ok(state) => Ok(state),
-            Err(_) if accepted.load(Ordering::SeqCst) => Ok(match back.traffic {
+            Ok(gone) => Ok(gone),
+            Err(_) if accepted.load(Ordering::SeqCst) => Ok(Gone::Back(match back.traffic {
                 Some(split) => format!(
                     "Cloud Run accepted the way back ({}), but has not reported it in effect yet",
                     traffic_in_words(split)
                 ),
                 None => "Cloud Run accepted to keep the service closed, but has not reported it in effect yet".to_owned(),
-            }),
+            })),
             Err(problem) => Err(Box::new(self.by_hand(problem, &back))),
         }
     }
@@ -80,19 +89,33 @@ impl Execution<'_> {
         &mut self,
         back: &Back<'_>,
         accepted: &AtomicBool,
-    ) -> Result<String, Diagnostic> {
+    ) -> Result<Gone, Diagnostic> {
         let mut tries = 1;
         loop {
             let Some(live) = self.cloud.reload().await? else {
-                return Ok("the service does not exist".to_owned());
+                return Ok(Gone::Back("the service does not exist".to_owned()));
             };
+            if self.is_over(&live) {
+                return Ok(Gone::Over);
+            }
             if let Some(who) = self.stranger(&live, back) {
                 let left = self.leave_to(&who, &live)?;
-                self.left_open = !self.close_beside(&live, back).await;
-                return Ok(left);
+                match self.close_beside(&live, back).await {
+                    Ok(()) => return Ok(Gone::Back(left)),
+                    Err(WriteError::Conflict) if tries < TRIES => {
+                        tries += 1;
+                        continue;
+                    }
+                    Err(_) => {
+                        self.left_open = true;
+                        return Ok(Gone::Back(format!(
+                            "{left}; its record still names this run: the next run goes on from it"
+                        )));
+                    }
+                }
             }
             if self.began && is_back(&live, back) {
-                return Ok(self.in_words(&live));
+                return Ok(Gone::Back(self.in_words(&live)));
             }
             let change = Change {
                 traffic: back.traffic,
@@ -103,7 +126,7 @@ impl Execution<'_> {
                 Ok(pending) => {
                     accepted.store(true, Ordering::SeqCst);
                     match self.cloud.settle(&pending).await {
-                        Ok(live) => return Ok(self.in_words(&live)),
+                        Ok(live) => return Ok(Gone::Back(self.in_words(&live))),
                         Err(error) => error,
                     }
                 }
@@ -127,6 +150,19 @@ impl Execution<'_> {
         }
     }
 
+    /// True when the rollout is closed by its own last step, whose answer did not come. Of several
+    /// regions that go together one may be undone even then, as another may have failed.
+    fn is_over(&self, live: &Live) -> bool {
+        let Some(Action::Record { state: end }) = self.plan.steps.last().map(|step| &step.action)
+        else {
+            return false;
+        };
+        let serves = live.traffic.percent_of(&self.plan.revision) == 100;
+        let stands = matches!(&live.state, StateSeen::Known(record) if record == end);
+        let is_alone = self.guard.convoy.is_none();
+        is_alone && end.intent.is_none() && stands && serves && self.own_records.contains(end)
+    }
+
     /// Who else has changed the service since this run's last write, if somebody has.
     fn stranger(&self, live: &Live, back: &Back<'_>) -> Option<String> {
         match &live.state {
@@ -146,13 +182,23 @@ impl Execution<'_> {
             StateSeen::Unreadable(why) => return Some(format!("another program ({why})")),
             StateSeen::Absent => {}
         }
-        let known = self.own_traffic.iter();
-        let restores = match self.undo {
-            Undo::Restore { traffic, .. } => Some(traffic),
-            Undo::KeepClosed { .. } | Undo::Nothing => None,
-        };
-        let ours = known.chain(restores).any(|own| same(own, &live.traffic));
-        (!ours).then(|| "somebody else".to_owned())
+        (!self.is_own_traffic(live, back)).then(|| "somebody else".to_owned())
+    }
+
+    /// True when the traffic is what this run wrote together with the record that stands, or what it
+    /// found. A record that this run does not know tells nothing of the traffic.
+    fn is_own_traffic(&self, live: &Live, back: &Back<'_>) -> bool {
+        let record = super::record(live);
+        let restored = back.traffic.map(|split| (Some(&back.state), split));
+        let own = self.own_traffic.iter();
+        let all: Vec<_> = own
+            .map(|(record, split)| (record.as_ref(), split))
+            .chain(restored)
+            .collect();
+        let is_known = all.iter().any(|(own, _)| *own == record);
+        all.iter()
+            .filter(|(own, _)| !is_known || *own == record)
+            .any(|(_, split)| same(split, &live.traffic))
     }
 
     /// A stranger's traffic is not overwritten. It does no harm while the candidate gets nothing.
@@ -178,37 +224,40 @@ impl Execution<'_> {
     }
 
     /// A stranger's traffic stays, and so does what another run is about; but an intent of this run
-    /// would keep the next one off until its lease ends, its tag would stay for good, and so would who
-    /// may call. False where this did not go through: the post step has something to do then.
-    async fn close_beside(&mut self, live: &Live, back: &Back<'_>) -> bool {
-        let StateSeen::Known(record) = &live.state else {
-            return true;
-        };
-        let own = |intent: &&OpenIntent| {
-            intent.run == self.plan.run || Some(&intent.run) == self.taken_over.as_ref()
-        };
-        let Some(intent) = record.intent.as_ref().filter(own) else {
-            return true;
-        };
+    /// would keep the next one off until its lease ends, its tags would stay for good, and so would who
+    /// may call. Where this does not go through, the post step has something to do.
+    async fn close_beside(&mut self, live: &Live, back: &Back<'_>) -> Result<(), WriteError> {
+        let own = |run: &RunRef| *run == self.plan.run || Some(run) == self.taken_over.as_ref();
+        if !super::open_run(live).is_some_and(|run| own(&run)) {
+            return Ok(());
+        }
         let access = match self.undo {
             Undo::Restore { access, .. } => *access,
             // What a stranger gave the traffic to is not ours to close.
             Undo::KeepClosed { .. } | Undo::Nothing => None,
         };
-        let traffic = live.traffic.without_tag(&intent.tag);
+        let traffic = self.without_own_tags(&live.traffic, back);
         let change = Change {
             traffic: Some(&traffic),
             access,
             ..record_only(&back.state)
         };
-        match self.cloud.send(&change).await {
-            Ok(pending) => {
-                // What comes of it was told already: nothing that serves changes by it.
-                let _ = self.cloud.settle(&pending).await;
-                true
-            }
-            Err(_) => false,
-        }
+        let pending = self.cloud.send(&change).await?;
+        // What comes of it was told already: nothing that serves changes by it.
+        let _ = self.cloud.settle(&pending).await;
+        Ok(())
+    }
+
+    /// Without the tags that were set on the way, and that the way back does not keep.
+    fn without_own_tags(&self, traffic: &TrafficSplit, back: &Back<'_>) -> TrafficSplit {
+        let is_own = |tag: &&Tag| {
+            let mut own = self.own_traffic.iter();
+            own.any(|(_, split)| split.tags().contains(tag))
+        };
+        let is_kept = |tag: &&Tag| back.traffic.is_none_or(|kept| kept.tags().contains(tag));
+        let tags = traffic.tags().iter();
+        let tags = tags.filter(|tag| is_kept(tag) || !is_own(tag));
+        traffic.with_tags(tags.cloned().collect())
     }
 
     fn in_words(&self, live: &Live) -> String {

@@ -1,39 +1,11 @@
 //! Names of keys, and answers that are not what was asked for.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::gcp::auth::TokenSource;
-use crate::gcp::endpoint::Endpoints;
-use crate::gcp::testing::{Answer, TestServer, quick_transport};
-use crate::secret::Secret;
+use crate::gcp::testing::{Answer, TestServer, signed_in};
 
 const NAME: &str = "projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1";
-
-struct OneToken;
-
-#[async_trait]
-impl TokenSource for OneToken {
-    async fn access_token(&self) -> Result<Secret, Diagnostic> {
-        Ok(Secret::new("token"))
-    }
-
-    async fn id_token(&self, _audience: &str) -> Result<Secret, Diagnostic> {
-        Ok(Secret::new("id"))
-    }
-
-    fn describe(&self) -> String {
-        "nobody".to_owned()
-    }
-}
-
-fn api(server: &TestServer) -> Api {
-    let endpoints = Endpoints::local(&server.base).unwrap();
-    Api::new(quick_transport().0, endpoints, Arc::new(OneToken))
-}
 
 fn sum(bytes: &[u8]) -> String {
     crc32c::crc32c(bytes).to_string()
@@ -84,7 +56,7 @@ async fn the_hash_is_sent_with_its_checksum_and_the_signature_comes_back() {
         "application/vnd.in-toto+json",
         br#"{"_type":"https://in-toto.io/Statement/v1"}"#,
     );
-    let signature = sign(&api(&server), &key, &message).await.unwrap();
+    let signature = sign(&signed_in(&server), &key, &message).await.unwrap();
     assert_eq!(signature, b"made");
     let request = &server.seen()[0];
     assert_eq!(request.path, format!("/v1/{NAME}:asymmetricSign"));
@@ -112,7 +84,7 @@ async fn a_damaged_answer_is_not_taken() {
         answer[field] = value.clone();
         let server = TestServer::start(move |_, _| Answer::json(200, &answer)).await;
         let key = KeyVersion::parse(NAME).unwrap();
-        let error = sign(&api(&server), &key, b"m").await.unwrap_err();
+        let error = sign(&signed_in(&server), &key, b"m").await.unwrap_err();
         assert_eq!(
             error.code,
             Code::SigningKeyUnfit,
@@ -126,18 +98,18 @@ async fn a_public_key_is_checked_and_a_refusal_names_the_role() {
     let answer = json!({"name": NAME, "pem": "PEM", "pemCrc32c": sum(b"PEM"), "algorithm": "A"});
     let server = TestServer::start(move |_, _| Answer::json(200, &answer)).await;
     let key = KeyVersion::parse(NAME).unwrap();
-    let found = public_key(&api(&server), &key).await.unwrap();
+    let found = public_key(&signed_in(&server), &key).await.unwrap();
     assert_eq!((found.pem.as_str(), found.algorithm.as_str()), ("PEM", "A"));
 
     let answer = json!({"name": NAME, "pem": "PEN", "pemCrc32c": sum(b"PEM")});
     let server = TestServer::start(move |_, _| Answer::json(200, &answer)).await;
-    let error = public_key(&api(&server), &key).await.unwrap_err();
+    let error = public_key(&signed_in(&server), &key).await.unwrap_err();
     assert_eq!(error.code, Code::SigningKeyUnfit);
 
     let denied = json!({"error": {"code": 403, "status": "PERMISSION_DENIED", "message":
         "Permission 'cloudkms.cryptoKeyVersions.viewPublicKey' denied on resource"}});
     let server = TestServer::start(move |_, _| Answer::json(403, &denied)).await;
-    let error = public_key(&api(&server), &key).await.unwrap_err();
+    let error = public_key(&signed_in(&server), &key).await.unwrap_err();
     assert_eq!(error.code, Code::PermissionDenied);
     let help = error.help.join("\n");
     assert!(

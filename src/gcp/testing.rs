@@ -6,10 +6,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use delivery::diagnostic::Diagnostic;
 use delivery::event::{Event, EventSink};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
+use super::api::Api;
+use super::auth::TokenSource;
+use super::endpoint::Endpoints;
 use super::transport::{RetryPolicy, Transport};
 use crate::secret::{Masker, Secret};
 
@@ -157,4 +161,27 @@ pub(crate) fn quick_transport() -> (Transport, Arc<EventList>) {
         longest_total: Duration::from_secs(5),
     };
     (transport.with_policy(policy), events)
+}
+
+struct OneToken;
+
+#[async_trait::async_trait]
+impl TokenSource for OneToken {
+    async fn access_token(&self) -> Result<Secret, Diagnostic> {
+        Ok(Secret::new("token"))
+    }
+
+    async fn id_token(&self, _audience: &str) -> Result<Secret, Diagnostic> {
+        Ok(Secret::new("id"))
+    }
+
+    fn describe(&self) -> String {
+        "nobody".to_owned()
+    }
+}
+
+/// Calls the server as somebody.
+pub(crate) fn signed_in(server: &TestServer) -> Api {
+    let endpoints = Endpoints::local(&server.base).unwrap();
+    Api::new(quick_transport().0, endpoints, Arc::new(OneToken))
 }

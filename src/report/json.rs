@@ -64,11 +64,17 @@ pub fn event(event: &Event) -> Value {
         Event::GateStarted { gate } => json!({"event": "gate_started", "gate": gate}),
         Event::GateFinished(Evidence {
             gate,
+            place,
             cases: _,
             measurements,
             plots: _,
         }) => {
-            json!({"event": "gate_finished", "gate": gate, "measurements": measurements})
+            let mut told =
+                json!({"event": "gate_finished", "gate": gate, "measurements": measurements});
+            if let Some(place) = place {
+                told["place"] = json!(place);
+            }
+            told
         }
         Event::CaseFinished(case) => json!({"event": "case_finished", "case": case}),
         Event::Note(text) => json!({"event": "note", "text": text}),

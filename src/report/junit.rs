@@ -22,13 +22,15 @@ pub fn render(name: &str, evidence: &[Evidence]) -> String {
 
 fn suite(evidence: &Evidence, counts: &Counts) -> String {
     let Evidence {
-        gate,
+        gate: _,
+        place: _,
         cases,
         measurements,
         // Pictures are for people.
         plots: _,
     } = evidence;
-    let mut part = format!("  <testsuite name=\"{}\" {counts}>\n", escape(gate));
+    let title = evidence.title();
+    let mut part = format!("  <testsuite name=\"{}\" {counts}>\n", escape(&title));
     if !measurements.is_empty() {
         part.push_str("    <properties>\n");
         for (name, value) in measurements.iter().flat_map(properties) {
@@ -41,7 +43,7 @@ fn suite(evidence: &Evidence, counts: &Counts) -> String {
         part.push_str("    </properties>\n");
     }
     for one in cases {
-        part.push_str(&case(gate, one));
+        part.push_str(&case(&title, one));
     }
     part.push_str("  </testsuite>\n");
     part
@@ -65,12 +67,12 @@ fn properties(measurement: &Measurement) -> Vec<(String, String)> {
     all
 }
 
-fn case(gate: &str, case: &CaseResult) -> String {
+fn case(suite: &str, case: &CaseResult) -> String {
     let CaseResult { name, end, millis } = case;
     let head = format!(
         "    <testcase name=\"{}\" classname=\"{}\" time=\"{}\"",
         escape(name),
-        escape(gate),
+        escape(suite),
         seconds(*millis)
     );
     let (tag, kind, lines) = match end {

@@ -35,6 +35,7 @@ pub fn render(event: &Event, style: Style) -> Vec<String> {
         Event::GateStarted { .. } => Vec::new(),
         Event::GateFinished(Evidence {
             gate: _,
+            place: _,
             cases: _,
             measurements,
             plots,

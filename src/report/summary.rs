@@ -148,7 +148,8 @@ fn render_diagnostic(diagnostic: &Diagnostic) -> String {
 
 fn render_evidence(evidence: &Evidence) -> String {
     let Evidence {
-        gate,
+        gate: _,
+        place: _,
         cases,
         measurements,
         plots,
@@ -160,7 +161,7 @@ fn render_evidence(evidence: &Evidence) -> String {
     };
     let mut part = format!(
         "\n### Tests: {} ({count})\n\n| | Case | Time | |\n|---|---|---|---|\n",
-        escape(gate),
+        escape(&evidence.title()),
     );
     for case in cases {
         let (mark, why) = match &case.end {

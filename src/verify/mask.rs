@@ -116,6 +116,7 @@ impl Mask {
     pub(crate) fn evidence(&self, evidence: Evidence) -> Evidence {
         let Evidence {
             gate,
+            place,
             cases,
             measurements,
             plots,
@@ -130,6 +131,7 @@ impl Mask {
         };
         Evidence {
             gate,
+            place,
             cases: cases.into_iter().map(|one| self.case(one)).collect(),
             measurements: measurements.into_iter().map(measurement).collect(),
             plots: plots.into_iter().map(plot).collect(),

@@ -113,6 +113,7 @@ fn one_digest_goes_from_main_to_production_and_the_next_one_back() {
         event: "workflow_dispatch",
         git_ref: MAIN,
         inputs: &[("environment", "production"), ("rollback_to", "previous")],
+        job: None,
     });
     back.assert_results(&[("rollback", "success")]);
     assert_eq!(back.job("rollback").outputs["outcome"], "rolled-back");
@@ -322,4 +323,77 @@ fn the_matrix_goes_in_order_and_stops_at_what_fails() {
         );
     }
     assert_eq!(project.service("ml-api-prod").traffic(), good);
+}
+
+/// Between the candidate and its traffic, the job asks the candidate itself: two steps of the action,
+/// one rollout. What the job finds wrong is taken back by the action's post step.
+#[test]
+fn own_tests_ask_the_candidate_before_its_traffic() {
+    let project = Project::create();
+    let act = project.act();
+    let settings = ("  - staging\n", "  - name: staging\n    access: public\n");
+    project
+        .sample
+        .replace(".github/ml-deploy.yml", settings.0, settings.1);
+    project.push(&act, "One");
+    project.release(&act, "v1.0.0").assert_results(&ALL);
+    let old = project.service("ml-api-staging");
+
+    project.sample.change();
+    own_tests_by_curl(&project.sample);
+    project.push(&act, "Two");
+    project.sample.tag("v1.1.0");
+    act.run(&Trigger {
+        job: Some("test"),
+        ..Trigger::push("refs/tags/v1.1.0")
+    })
+    .assert_results(&[("dev", "success"), ("test", "success")]);
+    let own = || {
+        act.run(&Trigger {
+            workflow: "own-tests.yml",
+            ..Trigger::push("refs/tags/v1.1.0")
+        })
+    };
+
+    let right = "= v1.1.0 &&";
+    project.sample.replace(OWN_TESTS, right, "= v7.0.0 &&");
+    let end = own();
+    end.assert_results(&[("staging", "failure")]);
+    let taken_back = &end.job("staging").outputs["outcome"];
+    assert_eq!(taken_back, "recovered", "{}", end.story());
+    let after = project.service("ml-api-staging");
+    assert_eq!(after.traffic(), old.traffic(), "{}", end.story());
+
+    project.sample.replace(OWN_TESTS, "= v7.0.0 &&", right);
+    let end = own();
+    end.assert_results(&[("staging", "success")]);
+    assert_eq!(project.identity("ml-api-staging").0, "v1.1.0");
+    assert_ne!(project.service("ml-api-staging").digest(), old.digest());
+    let outcome = &end.job("staging").outputs["outcome"];
+    assert_eq!(outcome, "promoted", "{}", end.story());
+}
+
+const OWN_TESTS: &str = ".github/workflows/own-tests.yml";
+
+/// A public service takes no token, and a job here cannot fetch pytest: curl asks, both what serves and
+/// the candidate.
+fn own_tests_by_curl(sample: &Sample) {
+    let text = std::fs::read_to_string(sample.path().join(OWN_TESTS)).unwrap();
+    let (before, rest) = text.split_once("      # The audience").unwrap();
+    let (_, after) = rest.split_once("      - name: Own tests").unwrap();
+    sample.write(
+        OWN_TESTS,
+        &format!("{before}      - name: Own tests{after}"),
+    );
+    sample.replace(
+        OWN_TESTS,
+        "ID_TOKEN: ${{ steps.token.outputs.id_token }}",
+        "SERVING: ${{ steps.candidate.outputs.url }}",
+    );
+    sample.replace(
+        OWN_TESTS,
+        "pipx run --spec pytest==8.4.2 pytest tests/acceptance",
+        "test \"$(curl -fsS \"$BASE_URL/version\" | jq -r .version)\" = v1.1.0 && \
+         test \"$(curl -fsS \"$SERVING/version\" | jq -r .version)\" = v1.0.0",
+    );
 }

@@ -9,7 +9,9 @@ use delivery::attestation::test_result::TEST_RESULT;
 use delivery::attestation::{Envelope, Finding, SeenEvidence};
 use delivery::name::EnvironmentName;
 use delivery::release::ImageDigest;
-use ml_deploy::evidence::{EvidenceStore as _, NewEvidence, RegistryStore, copy_all, find_pass};
+use ml_deploy::evidence::{
+    EvidenceStore as _, NewEvidence, RegistryStore, copy_all, find_pass, read_all,
+};
 use ml_deploy::gcp::registry::{Client, RegistryAddress};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -157,7 +159,7 @@ async fn a_registry_without_referrers_keeps_evidence_under_a_tag() {
     one.and(two).unwrap();
     store.attach(&digest, &dev).await.unwrap();
     store.attach(&digest, &test).await.unwrap();
-    let seen = store.list(&digest).await.unwrap();
+    let seen = read_all(&store, &digest).await.unwrap();
     assert_eq!(environments(&seen), ["dev", "test"]);
     for (name, passed) in [("dev", true), ("staging", false)] {
         let name = EnvironmentName::parse(name).unwrap();
@@ -194,7 +196,7 @@ async fn image_and_evidence_go_to_another_repository_and_to_another_registry() {
         let copied = RegistryStore::new(target);
         assert_eq!(copy_all(&store, &copied, &digest, &[]).await.unwrap(), 1);
         assert_eq!(copy_all(&store, &copied, &digest, &[]).await.unwrap(), 0);
-        let seen = copied.list(&digest).await.unwrap();
+        let seen = read_all(&copied, &digest).await.unwrap();
         assert_eq!(environments(&seen), ["dev"]);
     }
 }

@@ -18,7 +18,7 @@ fn key(environment: &str) -> String {
 }
 
 /// A world where each environment signs with a key of its own, and only its deployer may use it.
-async fn with_keys() -> Result<World, Box<dyn std::error::Error + Send + Sync>> {
+pub(super) async fn with_keys() -> Result<World, Box<dyn std::error::Error + Send + Sync>> {
     let world = world().await?;
     let mut config = String::from(
         "service: ml-api\nproject_id: demo-project\nregion: us-central1\n\
@@ -45,7 +45,7 @@ async fn with_keys() -> Result<World, Box<dyn std::error::Error + Send + Sync>> 
     Ok(world)
 }
 
-async fn ends(
+pub(super) async fn ends(
     world: &World,
     job: &Job,
     code: i32,
@@ -56,7 +56,7 @@ async fn ends(
 }
 
 /// The verdict and the record that an environment left.
-fn of<'s>(statements: &'s [Value], environment: &str) -> (&'s Value, &'s Value) {
+pub(super) fn of<'s>(statements: &'s [Value], environment: &str) -> (&'s Value, &'s Value) {
     let verdict = statements.iter().find(|it| {
         it["predicateType"] == TEST_RESULT
             && it["predicate"]["configuration"][0]["annotations"]["ml-deploy/environment"]

@@ -5,6 +5,7 @@ mod approval;
 mod blocked;
 mod diagnosis;
 mod evidence;
+mod evidence_content;
 mod failing;
 mod hotfix;
 mod own_tests;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde_json::json;
-use testkit::{Answer, App, Behaviour, Job, World, api};
+use serde_json::{Value, json};
+use testkit::{Answer, App, Behaviour, Job, JobEnd, World, api};
 
 use super::{Told, release, world};
 
@@ -187,8 +187,28 @@ async fn what_cannot_be_decided_ends_as_the_input_says() -> Told {
         assert_eq!(serving[0].0 == before, code == 4, "{mode}: {serving:?}");
         let held = end.log.matches("of at most 3").count();
         assert_eq!(held, if mode == "hold" { 3 } else { 0 }, "{}", end.log);
+        if mode == "proceed" {
+            undecided_has_not_passed(&world, &end).await?;
+        }
         world.end().await;
     }
+    Ok(())
+}
+
+/// The evidence says of the share that nobody could decide that it was so, and not that it passed.
+async fn undecided_has_not_passed(world: &World, end: &JobEnd) -> Told {
+    let digest = end.output("digest").ok_or("no digest")?;
+    let statements = world.statements(&digest).await?;
+    let is_record = |one: &&Value| one["predicate"]["environment"] == "dev";
+    let record = statements.iter().find(is_record).ok_or("no record")?;
+    let record = &record["predicate"];
+    let open = record["inconclusive"].as_array().ok_or("nothing is open")?;
+    let case = open[0]["case"].as_str().unwrap_or_default();
+    assert!(case.starts_with("canary/"), "{record:#}");
+    assert!(open[0]["reason"].is_string(), "{record:#}");
+    let passes = |one: &&Value| one["predicate"]["passedTests"].to_string().contains(case);
+    let claimed = statements.iter().find(passes);
+    assert!(claimed.is_none(), "{claimed:#?}");
     Ok(())
 }
 

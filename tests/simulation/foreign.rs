@@ -113,6 +113,7 @@ impl Inner {
         let Some(service) = &mut self.cloud.service else {
             return false;
         };
+        let before = service.traffic.clone();
         // Tags stay.
         service.traffic.retain(|one| one.tag.is_some());
         for one in &mut service.traffic {
@@ -124,7 +125,10 @@ impl Inner {
             tag: None,
         });
         service.traffic.splice(0..0, shares);
-        self.watch.answer_for(service);
+        // Who writes what stands there already changes nothing that anybody could see later.
+        if service.traffic != before {
+            self.watch.answer_for(service);
+        }
         true
     }
 
@@ -169,7 +173,10 @@ impl Inner {
             return false;
         }
         self.watch.rolled_back.clear();
-        let service = self.cloud.service.as_mut();
-        service.is_some_and(|one| one.annotations.remove(STATE).is_some())
+        let Some(service) = &mut self.cloud.service else {
+            return false;
+        };
+        self.watch.erased(service);
+        service.annotations.remove(STATE).is_some()
     }
 }

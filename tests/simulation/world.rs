@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cloud::{Cloud, Event, HttpAnswer, HttpRequest, Pace};
+use crate::cloud::{Cloud, Event, HttpAnswer, HttpRequest, Pace, Service};
 use crate::foreign::Foreign;
 use crate::watch::Watch;
 
@@ -265,6 +265,9 @@ impl Inner {
         let before = self.cloud.service.clone();
         let answer = self.cloud.handle(request);
         if answer.status == 200 && !request.path.ends_with(":setIamPolicy") {
+            if let Some(line) = self.cloud.service.as_ref().map(Service::in_words) {
+                self.note(&line);
+            }
             self.watch
                 .written(before.as_ref(), &self.cloud, &request.run, told);
         }

@@ -154,6 +154,11 @@ impl Code {
                 | Self::CanaryFailed
         )
     }
+
+    /// True when it shows only once callers reach the candidate, so that its undo is a rollback.
+    pub fn is_seen_in_traffic(self) -> bool {
+        matches!(self, Self::NotConfirmed | Self::CanaryFailed)
+    }
 }
 
 /// How much it matters.

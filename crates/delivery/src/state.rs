@@ -169,6 +169,10 @@ pub struct OpenIntent {
     pub undo: Option<TrafficSplit>,
     /// Until then, other runs keep off.
     pub expires: Timestamp,
+    /// Percent of the traffic that the write with this record gave to the revision, where that was a
+    /// part of it: any other split that is found later is somebody else's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<u32>,
     /// Set by the write that gives the revision everything, once it has passed its tests: from then
     /// on a rollout whose run died can be finished instead of being taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]

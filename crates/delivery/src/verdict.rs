@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 pub struct Evidence {
     /// Which gate, such as `api-tests`.
     pub gate: String,
+    /// Where it was measured, such as the region; only where one run measures in several places.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// Each thing that was tried.
     pub cases: Vec<CaseResult>,
     /// The figures behind it, for the report: nothing is judged by them.
@@ -22,6 +25,7 @@ impl Evidence {
     pub fn new(gate: impl Into<String>, cases: Vec<CaseResult>) -> Self {
         Self {
             gate: gate.into(),
+            place: None,
             cases,
             measurements: Vec::new(),
             plots: Vec::new(),
@@ -37,6 +41,23 @@ impl Evidence {
             millis: 0,
         };
         Self::new(gate, vec![case])
+    }
+
+    /// The gate, with its place where there are several.
+    pub fn title(&self) -> String {
+        match &self.place {
+            Some(place) => format!("{} in {place}", self.gate),
+            None => self.gate.clone(),
+        }
+    }
+
+    /// `gate/case`; with the place before it where there are several.
+    pub fn name_of(&self, case: &CaseResult) -> String {
+        let Self { gate, place, .. } = self;
+        match place {
+            Some(place) => format!("{place}/{gate}/{}", case.name),
+            None => format!("{gate}/{}", case.name),
+        }
     }
 
     /// How many cases ended as expected, and how many were tried at all.
@@ -162,6 +183,7 @@ pub fn judge(evidence: &[Evidence]) -> Verdict {
     let mut cases = 0_usize;
     for Evidence {
         gate,
+        place: _,
         cases: found,
         measurements: _,
         plots: _,

@@ -8,9 +8,10 @@ use delivery::diagnostic::{Code, Diagnostic};
 use delivery::plan::{Action, Planned, Undo, Wanted};
 use delivery::snapshot::Readiness;
 use delivery::spec::Access;
+use delivery::stage::RollbackTo;
 use delivery::target::Tier;
 use delivery::traffic::Destination;
-use world::{LEASE, World, by_run, ids, promote, release, spec};
+use world::{LEASE, World, by_run, ids, promote, release, rollback, spec};
 
 fn v(version: &str, number: u32) -> Wanted {
     promote(release(version, number), spec(Access::Public))
@@ -44,6 +45,24 @@ fn a_run_that_died_anywhere_is_resumed_with_its_own_revision() {
             ));
         }
     }
+}
+
+/// That it was healthy once says nothing of what its run has not confirmed now.
+#[test]
+fn an_unconfirmed_shift_to_an_earlier_release_is_undone_with_the_next_that_fails() {
+    let mut world = World::empty(Tier::Preproduction);
+    world.run(&v("1.0.0", 1));
+    let before = world.run(&v("1.1.0", 2)).revision;
+    let died = world.expect_plan(&by_run(v("1.0.0", 1), 5, 2));
+    assert_eq!(ids(&died)[0], "tag-revision");
+    for step in &died.steps[..3] {
+        world.apply(&step.action);
+    }
+    assert_eq!(world.serves(), [(died.revision.to_string(), 100)]);
+    world.later(LEASE);
+    let next = world.expect_plan(&by_run(v("1.2.0", 3), 7, 1));
+    world.fail_at(&next, 1);
+    assert_eq!(world.serves(), [(before.to_string(), 100)]);
 }
 
 #[test]
@@ -85,6 +104,44 @@ fn a_dead_first_deploy_stays_closed_for_another_release() {
     assert!(matches!(next.steps[4].undo, Undo::KeepClosed { .. }));
     world.run(&by_run(v("1.1.0", 2), 7, 1));
     assert_eq!(world.serves(), [(next.revision.to_string(), 100)]);
+}
+
+#[test]
+fn a_stranger_who_lets_traffic_follow_what_had_passed_answers_for_it() {
+    for access in [Access::Public, Access::Private] {
+        let mut world = World::empty(Tier::Preproduction);
+        let first = promote(release("1.0.0", 1), spec(access));
+        let died = world.expect_plan(&first);
+        // Everything was given to it, and it was not confirmed yet.
+        for step in &died.steps[..3] {
+            world.apply(&step.action);
+        }
+        world.foreign_traffic(&[("LATEST", 100)]);
+        world.later(LEASE);
+        let next = promote(release("1.1.0", 2), spec(access));
+        let next = world.expect_plan(&by_run(next, 7, 1));
+        world.apply(&next.steps[0].action);
+        assert_eq!(world.serves(), [(died.revision.to_string(), 100)]);
+        assert_eq!(world.service().access, access, "callers depend on it");
+    }
+}
+
+#[test]
+fn an_open_service_is_not_closed_for_what_failed_here() {
+    let mut world = World::empty(Tier::Preproduction);
+    let before = world.run(&v("1.0.0", 1)).revision;
+    let failed = world.expect_plan(&by_run(v("1.1.0", 2), 6, 1));
+    world.fail_at(&failed, 1);
+    // Somebody wants it all the same.
+    world.foreign_traffic(&[(failed.revision.as_str(), 100)]);
+    let back = rollback(RollbackTo::Previous);
+    let back = world.expect_plan(&by_run(back, 7, 1));
+    assert_eq!(back.revision, before);
+    for step in &back.steps {
+        world.apply(&step.action);
+        assert_eq!(world.service().access, Access::Public);
+    }
+    assert_eq!(world.serves(), [(before.to_string(), 100)]);
 }
 
 #[test]

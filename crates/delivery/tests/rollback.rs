@@ -200,6 +200,22 @@ fn a_rejected_revision_can_be_named_with_a_warning() {
 }
 
 #[test]
+fn what_was_never_healthy_is_recorded_only_when_it_is_confirmed() {
+    let (mut world, [_, second, third]) = three();
+    world.run(&rollback(RollbackTo::Previous));
+    let mut plan = world.expect_plan(&rollback(RollbackTo::Revision(third.clone())));
+    let confirm = plan.steps.len() - 2;
+    assert_eq!(ids(&plan)[confirm..], ["confirm", "record"]);
+    plan.steps.truncate(confirm);
+    for step in &plan.steps {
+        world.apply(&step.action);
+        assert!(world.state().healthy_entry(&third).is_none());
+        assert_eq!(world.state().healthy[0].revision, second);
+    }
+    assert_eq!(world.serves(), [(third.to_string(), 100)]);
+}
+
+#[test]
 fn a_foreign_revision_can_be_named_and_has_no_commit() {
     let mut world = World::foreign(Tier::Production, Access::Private);
     world.run(&promote(release("1.0.0", 1), spec(Access::Private)));

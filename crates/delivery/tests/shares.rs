@@ -10,7 +10,7 @@ use std::time::Duration;
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::name::RevisionName;
 use delivery::plan::render::render_plan;
-use delivery::plan::{Action, Plan, Undo, Wanted, lint};
+use delivery::plan::{Action, Plan, Planned, Undo, Wanted, lint};
 use delivery::spec::Access;
 use delivery::stage::RollbackTo;
 use delivery::state::Rejection;
@@ -252,10 +252,14 @@ fn a_stranger_who_moved_traffic_after_a_death_is_not_undone() {
         .iter()
         .for_each(|step| world.apply(&step.action));
     world.foreign_traffic(&[(before.as_str(), 60), (died.revision.as_str(), 40)]);
-    // 40 % is what a step of that run could have written: it is taken for one.
+    // 40 % is what a step of a run could have written, but its record says that it gave 25 %.
     world.later(LEASE);
-    let taken = world.expect_plan(&by_run(v("1.1.0", 2), 7, 1));
-    assert_eq!(written(&taken)[0].percent_of(&before), 100);
+    let kept = world.expect_plan(&by_run(v("1.1.0", 2), 7, 1));
+    let first = written(&kept)[0];
+    assert_eq!(
+        (first.percent_of(&before), first.percent_of(&died.revision)),
+        (60, 40)
+    );
     // Three revisions, of which the run knew two, are somebody else's work.
     world.foreign_deploy("api-00009-xyz");
     world.foreign_traffic(&[
@@ -269,6 +273,42 @@ fn a_stranger_who_moved_traffic_after_a_death_is_not_undone() {
         (first.percent_of(&before), first.percent_of(&died.revision)),
         (50, 40)
     );
+}
+
+/// After its last shift the run gives everything to its candidate, by name: what is a part of it, or
+/// follows LATEST, is somebody else's.
+#[test]
+fn a_stranger_who_moved_traffic_after_the_last_shift_is_not_undone() {
+    let (mut world, before) = served();
+    let died = world.expect_plan(&by_run(at_once("1.0.0", 1), 5, 1));
+    died.steps[..3]
+        .iter()
+        .for_each(|step| world.apply(&step.action));
+    world.later(LEASE);
+    let next = by_run(at_once("1.1.0", 2), 7, 1);
+    let mut split = world.clone();
+    split.foreign_traffic(&[(before.as_str(), 90), (died.revision.as_str(), 10)]);
+    let plan = split.expect_plan(&next);
+    split.fail_at(&plan, 1);
+    assert_eq!(
+        split.serves(),
+        [(before.to_string(), 90), (died.revision.to_string(), 10)]
+    );
+    let mut follows = world.clone();
+    follows.foreign_traffic(&[("LATEST", 100)]);
+    for wanted in [next.clone(), by_run(at_once("1.0.0", 1), 7, 1)] {
+        let plan = follows.expect_plan(&wanted);
+        for index in 0..plan.steps.len() {
+            let mut follows = follows.clone();
+            follows.fail_at(&plan, index);
+            assert_eq!(follows.serves(), all(&died.revision), "{wanted:?}");
+            assert_eq!(follows.state().intent, None, "{wanted:?} at {index}");
+        }
+    }
+    // The run itself, as long as nobody else came.
+    let plan = world.expect_plan(&next);
+    world.fail_at(&plan, 1);
+    assert_eq!(world.serves(), all(&before));
 }
 
 #[test]
@@ -291,17 +331,28 @@ fn a_rollback_leaves_the_candidate_of_a_dead_run_and_rejects_it() {
 }
 
 #[test]
-fn a_failed_watch_rejects_the_candidate_and_an_undecided_one_does_not() {
-    for (code, rejects) in [(Code::CanaryFailed, true), (Code::CanaryUndecided, false)] {
+fn what_failed_in_traffic_is_rolled_back_and_what_failed_before_it_may_be_tried_again() {
+    for (code, steps, rejects) in [
+        (Code::TestsFailed, 2, Some(Rejection::Failed)),
+        (Code::CanaryFailed, 4, Some(Rejection::RolledBack)),
+        (Code::CanaryUndecided, 4, None),
+        (Code::NotConfirmed, 8, Some(Rejection::RolledBack)),
+    ] {
         let (mut world, before) = served();
         let plan = world.expect_plan(&v("1.0.0", 1));
-        plan.steps[..4]
-            .iter()
-            .for_each(|step| world.apply(&step.action));
-        world.undo_after(&plan.steps[3].undo, &Diagnostic::error(code, "watched"));
+        for step in &plan.steps[..steps] {
+            world.apply(&step.action);
+        }
+        let failure = Diagnostic::error(code, "it was seen");
+        world.undo_after(&plan.steps[steps - 1].undo, &failure);
         assert_eq!(world.serves(), all(&before));
-        let entry = world.state().rejected_entry(&plan.revision).is_some();
-        assert_eq!(entry, rejects, "{code:?}");
+        let state = world.state();
+        let kind = state.rejected_entry(&plan.revision).map(|entry| entry.kind);
+        assert_eq!(kind, rejects, "{code:?}");
+        let again = world.plan(&v("1.0.0", 1));
+        let refused =
+            matches!(&again, Planned::Blocked(why) if why[0].code == Code::DigestRejected);
+        assert_eq!(refused, rejects == Some(Rejection::RolledBack), "{again:?}");
     }
 }
 

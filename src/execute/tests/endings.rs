@@ -240,11 +240,23 @@ async fn a_way_back_that_meets_a_stranger_leaves_his_traffic() {
         end: CaseEnd::Failed(vec!["wrong".to_owned()]),
         ..FakeVerifier::default()
     };
-    let plan = promotion();
+    // The candidate's tag, and one of what serves beside it.
+    let beside = TagName::parse("c-2").unwrap();
+    let mut plan = promotion();
+    if let Action::DeployCandidate { traffic, .. } = &mut plan.steps[0].action {
+        *traffic = traffic.with_tag(beside.clone(), Destination::Revision(revision(OLD)));
+    }
     let events = EventList::default();
+    let his = all_to("api-strange").with_tag(
+        TagName::parse("his").unwrap(),
+        Destination::Revision(revision(OLD)),
+    );
+    let with_ours = his
+        .with_tag(tag(), Destination::Revision(revision(NEW)))
+        .with_tag(beside, Destination::Revision(revision(OLD)));
     let mut strange = StrangeCloud {
         inner: FakeCloud::new(true),
-        traffic: all_to("api-strange"),
+        traffic: with_ours,
     };
     let end = execute(&plan, &mut strange, &verifier, &events, &guard()).await;
     let stopped = stopped(end);
@@ -256,14 +268,31 @@ async fn a_way_back_that_meets_a_stranger_leaves_his_traffic() {
             .starts_with("somebody else changed the service"),
         "{stopped:?}"
     );
-    // Its own intent and tag go, the stranger's traffic stays.
+    // Its own intent and tags go, the stranger's traffic stays.
     assert_eq!(strange.inner.writes.len(), 2);
     let live = strange.inner.live.as_ref().unwrap();
-    assert_eq!(live.traffic, all_to("api-strange"));
+    assert_eq!(live.traffic, his);
     let StateSeen::Known(record) = &live.state else {
         panic!("{live:?}");
     };
     assert_eq!(record.intent, None);
+
+    // He writes again: a conflict is no reason to leave the intent.
+    let conflict = Some(Fault::Send(WriteError::Conflict));
+    strange.inner = FakeCloud::with(true, [None, conflict]);
+    let end = execute(&plan, &mut strange, &verifier, &events, &guard()).await;
+    let state = self::stopped(end).state.unwrap();
+    assert_eq!(strange.inner.state().intent, None, "{state}");
+    assert!(!state.contains("goes on from it"), "{state}");
+
+    let refused = || Some(Fault::Send(WriteError::Failed(problem())));
+    strange.inner = FakeCloud::with(true, [None, refused()]);
+    let end = execute(&plan, &mut strange, &verifier, &events, &guard()).await;
+    let ExecutionEnd::LeftOpen(diagnostics) = end else {
+        panic!("{end:?}");
+    };
+    let state = diagnostics[0].state.clone().unwrap();
+    assert!(state.contains("the next run goes on from it"), "{state}");
 
     strange.traffic = all_to(NEW);
     strange.inner = FakeCloud::new(true);
@@ -273,6 +302,29 @@ async fn a_way_back_that_meets_a_stranger_leaves_his_traffic() {
     };
     assert_eq!(diagnostics[0].code, Code::TestsFailed);
     assert_eq!(diagnostics[1].code, Code::UndoFailed);
+}
+
+/// What was there before the run is not the run's own any more once it has written: LATEST, which was
+/// another revision then, is the candidate now.
+#[tokio::test]
+async fn a_stranger_who_writes_what_was_there_before_is_a_stranger() {
+    let verifier = FakeVerifier {
+        end: CaseEnd::Failed(vec!["wrong".to_owned()]),
+        ..FakeVerifier::default()
+    };
+    let latest = TrafficSplit::all_to(Destination::Latest, Vec::new());
+    let mut strange = StrangeCloud {
+        inner: FakeCloud::new(true),
+        traffic: latest.clone(),
+    };
+    strange.inner.put(latest, StateSeen::Absent);
+    let events = EventList::default();
+    let end = execute(&promotion(), &mut strange, &verifier, &events, &guard()).await;
+    let ExecutionEnd::UndoFailed(diagnostics) = end else {
+        panic!("{end:?}");
+    };
+    assert_eq!(diagnostics[0].code, Code::TestsFailed);
+    assert_eq!(strange.inner.writes, ["deploy"]);
 }
 
 /// Somebody else changes the traffic before the way back.

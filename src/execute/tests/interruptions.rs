@@ -137,6 +137,51 @@ async fn a_cloud_that_cannot_be_read_makes_the_way_back_fail() {
     assert!(diagnostics[1].cause[0].contains("the API is gone"));
 }
 
+fn lost() -> WriteError {
+    WriteError::Unknown(Box::new(Diagnostic::error(Code::CloudFailed, "no answer")))
+}
+
+#[tokio::test]
+async fn with_its_closing_record_accepted_a_rollout_is_over_whatever_comes() {
+    let slow = || Fault::SendSlowly(Duration::from_millis(300));
+    for fault in [slow(), Fault::SettleNever] {
+        let mut cloud = FakeCloud::with(true, [None, None, Some(fault)]);
+        let (end, _) = cancel_after(
+            Duration::from_millis(50),
+            &mut cloud,
+            &FakeVerifier::default(),
+        )
+        .await;
+        assert!(matches!(end, ExecutionEnd::Done { .. }), "{end:?}");
+        assert_eq!(cloud.writes, ["deploy", "traffic new", "record"]);
+    }
+    let refused = || Box::new(Diagnostic::error(Code::CloudFailed, "cannot follow"));
+    let faults = [
+        Fault::Settle(WriteError::Failed(refused())),
+        Fault::Settle(lost()),
+        Fault::Settle(WriteError::NotReady("stuck".to_owned())),
+        Fault::SendAfter(lost()),
+    ];
+    for fault in faults {
+        let mut cloud = FakeCloud::with(true, [None, None, Some(fault)]);
+        let end = run(&promotion(), &mut cloud, &FakeVerifier::default()).await;
+        assert!(matches!(end, ExecutionEnd::Done { .. }), "{end:?}");
+        assert_eq!(cloud.writes, ["deploy", "traffic new", "record"]);
+        assert_eq!(cloud.traffic(), &all_to(NEW));
+    }
+}
+
+#[tokio::test]
+async fn a_closing_record_that_was_lost_on_the_way_leaves_a_rollout_to_be_undone() {
+    let mut cloud = FakeCloud::with(true, [None, None, Some(Fault::Send(lost()))]);
+    let end = run(&promotion(), &mut cloud, &FakeVerifier::default()).await;
+    assert_eq!(stopped(end).code, Code::CloudFailed);
+    assert_eq!(
+        cloud.writes,
+        ["deploy", "traffic new", "record", "traffic old"]
+    );
+}
+
 /// Runs the promotion until its tests hang, lets somebody else end it, and cancels.
 async fn ended_meanwhile(traffic: TrafficSplit, record: StateRecord) -> (FakeCloud, ExecutionEnd) {
     let mut cloud = FakeCloud::new(true);

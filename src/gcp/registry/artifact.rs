@@ -11,8 +11,9 @@ use super::client::{Client, digest_of, media_type, next_page};
 use super::error::RegistryError;
 use super::http::{Answer, Ask};
 
-/// Most pages of a list of referrers that are read: a registry that links in a circle ends here.
-const MOST_PAGES: usize = 50;
+/// Most pages of a list of referrers that are read: a registry that links in a circle ends here, and
+/// says so. A list that was cut silently could hide what counts.
+const MOST_PAGES: usize = 2_000;
 
 /// A manifest as it lies there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,6 +197,11 @@ impl Client {
                 |one: &Value| filtered || one["artifactType"].as_str() == Some(artifact_type);
             all.extend(found.into_iter().filter(wanted));
             next = answer.header("link").and_then(next_page);
+        }
+        if next.is_some() {
+            return Err(RegistryError::Unexpected(format!(
+                "the list of what refers to {digest} does not end after {MOST_PAGES} pages"
+            )));
         }
         Ok(Referrers::Listed(all))
     }

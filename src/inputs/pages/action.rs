@@ -1,6 +1,7 @@
 //! `action.yml`, as the runner reads it.
 
 use crate::inputs::catalogue::INPUTS;
+use crate::inputs::table::{InFile, InputSpec};
 
 /// The published image that a workflow pulls. The release workflow builds it before the tag `v1`
 /// moves to the commit that names it, so that nobody compiles anything in a workflow.
@@ -32,12 +33,16 @@ pub fn render(image: &str, outputs: &[(&str, &str)]) -> String {
         )
     );
     for spec in INPUTS.iter().filter(|spec| spec.action) {
+        let (told, handed) = match spec.default {
+            Some(default) if !is_handed(spec) => (format!(" Default: `{default}`."), None),
+            default => (String::new(), default),
+        };
         text.push_str(&format!(
             "  {}:\n    description: {}\n    required: false\n",
             spec.name,
-            quoted(spec.doc)
+            quoted(&format!("{}{told}", spec.doc))
         ));
-        if let Some(default) = spec.default {
+        if let Some(default) = handed {
             text.push_str(&format!("    default: {}\n", quoted(default)));
         }
     }
@@ -52,6 +57,14 @@ pub fn render(image: &str, outputs: &[(&str, &str)]) -> String {
     text
 }
 
+/// Whether the runner hands the default to the program. It hands over what is declared here like a
+/// value of `with:`, which is stronger than the configuration file and variables: so what these may
+/// say has its default only in the program. An expression has a value on the runner alone.
+fn is_handed(spec: &InputSpec) -> bool {
+    let elsewhere = spec.file != InFile::No || !spec.variables.is_empty();
+    !elsewhere || spec.default.is_some_and(|text| text.starts_with("${{"))
+}
+
 /// A JSON string is a YAML double-quoted scalar.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
@@ -61,6 +74,19 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::inputs::yaml::{Value, parse_yaml};
+
+    #[test]
+    fn a_default_that_the_runner_hands_over_beats_nothing_that_a_file_says() {
+        let text = render(PUBLISHED_IMAGE, &[]);
+        let block = |name: &str| {
+            let (_, rest) = text.split_once(&format!("\n  {name}:\n")).unwrap();
+            rest.lines().take(3).collect::<Vec<_>>().join("\n")
+        };
+        let access = block("access");
+        assert!(access.contains("Default: `private`."), "{access}");
+        assert!(!access.contains("    default:"), "{access}");
+        assert!(block("github_token").contains("    default: \"${{ github.token }}\""));
+    }
 
     #[test]
     fn every_input_and_output_is_declared_and_the_text_is_yaml() {

@@ -36,6 +36,8 @@ pub(crate) struct Trigger<'a> {
     pub(crate) git_ref: &'a str,
     /// Of a dispatch.
     pub(crate) inputs: &'a [(&'a str, &'a str)],
+    /// Only this job, and those that it needs.
+    pub(crate) job: Option<&'a str>,
 }
 
 impl<'a> Trigger<'a> {
@@ -46,6 +48,7 @@ impl<'a> Trigger<'a> {
             event: "push",
             git_ref,
             inputs: &[],
+            job: None,
         }
     }
 }
@@ -134,6 +137,9 @@ impl<'a> Act<'a> {
             .arg(&event)
             .arg("--use-new-action-cache")
             .args(["--secret", "GITHUB_TOKEN=ghs_0123456789abcdefghij"]);
+        if let Some(job) = trigger.job {
+            act.args(["--job", job]);
+        }
         for uses in workflow.foreign_actions() {
             let local = format!(
                 "https://github.com/{uses}={}",

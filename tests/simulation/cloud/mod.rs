@@ -161,6 +161,36 @@ impl Service {
             .unwrap_or(Value::Null)
     }
 
+    /// What is wanted and remembered, for the trace.
+    pub(crate) fn in_words(&self) -> String {
+        let record = self.record();
+        let text = |path: &str| record.pointer(path).and_then(Value::as_str);
+        let names = |list: &str, more: &str| -> Vec<String> {
+            let entries = record[list].as_array().cloned().unwrap_or_default();
+            let one = |entry: &Value| {
+                let name = entry["revision"].as_str().unwrap_or_default();
+                format!("{name} {}", entry[more])
+            };
+            entries.iter().map(one).collect()
+        };
+        let intent = match (text("/intent/run"), text("/intent/revision")) {
+            (Some(run), Some(name)) => {
+                let passed = record.pointer("/intent/passed").map(Value::to_string);
+                format!("{run} brings {name}, passed: {passed:?}")
+            }
+            _ => "none".to_owned(),
+        };
+        let tags = self.traffic.iter().filter_map(|one| one.tag.as_deref());
+        format!(
+            "wanted {:?}{}, tags {:?}, intent {intent}, healthy {:?}, rejected {:?}",
+            self.wanted(),
+            if self.is_public() { ", public" } else { "" },
+            tags.collect::<Vec<_>>(),
+            names("healthy", "at"),
+            names("rejected", "kind"),
+        )
+    }
+
     /// The wanted shares, LATEST as the latest ready revision.
     pub(crate) fn wanted(&self) -> Split {
         let mut split = Split::new();

@@ -85,8 +85,19 @@ impl Finding {
         }
     }
 
+    /// True when nothing that is found beside it can be nearer to a pass: with a key that is a signed
+    /// one, without a key any.
+    pub fn is_final(&self, with_key: bool) -> bool {
+        match self {
+            Self::Counts(_) => true,
+            Self::Unsigned(_) => !with_key,
+            _ => false,
+        }
+    }
+
     /// The nearer of the two; what both found of other environments is kept together.
-    fn or(self, other: Self) -> Self {
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::WrongEnvironment { mut found }, Self::WrongEnvironment { found: others }) => {
                 found.extend(others);

@@ -13,12 +13,14 @@
 //! | [`statement`] | in-toto Statement v1: what is said, of which digests |
 //! | [`test_result`] | the verdict as a predicate |
 //! | [`record`] | the record as a predicate |
+//! | [`candidate`] | what was measured of a candidate that waits: no pass yet |
 //! | [`envelope`] | DSSE: what is signed, and by which key |
 //! | [`stored`] | how an envelope lies in a registry |
 //! | [`judge`] | seen envelopes + trusted key → what counts |
 //! | [`mod@admit`] | what counts + what is asked → go on, or the diagnostic |
 
 pub mod admit;
+pub mod candidate;
 pub mod envelope;
 pub mod judge;
 pub mod record;
@@ -30,6 +32,7 @@ pub mod test_result;
 mod tests;
 
 pub use admit::{Asked, admit};
+pub use candidate::{CandidateRecord, Waiting};
 pub use envelope::{Envelope, Signature, pae};
 pub use judge::{Finding, Passed, SeenEvidence, TrustedKey, judge_evidence};
 pub use record::DeliveryRecord;

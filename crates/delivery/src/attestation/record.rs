@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::attestation::test_result::WARNS_ONLY;
-use crate::verdict::{CaseEnd, CaseResult, Evidence, Measurement};
+use crate::verdict::{CaseEnd, Evidence, Measurement};
 
 /// URI of the predicate. A new version of it is a new URI.
 pub const DELIVERY_RECORD: &str =
@@ -31,16 +31,23 @@ pub struct DeliveryRecord {
     pub run: RunRecord,
     /// Who approved.
     pub approval: ApprovalRecord,
-    /// Whether this run tested it, or found it recorded.
+    /// What the pass rests on; of several services, the least: each has its own.
     pub basis: Basis,
+    /// The step before, where the tests ran there: `command: deploy` of the same run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests_of: Option<TestsOf>,
     /// When the run began, RFC 3339 in UTC.
     pub started_at: String,
     /// When it had passed, RFC 3339 in UTC.
     pub passed_at: String,
     /// The gates that ran, in their order.
     pub gates: Vec<GateRecord>,
+    /// What could not be decided: it has not passed, and the release went on all the same, as
+    /// `on_inconclusive: proceed` says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inconclusive: Vec<OpenRecord>,
     /// What was not tried, and why.
-    pub skipped: Vec<SkippedRecord>,
+    pub skipped: Vec<OpenRecord>,
     /// Version of the program that wrote it.
     pub tool_version: String,
 }
@@ -60,6 +67,22 @@ pub struct ServiceRecord {
     /// The service's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// How it is known that this revision passed.
+    pub basis: Basis,
+    /// The run that brought it to serve.
+    pub run: String,
+    /// When it was confirmed there, RFC 3339 in UTC.
+    pub passed_at: String,
+}
+
+/// Where the tests ran, if not in the step that gave the traffic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TestsOf {
+    /// The run, and its attempt.
+    pub run: String,
+    /// When they had passed, RFC 3339 in UTC.
+    pub passed_at: String,
 }
 
 /// Which run it was.
@@ -96,12 +119,29 @@ pub struct ApprovalRecord {
     pub attempt: String,
 }
 
-/// What the verdict rests on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+impl ApprovalRecord {
+    /// What is known of the approval of another run: nothing but what is configured.
+    #[must_use]
+    pub fn of_another(&self) -> Self {
+        Self {
+            policy: self.policy.clone(),
+            approvers: Vec::new(),
+            attempt: "unknown".to_owned(),
+        }
+    }
+}
+
+/// What the verdict rests on. The order is from the most that is known to the least.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Basis {
-    /// This run tested it.
+    /// This run tested it, and brought it to serve.
     Tested,
+    /// The service's own record says that the tests had passed in an earlier step or run, whose results
+    /// are not kept; this run brought it to serve.
+    Continued,
     /// The service's own record says that an earlier run, which `run` and `passedAt` name, had tested
     /// it and brought it to serve; its evidence was missing and was attached later.
     Recorded,
@@ -113,6 +153,9 @@ pub enum Basis {
 pub struct GateRecord {
     /// Its name.
     pub gate: String,
+    /// Where it ran, where the run went to several regions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// Cases that passed.
     pub passed: usize,
     /// Cases that were tried.
@@ -146,47 +189,64 @@ pub struct MeasurementRecord {
     pub limit: Option<f64>,
 }
 
-/// Something that was not tried.
+/// Something that has neither passed nor failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SkippedRecord {
-    /// `gate/case`.
+pub struct OpenRecord {
+    /// `gate/case`; with the region before it where there are several.
     pub case: String,
     /// Why.
     pub reason: String,
 }
 
-/// The gates and what was skipped, from the evidence of a run.
-pub fn gates_of(evidence: &[Evidence]) -> (Vec<GateRecord>, Vec<SkippedRecord>) {
-    let mut skipped = Vec::new();
-    let mut gates = Vec::new();
-    for one in evidence {
-        let Evidence {
-            gate,
-            cases,
-            measurements,
-            plots: _,
-        } = one;
-        for CaseResult { name, end, .. } in cases {
-            if let CaseEnd::Skipped(reason) = end
-                && !reason.starts_with(WARNS_ONLY)
-            {
-                skipped.push(SkippedRecord {
-                    case: format!("{gate}/{name}"),
+/// What was measured, as it stands in a record.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Measured {
+    /// The gates that ran.
+    pub gates: Vec<GateRecord>,
+    /// What could not be decided.
+    pub inconclusive: Vec<OpenRecord>,
+    /// What was not tried.
+    pub skipped: Vec<OpenRecord>,
+}
+
+impl Measured {
+    /// What the evidence of a run says.
+    pub fn of(evidence: &[Evidence]) -> Self {
+        let mut all = Self::default();
+        for one in evidence {
+            let Evidence {
+                gate,
+                place,
+                cases,
+                measurements,
+                plots: _,
+            } = one;
+            for case in cases {
+                let open = |reason: &String| OpenRecord {
+                    case: one.name_of(case),
                     reason: reason.clone(),
-                });
+                };
+                match &case.end {
+                    CaseEnd::Undecided(reason) => all.inconclusive.push(open(reason)),
+                    CaseEnd::Skipped(reason) if !reason.starts_with(WARNS_ONLY) => {
+                        all.skipped.push(open(reason));
+                    }
+                    CaseEnd::Passed | CaseEnd::Failed(_) | CaseEnd::Skipped(_) => {}
+                }
             }
+            let (passed, tried) = one.passed_of();
+            all.gates.push(GateRecord {
+                gate: gate.clone(),
+                region: place.clone(),
+                passed,
+                tried,
+                millis: cases.iter().map(|case| case.millis).sum(),
+                measurements: measurements.iter().map(MeasurementRecord::from).collect(),
+            });
         }
-        let (passed, tried) = one.passed_of();
-        gates.push(GateRecord {
-            gate: gate.clone(),
-            passed,
-            tried,
-            millis: cases.iter().map(|case| case.millis).sum(),
-            measurements: measurements.iter().map(MeasurementRecord::from).collect(),
-        });
+        all
     }
-    (gates, skipped)
 }
 
 impl From<&Measurement> for MeasurementRecord {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::attestation::statement::ResourceDescriptor;
 use crate::name::EnvironmentName;
 use crate::spec::ConfigHash;
-use crate::verdict::{CaseEnd, CaseResult, Evidence};
+use crate::verdict::{CaseEnd, Evidence};
 
 /// URI of the predicate.
 pub const TEST_RESULT: &str = "https://in-toto.io/attestation/test-result/v0.1";
@@ -42,10 +42,10 @@ pub struct TestResult {
     /// The page of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// `gate/case` of what passed.
+    /// `gate/case` of what passed; with the region before it where there are several.
     #[serde(default)]
     pub passed_tests: Vec<String>,
-    /// `gate/case` of what only warned.
+    /// `gate/case` of what only warned, and of what could not be decided.
     #[serde(default)]
     pub warned_tests: Vec<String>,
     /// `gate/case` of what failed.
@@ -72,12 +72,13 @@ impl TestResult {
             warned_tests: Vec::new(),
             failed_tests: Vec::new(),
         };
-        for Evidence { gate, cases, .. } in evidence {
-            for CaseResult { name, end, .. } in cases {
-                let name = format!("{gate}/{name}");
-                match end {
+        for gate in evidence {
+            for case in &gate.cases {
+                let name = gate.name_of(case);
+                match &case.end {
                     CaseEnd::Passed => result.passed_tests.push(name),
                     CaseEnd::Failed(_) => result.failed_tests.push(name),
+                    // Not passed, and the release went on: the record says so, and why.
                     CaseEnd::Undecided(_) => result.warned_tests.push(name),
                     CaseEnd::Skipped(why) if why.starts_with(WARNS_ONLY) => {
                         result.warned_tests.push(name);

@@ -4,19 +4,21 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::admit::{Admission, Asked, admit};
-use super::record::gates_of;
+use super::candidate::CANDIDATE_RECORD;
+use super::record::Measured;
 use super::statement::{ResourceDescriptor, STATEMENT_TYPE};
 use super::stored::{BARE, BUNDLE, parse_stored};
 use super::test_result::{TEST_RESULT, TestOutcome, WARNS_ONLY};
 use super::{
-    Envelope, Finding, SeenEvidence, Statement, Stored, StoredError, TestResult, TrustedKey,
-    judge_evidence, pae,
+    CandidateRecord, Envelope, Finding, SeenEvidence, Statement, Stored, StoredError, TestResult,
+    TrustedKey, Waiting, judge_evidence, pae,
 };
 use crate::diagnostic::{Code, Level};
 use crate::gate::Mode;
 use crate::name::EnvironmentName;
 use crate::release::ImageDigest;
 use crate::spec::ConfigHash;
+use crate::state::RunRef;
 use crate::verdict::{CaseEnd, CaseResult, Evidence};
 
 /// A key whose signature is the hash of its name and the message.
@@ -388,10 +390,15 @@ fn the_verdict_sorts_every_case() {
     assert_eq!(result.passed_tests, ["api-tests/one"]);
     assert_eq!(result.warned_tests, ["semver/versions"]);
     assert_eq!(result.environment(), Some("test"));
-    let (gates, left_out) = gates_of(&evidence);
+    let Measured {
+        gates,
+        inconclusive,
+        skipped,
+    } = Measured::of(&evidence);
     assert_eq!(gates.len(), 3);
-    assert_eq!(left_out.len(), 1);
-    assert_eq!(left_out[0].case, "replay/replay");
+    assert!(inconclusive.is_empty());
+    assert_eq!(skipped.len(), 1);
+    assert_eq!(skipped[0].case, "replay/replay");
     assert_eq!(verdict("test", &bad()).result, TestOutcome::Failed);
     let text = serde_json::to_value(verdict("test", &good())).unwrap();
     assert_eq!(text["result"], "PASSED");
@@ -399,6 +406,79 @@ fn the_verdict_sorts_every_case() {
     let statement = Statement::about(ResourceDescriptor::image("i", &image(1)), TEST_RESULT, text);
     assert_eq!(statement.kind, STATEMENT_TYPE);
     assert_eq!(statement.subject[0].digest["sha256"], hex::encode([1; 32]));
+}
+
+/// `on_inconclusive: proceed` goes on with what nobody could decide: that is no pass of it.
+#[test]
+fn what_could_not_be_decided_has_not_passed() {
+    let why = "53 of at least 210 requests";
+    let open = CaseEnd::Undecided(why.to_owned());
+    let canary = Evidence {
+        place: Some("us-central1".to_owned()),
+        ..Evidence::new("canary", vec![case("p95 at 50 %", open)])
+    };
+    let evidence = [good(), vec![canary]].concat();
+    let result = verdict("test", &evidence);
+    assert_eq!(result.result, TestOutcome::Warned);
+    assert_eq!(result.passed_tests, ["api-tests/one"]);
+    assert_eq!(result.warned_tests, ["us-central1/canary/p95 at 50 %"]);
+    let measured = Measured::of(&evidence);
+    let open = &measured.inconclusive;
+    assert_eq!(open.len(), 1);
+    assert_eq!(
+        (open[0].case.as_str(), open[0].reason.as_str()),
+        ("us-central1/canary/p95 at 50 %", why)
+    );
+    let gate = &measured.gates[1];
+    assert_eq!(gate.region.as_deref(), Some("us-central1"));
+    assert_eq!((gate.passed, gate.tried), (0, 1));
+}
+
+/// It is found by who goes on with it, and by nobody else; and it is no pass.
+#[test]
+fn what_was_measured_of_a_candidate_is_no_pass() {
+    let waiting = |revision: &str| Waiting {
+        service: "projects/p/locations/l/services/s".to_owned(),
+        revision: revision.to_owned(),
+    };
+    let record = CandidateRecord {
+        environment: "test".to_owned(),
+        candidates: vec![waiting("r-1")],
+        run: RunRef("7/1".to_owned()),
+        passed_at: String::new(),
+        evidence: good(),
+    };
+    let subject = ResourceDescriptor::image("ml-api", &image(1));
+    let statement = Statement::about(subject, CANDIDATE_RECORD, &record);
+    let (key, other) = (Key("test"), Key("dev"));
+    let bare = Envelope::unsigned(statement.to_bytes());
+    let signed = seen(key.signed(bare.clone()), "test");
+    let bare = seen(bare, "test");
+    let read = |seen: &SeenEvidence, number, of: &str, key: Option<&dyn TrustedKey>| {
+        CandidateRecord::read(seen, &image(number), &environment(of), key)
+    };
+    assert_eq!(read(&bare, 1, "test", None).as_ref(), Some(&record));
+    assert_eq!(read(&signed, 1, "test", Some(&key)).as_ref(), Some(&record));
+    assert_eq!(read(&bare, 1, "test", Some(&key)), None);
+    assert_eq!(read(&signed, 1, "test", Some(&other)), None);
+    assert_eq!(read(&bare, 2, "test", None), None);
+    assert_eq!(read(&bare, 1, "dev", None), None);
+    for (run, promoted, is) in [
+        ("7/1", vec!["r-1"], true),
+        ("7/2", vec!["r-1"], true),
+        ("8/1", vec!["r-1"], false),
+        ("7/1", vec!["r-2"], false),
+        ("7/1", vec!["r-1", "r-2"], false),
+    ] {
+        let promoted: Vec<Waiting> = promoted.into_iter().map(waiting).collect();
+        let run = RunRef(run.to_owned());
+        assert_eq!(record.is_of(&run, &promoted), is, "{run:?} {promoted:?}");
+    }
+    for key in [None, Some(&key as &dyn TrustedKey)] {
+        let all = [bare.clone(), signed.clone()];
+        let finding = judge_evidence(&all, &image(1), &environment("test"), key);
+        assert!(!finding.is_final(false), "{finding:?}");
+    }
 }
 
 #[test]

@@ -103,17 +103,27 @@ fn undo(
         };
         return (undo(None), undo(access));
     }
-    let changed = if needs_write {
-        Undo::Restore {
-            traffic,
-            state,
-            rejects: None,
-            access,
-        }
-    } else {
-        Undo::Nothing
+    let restore = |traffic, access| Undo::Restore {
+        traffic,
+        state: state.clone(),
+        rejects: None,
+        access: standing.left_access().or(access),
     };
-    (Undo::Nothing, changed)
+    // An intent that is open, but whose traffic somebody else has moved since, or that brings another
+    // revision, is closed at least: nobody comes back for it.
+    let untouched = match &standing.record.intent {
+        Some(_) => {
+            let tags = traffic.tags().to_vec();
+            restore(service.traffic.with_tags(tags), None)
+        }
+        None => Undo::Nothing,
+    };
+    let changed = if needs_write {
+        restore(traffic, access)
+    } else {
+        untouched.clone()
+    };
+    (untouched, changed)
 }
 
 /// Where traffic returns to, of our tags with the standing one alone.

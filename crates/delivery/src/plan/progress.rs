@@ -71,7 +71,7 @@ pub(crate) fn steps(wanted: &Wanted, change: &Change, shares: &Shares<'_>) -> Ve
             action: Action::ShiftTraffic {
                 revision: revision.clone(),
                 traffic: traffic.beside(revision, percent),
-                state: state.clone(),
+                state: with_share(state, percent),
                 access: None,
             },
         };
@@ -94,4 +94,13 @@ pub(crate) fn steps(wanted: &Wanted, change: &Change, shares: &Shares<'_>) -> Ve
         [shift, watch]
     };
     strategy.partial().flat_map(one).collect()
+}
+
+/// The record that is written with a part of the traffic.
+fn with_share(state: &StateRecord, percent: u32) -> StateRecord {
+    let mut state = state.clone();
+    if let Some(intent) = &mut state.intent {
+        intent.share = Some(percent);
+    }
+    state
 }

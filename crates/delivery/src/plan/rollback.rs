@@ -1,15 +1,16 @@
 //! Move traffic back to a revision that exists.
 //!
-//! Nothing is made, and what is brought was healthy before, so one write does it: traffic, the next
-//! standing tag, and the record as it is to stay. There is no intent that could be left behind. A
-//! target without a tag gets one first, in a write of its own.
+//! Nothing is made. What is brought was healthy before, as a rule, so one write does it: traffic, the
+//! next standing tag, and the record as it is to stay. There is no intent that could be left behind. A
+//! target without a tag gets one first, in a write of its own. A target that was never healthy here, or
+//! lost that, is named on purpose: it is recorded only when it is confirmed, as a release is.
 
 use super::candidate::tag_of;
 use super::finish::{self, Demand};
 use super::guard::{self, blocked};
 use super::promote::warnings;
 use super::standing::Standing;
-use super::steps::{Bring, Change, intent, steps};
+use super::steps::{Bring, Change, End, intent, steps};
 use super::{Action, Address, Outlook, Plan, Planned, Step, Undo, Wanted};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::name::{Region, RevisionName};
@@ -126,6 +127,17 @@ fn back(
             commit: change.commit.clone(),
         },
     };
+    let traffic = TrafficSplit::all_to(to_target(), standing.end_tags(&change.end, &revision));
+    let steps = tag.into_iter().chain([verify]);
+    if standing.record.healthy_entry(&revision).is_none() {
+        let end = End {
+            traffic,
+            state: intent(wanted, standing, change, Some(undo_traffic)),
+            access: None,
+            undo,
+        };
+        return steps.chain(end.steps(change)).collect();
+    }
     let shift = Step {
         because: format!(
             "what passed gets all traffic: `{revision}`, pinned by name; what it leaves is recorded as rolled back in the same write"
@@ -133,7 +145,7 @@ fn back(
         undo: undo.clone(),
         action: Action::ShiftTraffic {
             revision: revision.clone(),
-            traffic: TrafficSplit::all_to(to_target(), standing.end_tags(&change.end, &revision)),
+            traffic,
             state: change.end.clone(),
             access: None,
         },
@@ -146,7 +158,7 @@ fn back(
             commit: change.commit.clone(),
         },
     };
-    tag.into_iter().chain([verify, shift, confirm]).collect()
+    steps.chain([shift, confirm]).collect()
 }
 
 /// The revision that is meant, if it can serve.

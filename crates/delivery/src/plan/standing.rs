@@ -194,35 +194,48 @@ impl<'a> Standing<'a> {
     }
 
     pub(crate) fn is_untested(&self, name: &RevisionName) -> bool {
-        let failed = |kind| kind == Rejection::Failed;
         let first_deploy_died = self.record.intent.as_ref().is_some_and(|intent| {
-            // Traffic follows LATEST until the tests have passed: then it is pinned.
+            // Traffic follows LATEST until the tests have passed: then it is pinned. Who lets it follow
+            // LATEST again after that answers for it.
             intent.revision == *name
                 && intent.undo.is_none()
-                && self
-                    .service
-                    .is_some_and(|seen| seen.traffic.follows_latest())
+                && intent.passed.is_none()
+                && self.follows_latest()
         });
         self.record_of(name).is_some()
             && self.record.healthy_entry(name).is_none()
-            && (first_deploy_died
-                || self.never_passed()
-                || self
-                    .record
-                    .rejected_entry(name)
-                    .is_some_and(|entry| failed(entry.kind)))
+            && (first_deploy_died || self.never_passed() || self.failed_and_closed(name))
+    }
+
+    fn follows_latest(&self) -> bool {
+        self.service
+            .is_some_and(|seen| seen.traffic.follows_latest())
+    }
+
+    /// A first deploy that failed is left in a closed service. Where everybody may call what failed,
+    /// somebody moved the traffic there, or opened it, on purpose.
+    fn failed_and_closed(&self, name: &RevisionName) -> bool {
+        let entry = self.record.rejected_entry(name);
+        entry.is_some_and(|entry| entry.kind == Rejection::Failed) && self.is_private()
+    }
+
+    fn is_private(&self) -> bool {
+        self.service
+            .is_some_and(|seen| seen.access == Access::Private)
     }
 
     /// True when no release has ever passed here: a first deploy that was interrupted, or could not be
     /// decided, leaves the service as it was created, closed and following LATEST, with a record that
     /// rejects nothing.
     fn never_passed(&self) -> bool {
+        let intent = self.record.intent.as_ref();
         self.record.healthy.is_empty()
-            && self.service.is_some_and(|seen| {
-                matches!(seen.state, StateSeen::Known(_))
-                    && seen.traffic.follows_latest()
-                    && seen.access == Access::Private
-            })
+            && intent.is_none_or(|intent| intent.passed.is_none())
+            && self
+                .service
+                .is_some_and(|seen| matches!(seen.state, StateSeen::Known(_)))
+            && self.follows_latest()
+            && self.is_private()
     }
 
     /// Who could call before a run that died changed that, if its undo is still due.
@@ -242,9 +255,13 @@ impl<'a> Standing<'a> {
     }
 
     /// True when a run died after it had shifted everything to its revision, and before it confirmed
-    /// that. Its undo is still due, should this plan fail.
+    /// that. Its undo is still due, should this plan fail; unless somebody else has moved the traffic
+    /// meanwhile, who answers for what serves.
     pub(crate) fn is_unconfirmed(&self, intent: &OpenIntent) -> bool {
-        self.serves_alone(&intent.revision) && self.record.healthy_entry(&intent.revision).is_none()
+        let newest = self.record.healthy.first();
+        self.serves_alone(&intent.revision)
+            && newest.is_none_or(|newest| newest.revision != intent.revision)
+            && self.service.is_some_and(|seen| is_as_written(seen, intent))
     }
 
     /// Where traffic returns to if this plan fails: what serves now; where a shift was left
@@ -280,21 +297,33 @@ fn is_ready(service: &ServiceSeen, to: &Destination) -> bool {
         .any(|seen| seen.name == *name && seen.readiness == Readiness::Ready))
 }
 
-/// See [`Standing::left_share`]. A split that a stranger wrote meanwhile is told by its shares: those
-/// of a step follow from what served before and the candidate's percent.
+/// See [`Standing::left_share`].
 fn left_share<'a>(service: &ServiceSeen, record: &'a StateRecord) -> Option<&'a OpenIntent> {
     let intent = record.intent.as_ref()?;
     let before = intent.undo.as_ref()?;
-    let percent = service.traffic.percent_of(&intent.revision);
-    let is_ours = (1..100).contains(&percent)
-        && before
-            .beside(&intent.revision, percent)
-            .same_shares(&pinned(service));
+    let is_shared = intent.share.is_some() && intent.passed.is_none();
     let can_serve = before
         .shares()
         .iter()
         .all(|share| is_ready(service, &share.to));
-    (is_ours && can_serve).then_some(intent)
+    (is_shared && can_serve && is_as_written(service, intent)).then_some(intent)
+}
+
+/// True when the shares are those that the intent's own run wrote together with it. Else somebody else
+/// has moved the traffic since, and answers for it, even where it is to the candidate.
+fn is_as_written(service: &ServiceSeen, intent: &OpenIntent) -> bool {
+    let revision = &intent.revision;
+    let everything = service.traffic.percent_of(revision) == 100;
+    match (&intent.undo, &intent.passed, intent.share) {
+        // Pinned by name from the moment that it passed: LATEST is not ours any more.
+        (_, Some(_), _) => everything,
+        // A first deploy follows LATEST until it has passed.
+        (None, None, _) => everything || service.traffic.follows_latest(),
+        (Some(before), None, None) => before.same_shares(&pinned(service)),
+        (Some(before), None, Some(percent)) => before
+            .beside(revision, percent)
+            .same_shares(&service.traffic),
+    }
 }
 
 fn pinned(service: &ServiceSeen) -> TrafficSplit {

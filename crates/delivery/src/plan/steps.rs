@@ -346,6 +346,7 @@ pub(crate) fn intent(
         tag: change.tag.clone(),
         undo,
         expires: standing.now.plus(wanted.lease_seconds),
+        share: None,
         passed: None,
         access_before: standing.left_access().or(to_change),
         regions: wanted.surroundings.regions.clone(),

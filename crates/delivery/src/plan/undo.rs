@@ -2,22 +2,24 @@
 
 use super::Undo;
 use crate::diagnostic::Diagnostic;
-use crate::state::{RunRef, StateRecord, Timestamp};
+use crate::state::{Rejection, RunRef, StateRecord, Timestamp};
 
 impl Undo {
     /// The record that the undo writes: without intent, and with the candidate rejected where the
-    /// failure is its fault. `None` where nothing is undone.
+    /// failure is its fault: as rolled back where callers had reached it. `None` where nothing is undone.
     pub fn record_after(
         &self,
         failure: &Diagnostic,
         at: Timestamp,
         run: &RunRef,
     ) -> Option<StateRecord> {
-        let (state, rejects) = match self {
+        let (state, rejects, was_served) = match self {
             Self::Nothing => return None,
-            Self::Restore { state, rejects, .. } | Self::KeepClosed { state, rejects } => {
-                (state, rejects.as_ref())
+            Self::Restore { state, rejects, .. } => {
+                (state, rejects.as_ref(), failure.code.is_seen_in_traffic())
             }
+            // Nothing served before, so nothing was rolled back.
+            Self::KeepClosed { state, rejects } => (state, rejects.as_ref(), false),
         };
         let Diagnostic {
             code, title, cause, ..
@@ -27,6 +29,11 @@ impl Undo {
             Some(cause) => format!("{title}: {cause}"),
             None => title.clone(),
         };
-        Some(state.after_undo(rejects, &reason, at, run))
+        let kind = if was_served {
+            Rejection::RolledBack
+        } else {
+            Rejection::Failed
+        };
+        Some(state.after_undo(rejects, kind, &reason, at, run))
     }
 }

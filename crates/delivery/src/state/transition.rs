@@ -71,11 +71,12 @@ impl StateRecord {
         next
     }
 
-    /// After an undo: no intent, and `rejects` marked as failed for `reason`.
+    /// After an undo: no intent, and `rejects` marked for `reason`.
     #[must_use]
     pub fn after_undo(
         &self,
         rejects: Option<&RevisionRecord>,
+        kind: Rejection,
         reason: &str,
         at: Timestamp,
         run: &RunRef,
@@ -83,12 +84,9 @@ impl StateRecord {
         let next = self.without_intent();
         match rejects {
             None => next,
-            Some(record) => next.rejected_with(record.rejected(
-                Rejection::Failed,
-                reason.to_owned(),
-                at,
-                run.clone(),
-            )),
+            Some(record) => {
+                next.rejected_with(record.rejected(kind, reason.to_owned(), at, run.clone()))
+            }
         }
     }
 
@@ -254,8 +252,13 @@ mod tests {
     #[test]
     fn a_reason_is_one_line_of_at_most_200_characters() {
         let reason = format!("first\r\nsecond\u{1b}[31m {}", "ä".repeat(300));
-        let state =
-            StateRecord::default().after_undo(Some(&record(1)), &reason, Timestamp(1), &run());
+        let state = StateRecord::default().after_undo(
+            Some(&record(1)),
+            Rejection::Failed,
+            &reason,
+            Timestamp(1),
+            &run(),
+        );
         let kept = &state.rejected[0].reason;
         assert_eq!(kept.chars().count(), 200);
         assert!(kept.starts_with("first second [31m ä"), "{kept}");
@@ -264,7 +267,13 @@ mod tests {
     #[test]
     fn a_failure_takes_the_revision_out_of_the_healthy_ones_but_does_not_block_its_digest() {
         let state = healthy(&StateRecord::default(), 1);
-        let state = state.after_undo(Some(&record(1)), "tests failed", Timestamp(9), &run());
+        let state = state.after_undo(
+            Some(&record(1)),
+            Rejection::Failed,
+            "tests failed",
+            Timestamp(9),
+            &run(),
+        );
         assert!(state.healthy.is_empty());
         assert!(
             state
