@@ -5,7 +5,7 @@ use delivery::event::{Event, EventSink};
 use delivery::plan::recover::{Asker, Despite, Recovery, Rescue, Way};
 use delivery::plan::recover_together;
 use delivery::snapshot::Snapshot;
-use delivery::state::{OpenIntent, RunRef, StateRecord};
+use delivery::state::{Healthy, OpenIntent, RunRef, StateRecord};
 use delivery::target::Target;
 use tokio::time::Instant;
 
@@ -74,13 +74,19 @@ async fn read_left(world: &World<'_>, targets: &[Target], run: &RunRef) -> Left 
             Err(problem) => left.unread.push((target.clone(), problem)),
         }
     }
-    let is_own = |other: &RunRef| run.continues(other);
-    let came = |record: &StateRecord| record.healthy.iter().any(|one| is_own(&one.run));
-    let brought = |record: &StateRecord| {
+    left.halfway = records.iter().any(|record| {
         let newest = record.healthy.first();
-        newest.is_some_and(|newest| newest.regions.len() > 1 && is_own(&newest.run))
-    };
-    left.halfway = records.iter().any(brought) && !records.iter().all(came);
+        newest.is_some_and(|newest| {
+            let same = |one: &Healthy| {
+                run.continues(&one.run)
+                    && one.digest == newest.digest
+                    && one.config == newest.config
+            };
+            newest.regions.len() > 1
+                && same(newest)
+                && !records.iter().all(|other| other.healthy.iter().any(same))
+        })
+    });
     left
 }
 

@@ -106,7 +106,6 @@ impl Execution<'_> {
                         tries += 1;
                         continue;
                     }
-                    // That is all that is lost.
                     Err(_) => {
                         self.left_open = true;
                         return Ok(Gone::Back(format!(

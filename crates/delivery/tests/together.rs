@@ -318,3 +318,16 @@ fn a_later_release_or_rollback_in_one_region_alone_is_no_ones_to_end() {
     ));
     assert_eq!(look(&alone, &asker("8/1")), nothing);
 }
+
+#[test]
+fn runs_of_the_same_name_are_told_apart_by_what_they_bring() {
+    // On a terminal, all runs of a person have one name.
+    let mut worlds = empty();
+    for world in &mut worlds {
+        world.run(&v("1.0.0", 1, 7));
+    }
+    let old = serves(&worlds[0]);
+    let (mut left, _) = died_after(&worlds, &v("1.1.0", 2, 7), [5, 0]);
+    recovered(&mut left, &asker("7/1"));
+    assert_eq!(left.each_ref().map(serves), [old.clone(), old]);
+}

@@ -53,8 +53,10 @@ async fn the_intent_goes_the_traffic_stays_and_who_may_call_is_as_before() {
 
 #[tokio::test]
 async fn an_intent_that_could_not_be_taken_out_is_told() {
-    for error in [WriteError::Conflict, no_answer()] {
-        let (cloud, end) = beside_a_stranger(vec![None, Some(Fault::Send(error))]).await;
+    let conflicts = (0..9).map(|_| Some(Fault::Send(WriteError::Conflict)));
+    let refused = vec![None, Some(Fault::Send(no_answer()))];
+    for faults in [std::iter::once(None).chain(conflicts).collect(), refused] {
+        let (cloud, end) = beside_a_stranger(faults).await;
         let ExecutionEnd::LeftOpen(problems) = end else {
             panic!("{end:?}");
         };

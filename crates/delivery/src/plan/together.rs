@@ -11,7 +11,7 @@ use crate::name::{Region, RevisionName};
 use crate::release::ImageDigest;
 use crate::snapshot::Snapshot;
 use crate::spec::{Access, ConfigHash};
-use crate::state::{BroughtBy, Healthy, OpenIntent, RunRef};
+use crate::state::{BroughtBy, Healthy, OpenIntent, RunRef, Timestamp};
 use crate::traffic::{Destination, TrafficSplit};
 
 /// How long a run that goes back may still need for a region whose record it has closed: nothing in
@@ -77,9 +77,14 @@ impl<'a> Company<'a> {
 
     /// A region in which the run's intent stands.
     fn open(self, own: &Standing<'_>, intent: &OpenIntent, alone: Recovery) -> Recovery {
+        let rollout = Rollout {
+            run: &intent.run,
+            regions: &intent.regions,
+            release: release_of(own, &intent.revision),
+        };
         let others = self.others(own, &intent.regions);
         for other in others.iter().filter_map(|(_, seen)| *seen) {
-            if intent_of(other, &intent.run).is_some()
+            if rollout.is_open_in(other)
                 && let Recovery::Waits(lease) = ended(self.asker, other, Ways::Both)
             {
                 return Recovery::Waits(lease);
@@ -88,9 +93,8 @@ impl<'a> Company<'a> {
         if !matches!(&alone, Recovery::Proceed(rescue) if rescue.way == Way::Forward) {
             return alone;
         }
-        let release = release_of(own, &intent.revision);
         let stages = others.iter().map(|(region, seen)| {
-            let stage = seen.map(|other| self.stage(other, &intent.run, release.as_ref()));
+            let stage = seen.map(|other| self.stage(other, &rollout));
             (region, stage.unwrap_or(Stage::Unseen))
         });
         let stages: Vec<(&Region, Stage)> = stages.collect();
@@ -104,14 +108,14 @@ impl<'a> Company<'a> {
         }
     }
 
-    fn stage(self, other: &Standing<'_>, run: &RunRef, release: Option<&Brought>) -> Stage {
+    fn stage(self, other: &Standing<'_>, rollout: &Rollout<'_>) -> Stage {
         if guard::unreadable(other).is_some() {
             return Stage::Unseen;
         }
-        let level = if intent_of(other, run).is_some() {
+        let level = if rollout.is_open_in(other) {
             is_forward(&ended(self.asker, other, Ways::Both))
         } else {
-            release.is_some() && serves(other).as_ref() == release
+            rollout.serves_in(other)
         };
         if level { Stage::Level } else { Stage::Behind }
     }
@@ -119,9 +123,15 @@ impl<'a> Company<'a> {
     /// A region in which nothing is open, and the run that brought what serves had others to bring it
     /// to. Where it did not come through in one of them, it is to go back here too.
     fn closed(self, own: &Standing<'_>, entry: &Healthy) -> Recovery {
+        let rollout = Rollout {
+            run: &entry.run,
+            regions: &entry.regions,
+            release: release_of(own, &entry.revision),
+        };
         let others = self.others(own, &entry.regions);
         let seen = others.iter().filter_map(|(_, seen)| *seen);
-        let lag: Vec<&Standing<'_>> = seen.filter(|other| self.lags(own, other, entry)).collect();
+        let lags = |other: &&Standing<'_>| self.lags(other, &rollout, entry.at);
+        let lag: Vec<&Standing<'_>> = seen.filter(lags).collect();
         if lag.is_empty() {
             return Recovery::Nothing;
         }
@@ -131,10 +141,9 @@ impl<'a> Company<'a> {
             until: entry.at.plus(GOING_BACK_SECONDS),
         };
         let Asker { run, despite } = self.asker;
-        let is_open = |other: &&Standing<'_>| intent_of(other, &entry.run).is_some();
         let may = run.continues(&entry.run)
             || despite.covers(&entry.run)
-            || lag.iter().any(|other| is_open(&other));
+            || lag.iter().any(|other| rollout.is_open_in(other));
         if !may && own.now < lease.until {
             return Recovery::Waits(lease);
         }
@@ -154,12 +163,12 @@ impl<'a> Company<'a> {
         }
     }
 
-    /// True where the run did not come through, and nothing has come since.
-    fn lags(self, own: &Standing<'_>, other: &Standing<'_>, entry: &Healthy) -> bool {
+    /// True where the rollout did not come through, and nothing has come since.
+    fn lags(self, other: &Standing<'_>, rollout: &Rollout<'_>, at: Timestamp) -> bool {
         if guard::unreadable(other).is_some() {
             return false;
         }
-        if intent_of(other, &entry.run).is_some() {
+        if rollout.is_open_in(other) {
             let alone = ended(self.asker, other, Ways::Both);
             return match alone {
                 Recovery::Waits(_) | Recovery::Nothing => false,
@@ -167,15 +176,50 @@ impl<'a> Company<'a> {
                 Recovery::Proceed(Rescue { way, .. }) => way == Way::Back,
             };
         }
-        let came = other
-            .record
-            .healthy
-            .iter()
-            .any(|one| is_same(&one.run, &entry.run));
+        let came = other.record.healthy.iter().any(|one| rollout.has(one));
         let newest = other.record.healthy.first();
-        let since = newest.is_some_and(|newest| newest.at > entry.at);
-        let same = serves(other) == release_of(own, &entry.revision);
-        other.record.intent.is_none() && !came && !since && !same
+        let since = newest.is_some_and(|newest| newest.at > at);
+        other.record.intent.is_none() && !came && !since && !rollout.serves_in(other)
+    }
+}
+
+/// One release, brought by one run to several regions. The run alone does not tell it: on a terminal
+/// all runs of a person have the same name.
+struct Rollout<'r> {
+    run: &'r RunRef,
+    regions: &'r [Region],
+    release: Option<Brought>,
+}
+
+impl Rollout<'_> {
+    /// Its intent stands there.
+    fn is_open_in(&self, other: &Standing<'_>) -> bool {
+        other.record.intent.as_ref().is_some_and(|intent| {
+            let release = release_of(other, &intent.revision);
+            is_same(&intent.run, self.run)
+                && intent.regions == self.regions
+                && (release == self.release || release.is_none() || self.release.is_none())
+        })
+    }
+
+    /// Its release alone serves there, and is recorded healthy.
+    fn serves_in(&self, other: &Standing<'_>) -> bool {
+        let Some(name) = other.main_revision() else {
+            return false;
+        };
+        self.release.is_some()
+            && other.record.healthy_entry(name).is_some()
+            && other.serves_alone(name)
+            && release_of(other, name) == self.release
+    }
+
+    /// An entry that it has left.
+    fn has(&self, entry: &Healthy) -> bool {
+        is_same(&entry.run, self.run)
+            && self
+                .release
+                .as_ref()
+                .is_none_or(|(digest, config)| entry.digest == *digest && entry.config == *config)
     }
 }
 
@@ -187,21 +231,9 @@ fn release_of(standing: &Standing<'_>, revision: &RevisionName) -> Option<Brough
     Some((record.digest, record.config))
 }
 
-/// The release that alone serves, and is recorded healthy.
-fn serves(standing: &Standing<'_>) -> Option<Brought> {
-    let name = standing.main_revision()?;
-    let healthy = standing.record.healthy_entry(name).is_some();
-    release_of(standing, name).filter(|_| healthy && standing.serves_alone(name))
-}
-
 /// The same run, or another attempt of it.
 fn is_same(one: &RunRef, other: &RunRef) -> bool {
     one.continues(other) || other.continues(one)
-}
-
-fn intent_of<'s>(standing: &'s Standing<'_>, run: &RunRef) -> Option<&'s OpenIntent> {
-    let intent = standing.record.intent.as_ref();
-    intent.filter(|intent| is_same(&intent.run, run))
 }
 
 fn is_forward(recovery: &Recovery) -> bool {
