@@ -200,7 +200,8 @@ impl Stage<'_> {
                 format!("{expect:?} was told, it is {}", in_words(&end)),
             );
         }
-        if outcome.exit_code() as u8 == 0 {
+        let moved_since = self.world.now().watch.moved_since;
+        if outcome.exit_code() as u8 == 0 && !moved_since {
             self.plan_again(wish).await;
         }
         end

@@ -82,6 +82,8 @@ pub(crate) struct Watch {
     rollbacks: BTreeSet<String>,
     /// What served before such a write: it comes back if the write cannot be confirmed.
     before_rollback: Option<(String, Split, bool)>,
+    /// Another tool moved the traffic after the last write of a run.
+    pub(crate) moved_since: bool,
     /// Digests that served when the rollback at work began.
     pub(crate) left: Option<BTreeSet<String>>,
     /// The API tells no commit: what callers meet cannot be told from anything else.
@@ -133,6 +135,7 @@ impl Watch {
             .iter()
             .any(|path| text(&record, path).is_some());
         self.access_open |= self.settled.is_some() && changed;
+        self.moved_since = true;
         // Who moves traffic says nothing of who may call, which a run may be changing just now.
         if self.settled.is_none() {
             self.settled_public = service.is_public();

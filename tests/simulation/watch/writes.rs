@@ -41,6 +41,7 @@ impl Watch {
             }
         }
         self.tags_unknown = false;
+        self.moved_since = false;
         self.rolled_in_one_write(before, service, run);
         let traffic_changed = before.is_none_or(|before| before.traffic != service.traffic);
         let made = before.is_none_or(|before| before.revisions.len() < service.revisions.len());

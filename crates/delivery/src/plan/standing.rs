@@ -230,7 +230,7 @@ impl<'a> Standing<'a> {
     fn never_passed(&self) -> bool {
         let intent = self.record.intent.as_ref();
         self.record.healthy.is_empty()
-            && intent.is_none_or(|intent| intent.passed.is_none())
+            && intent.is_none_or(|intent| intent.passed.is_none() && intent.undo.is_none())
             && self
                 .service
                 .is_some_and(|seen| matches!(seen.state, StateSeen::Known(_)))
@@ -243,6 +243,11 @@ impl<'a> Standing<'a> {
         let intent = self.record.intent.as_ref()?;
         let is_kept = self.is_unconfirmed(intent) && !self.can_go_back(intent);
         intent.access_before().filter(|_| !is_kept)
+    }
+
+    /// See [`is_moved`].
+    pub(crate) fn is_moved(&self, intent: &OpenIntent) -> bool {
+        self.service.is_some_and(|seen| is_moved(seen, intent))
     }
 
     /// What served before the intent can serve again.
@@ -258,7 +263,7 @@ impl<'a> Standing<'a> {
         let newest = self.record.healthy.first();
         self.serves_alone(&intent.revision)
             && newest.is_none_or(|newest| newest.revision != intent.revision)
-            && self.service.is_some_and(|seen| is_as_written(seen, intent))
+            && !self.is_moved(intent)
     }
 
     /// Where traffic returns to if this plan fails: what serves now; where a shift was left
@@ -306,8 +311,16 @@ fn left_share<'a>(service: &ServiceSeen, record: &'a StateRecord) -> Option<&'a 
     (is_shared && can_serve && is_as_written(service, intent)).then_some(intent)
 }
 
-/// True when the shares are those that the intent's own run wrote together with it. Else somebody else
-/// has moved the traffic since, and answers for it, even where it is to the candidate.
+/// True when somebody else has moved the traffic since the intent was written, and answers for it, even
+/// where it is to the candidate. Not where that is not known to have passed: what is untested is taken
+/// back, whoever gave it traffic.
+fn is_moved(service: &ServiceSeen, intent: &OpenIntent) -> bool {
+    let has_passed = intent.passed.is_some() || intent.share.is_some();
+    let serves = pinned(service).percent_of(&intent.revision) > 0;
+    (has_passed || !serves) && !is_as_written(service, intent)
+}
+
+/// True when the shares are those that the intent's own run wrote together with it.
 fn is_as_written(service: &ServiceSeen, intent: &OpenIntent) -> bool {
     let revision = &intent.revision;
     let everything = service.traffic.percent_of(revision) == 100;
