@@ -10,6 +10,7 @@ use std::time::Duration;
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::plan::recover::{Asker, Despite};
 use delivery::plan::render::place;
+use delivery::state::OpenIntent;
 use delivery::target::Target;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -84,41 +85,36 @@ pub(super) async fn run(shell: &Shell) -> u8 {
     };
     let sink = Arc::new(Recorder::new(shell.sink()));
     let mut all = Ends::default();
-    for (environment, target) in &places {
+    if let Some((environment, targets)) = &places {
         let opened = Session::open(shell, &inputs, environment, sink.clone()).await;
-        let looked = match &opened {
-            Err(problem) => Err(problem.clone()),
+        match &opened {
+            Err(problem) => {
+                let all_unknown = targets.iter().map(|one| unknown(one, problem.clone()));
+                all.stopped.extend(all_unknown);
+            }
             Ok(session) => {
                 let scene = Scene {
                     session,
                     environment,
-                    target,
+                    targets,
                     sink: &sink,
                     guard: &guard,
                 };
-                look_and_end(shell, &scene, main, &mut all).await
+                look_and_end(shell, &scene, main, &mut all).await;
             }
-        };
-        if let Err(problem) = looked {
-            all.stopped.push(unknown(target, problem));
         }
     }
     let environment = places
-        .first()
-        .map(|(_, target)| target.environment.name.to_string());
+        .as_ref()
+        .map(|(environment, _)| environment.environment.name.to_string());
     match all.outcome() {
         Some(outcome) => finish(shell, outcome, environment, sink.warnings()),
         None => 0,
     }
 }
 
-/// One read where nothing is open, which is nearly always.
-async fn look_and_end(
-    shell: &Shell,
-    scene: &Scene<'_>,
-    main: Option<MainEnd>,
-    all: &mut Ends,
-) -> Result<(), Diagnostic> {
+/// One read of each region where nothing is open, which is nearly always.
+async fn look_and_end(shell: &Shell, scene: &Scene<'_>, main: Option<MainEnd>, all: &mut Ends) {
     let asker = Asker {
         run: read_context(shell).run,
         despite: Despite::Nobody,
@@ -127,32 +123,41 @@ async fn look_and_end(
         Some(_) => Duration::ZERO,
         None => PATIENCE,
     };
-    let (cloud, verifier) = (scene.session.reader(), scene.verifier());
-    let world = scene.world(&cloud, &verifier);
-    let Some(intent) = left_open(&world, scene.target, &asker, patience).await? else {
-        return Ok(());
+    let (cloud, verifiers) = (scene.session.reader(), scene.verifiers());
+    let Some(first) = verifiers.first() else {
+        return;
     };
-    let place = place(scene.target);
-    shell.note(match main {
-        Some(_) if intent.verified => format!(
-            "{place}: `{}` passed and was not promoted: taking it back",
-            intent.revision
-        ),
-        Some(_) => format!(
-            "{place}: the step could not take back its rollout of `{}`: trying again",
-            intent.revision
-        ),
-        None => format!(
-            "{place}: the step left its rollout of `{}` unfinished",
-            intent.revision
-        ),
-    });
-    match scene.recover(&asker).await {
-        // The main step, or another run, has ended it in this moment.
-        Recovered::Nothing | Recovered::Held(_) => {}
-        end => all.take(scene, end),
+    let world = scene.world(&cloud, first);
+    let left = left_open(&world, scene.targets, &asker.run, patience).await;
+    for (target, intent) in &left.open {
+        shell.note(what_is_left(target, intent, main));
     }
-    Ok(())
+    if left.is_nothing() {
+        let unread = left.unread.into_iter();
+        all.stopped
+            .extend(unread.map(|(target, problem)| unknown(&target, problem)));
+        return;
+    }
+    for (target, end) in scene.targets.iter().zip(scene.recover(&asker).await) {
+        match end {
+            // The main step, or another run, has ended it in this moment.
+            Recovered::Nothing | Recovered::Held(_) => {}
+            end => all.take(scene.sink, target, end),
+        }
+    }
+}
+
+fn what_is_left(target: &Target, intent: &OpenIntent, main: Option<MainEnd>) -> String {
+    let (place, revision) = (place(target), &intent.revision);
+    match main {
+        Some(_) if intent.verified => {
+            format!("{place}: `{revision}` passed and was not promoted: taking it back")
+        }
+        Some(_) => format!(
+            "{place}: the step could not take back its rollout of `{revision}`: trying again"
+        ),
+        None => format!("{place}: the step left its rollout of `{revision}` unfinished"),
+    }
 }
 
 /// What the main step saved. Values of a step are shown to nobody else.
@@ -163,18 +168,21 @@ fn saved(shell: &Shell, name: &str) -> Option<String> {
 /// Where to look: where the main step said that it would begin. Where it said nothing, the inputs tell:
 /// it was killed before it could, or the runner does not hand on what a container saves (`act`
 /// 0.2.89).
-fn places(shell: &Shell) -> (Inputs, Vec<(EnvironmentInputs, Target)>) {
+fn places(shell: &Shell) -> (Inputs, Option<(EnvironmentInputs, Vec<Target>)>) {
     let none = std::collections::BTreeMap::new();
     let (inputs, _) = read_inputs(shell, &none);
     let told: Option<Vec<Target>> =
         saved(shell, ROLLOUT).and_then(|text| serde_json::from_str(&text).ok());
     let places = match told {
         Some(targets) => targets
-            .into_iter()
-            .filter_map(|target| Some((reached_by(&inputs, &target)?, target)))
-            .collect(),
-        None if inputs.chosen.is_none() => Vec::new(),
-        None => look::targets(shell, &none).map_or_else(|_| Vec::new(), |(_, targets)| targets),
+            .first()
+            .and_then(|first| reached_by(&inputs, first))
+            .map(|environment| (environment, targets)),
+        None if inputs.chosen.is_none() => None,
+        None => look::targets(shell, &none).ok().and_then(|(_, all)| {
+            let environment = all.first()?.0.clone();
+            Some((environment, all.into_iter().map(|(_, one)| one).collect()))
+        }),
     };
     (inputs, places)
 }

@@ -5,20 +5,21 @@ use std::sync::Arc;
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::Event;
 use delivery::outcome::Outcome;
-use delivery::plan::recover::{Asker, Despite, Lease, Recovery, Way};
+use delivery::plan::recover::{Asker, Despite, Lease, Recovery};
 use delivery::plan::render::{place, render_plan};
 use delivery::state::RunRef;
 use delivery::target::Target;
 use tokio::time::Instant;
 
 use super::job::read_context;
-use super::look;
+use super::look::{self, Targets};
 use super::recorder::Recorder;
 use super::session::Session;
 use super::shell::Shell;
 use super::verifier::DeployedVerifier;
 use crate::cli::RecoverArgs;
-use crate::deliver::{Recovered, World, look_for_unfinished, recover};
+use crate::deliver::regions::Site;
+use crate::deliver::{Recovered, World, look_for_unfinished, recover_all, recovered};
 use crate::execute::Guard;
 use crate::inputs::EnvironmentInputs;
 use crate::report::{RunSummary, text};
@@ -47,8 +48,18 @@ pub(super) async fn run(shell: &Shell, arguments: &RecoverArgs) -> u8 {
     let guard = Guard::new(shell.stop.clone(), Instant::now() + inputs.deadline);
     let sink = Arc::new(Recorder::new(shell.sink()));
     let mut all = Ends::default();
-    for (environment, target) in &targets {
-        let session = Session::open(shell, &inputs, environment, sink.clone()).await;
+    let named = match targets.as_slice() {
+        [(first, _), rest @ ..] => {
+            let name = &first.environment.name;
+            let is_one = rest
+                .iter()
+                .all(|(other, _)| other.environment.name == *name);
+            is_one.then(|| name.to_string())
+        }
+        [] => None,
+    };
+    for (environment, targets) in by_environment(targets) {
+        let session = Session::open(shell, &inputs, &environment, sink.clone()).await;
         let session = match session {
             Ok(session) => session,
             Err(problem) => {
@@ -58,23 +69,19 @@ pub(super) async fn run(shell: &Shell, arguments: &RecoverArgs) -> u8 {
         };
         let scene = Scene {
             session: &session,
-            environment,
-            target,
+            environment: &environment,
+            targets: &targets,
             sink: &sink,
             guard: &guard,
         };
         if *plan {
             scene.show(shell, &asker, &mut all).await;
         } else {
-            all.take(&scene, scene.recover(&asker).await);
+            all.take_all(&scene, scene.recover(&asker).await);
         }
     }
-    let environment = match targets.as_slice() {
-        [(environment, _)] => Some(environment.environment.name.to_string()),
-        _ => None,
-    };
     match all.outcome() {
-        Some(outcome) => finish(shell, outcome, environment, sink.warnings()),
+        Some(outcome) => finish(shell, outcome, named, sink.warnings()),
         None => 0,
     }
 }
@@ -95,20 +102,43 @@ pub(super) fn finish(
     shell.finish(&outcome, &run)
 }
 
-/// One target, and what it is reached with.
+/// The regions of each environment, which belong together.
+fn by_environment(targets: Targets) -> Vec<(EnvironmentInputs, Vec<Target>)> {
+    let mut all: Vec<(EnvironmentInputs, Vec<Target>)> = Vec::new();
+    for (environment, target) in targets {
+        let name = &environment.environment.name;
+        match all
+            .iter_mut()
+            .find(|(known, _)| known.environment.name == *name)
+        {
+            Some((_, known)) => known.push(target),
+            None => all.push((environment, vec![target])),
+        }
+    }
+    all
+}
+
+/// The targets of one environment, and what they are reached with.
 pub(super) struct Scene<'a> {
     pub(super) session: &'a Session,
     pub(super) environment: &'a EnvironmentInputs,
-    pub(super) target: &'a Target,
+    pub(super) targets: &'a [Target],
     pub(super) sink: &'a Arc<Recorder>,
     pub(super) guard: &'a Guard,
 }
 
 impl Scene<'_> {
-    /// Ends what is unfinished, if `asker` may.
-    pub(super) async fn recover(&self, asker: &Asker) -> Recovered {
-        let (cloud, verifier) = (self.session.reader(), self.verifier());
-        recover(&self.world(&cloud, &verifier), self.target, asker).await
+    /// Ends what is unfinished, if `asker` may: one end for each target.
+    pub(super) async fn recover(&self, asker: &Asker) -> Vec<Recovered> {
+        let (cloud, verifiers) = (self.session.reader(), self.verifiers());
+        let Some(first) = verifiers.first() else {
+            return Vec::new();
+        };
+        let sites = self.targets.iter().zip(&verifiers);
+        let sites: Vec<Site<'_>> = sites
+            .map(|(target, verifier)| Site { target, verifier })
+            .collect();
+        recover_all(&self.world(&cloud, first), &sites, asker).await
     }
 
     /// What the delivery is made over.
@@ -126,30 +156,35 @@ impl Scene<'_> {
         }
     }
 
-    pub(super) fn verifier(&self) -> DeployedVerifier {
-        DeployedVerifier::of_identity(
-            self.environment,
-            self.session,
-            self.target,
-            self.sink.clone(),
-        )
+    pub(super) fn verifiers(&self) -> Vec<DeployedVerifier> {
+        let one = |target| {
+            DeployedVerifier::of_identity(self.environment, self.session, target, self.sink.clone())
+        };
+        self.targets.iter().map(one).collect()
     }
 
     /// Shows what would be done.
     async fn show(&self, shell: &Shell, asker: &Asker, all: &mut Ends) {
-        let (cloud, verifier) = (self.session.reader(), self.verifier());
-        let world = self.world(&cloud, &verifier);
-        match look_for_unfinished(&world, self.target, asker).await {
-            Err(problem) => all.stopped.push(problem),
-            Ok((Recovery::Nothing, _)) => all.take(self, Recovered::Nothing),
-            Ok((Recovery::Waits(lease), _)) => all.take(self, Recovered::Held(lease)),
-            Ok((Recovery::Blocked(problems), _)) => all.stopped.extend(problems),
-            Ok((Recovery::Proceed(rescue), _)) => {
-                let lines = text::plain_lines(&render_plan(&rescue.plan)).join("\n");
-                if shell.on_github || shell.format == crate::cli::Format::Json {
-                    shell.note(lines);
-                } else {
-                    shell.streams.out.say(&format!("{lines}\n"));
+        let (cloud, verifiers) = (self.session.reader(), self.verifiers());
+        let Some(first) = verifiers.first() else {
+            return;
+        };
+        let world = self.world(&cloud, first);
+        let targets: Vec<&Target> = self.targets.iter().collect();
+        let looked = look_for_unfinished(&world, &targets, asker).await;
+        for (target, recovery) in self.targets.iter().zip(looked) {
+            match recovery {
+                Err(problem) => all.stopped.push(problem),
+                Ok(Recovery::Nothing) => all.take(self.sink, target, Recovered::Nothing),
+                Ok(Recovery::Waits(lease)) => all.take(self.sink, target, Recovered::Held(lease)),
+                Ok(Recovery::Blocked(problems)) => all.stopped.extend(problems),
+                Ok(Recovery::Proceed(rescue)) => {
+                    let lines = text::plain_lines(&render_plan(&rescue.plan)).join("\n");
+                    if shell.on_github || shell.format == crate::cli::Format::Json {
+                        shell.note(lines);
+                    } else {
+                        shell.streams.out.say(&format!("{lines}\n"));
+                    }
                 }
             }
         }
@@ -165,13 +200,19 @@ pub(super) struct Ends {
 }
 
 impl Ends {
+    /// Tells how it ended in each target of a scene.
+    fn take_all(&mut self, scene: &Scene<'_>, ends: Vec<Recovered>) {
+        for (target, end) in scene.targets.iter().zip(ends) {
+            self.take(scene.sink, target, end);
+        }
+    }
+
     /// Tells how it ended in one target.
-    pub(super) fn take(&mut self, scene: &Scene<'_>, end: Recovered) {
-        let target = scene.target;
+    pub(super) fn take(&mut self, sink: &Recorder, target: &Target, end: Recovered) {
         match end {
             Recovered::Nothing => {
                 let note = format!("{}: nothing is unfinished", place(target));
-                scene.sink.emit_note(note);
+                sink.emit_note(note);
             }
             Recovered::Held(lease) => self.stopped.push(held(target, &lease)),
             Recovered::Ended {
@@ -181,9 +222,9 @@ impl Ends {
                 problems,
             } => {
                 for problem in problems {
-                    scene.sink.warn(problem.as_warning());
+                    sink.warn(problem.as_warning());
                 }
-                scene.sink.warn(recovered(target, &lease, way, &state));
+                sink.warn(recovered(target, &lease, way, &state));
                 self.states.push(state);
             }
             Recovered::Stopped(problems) => self.stopped.extend(problems),
@@ -212,33 +253,6 @@ impl Recorder {
 
     fn warn(&self, warning: Diagnostic) {
         delivery::event::EventSink::emit(self, Event::Warning(warning));
-    }
-}
-
-/// Nothing that was unfinished is ended in silence.
-fn recovered(target: &Target, lease: &Lease, way: Way, state: &str) -> Diagnostic {
-    let (run, revision) = (&lease.run.0, &lease.revision);
-    let (title, cause) = match way {
-        Way::Back => (
-            format!(
-                "run `{run}` had left its rollout of `{revision}` unfinished: it was taken back"
-            ),
-            "the run ended before the rollout was confirmed",
-        ),
-        Way::Forward => (
-            format!(
-                "run `{run}` had not come to record its rollout of `{revision}`: it was confirmed and recorded"
-            ),
-            "the run ended after the revision had passed its tests and was given all traffic",
-        ),
-    };
-    let warning = Diagnostic::warning(Code::RolloutRecovered, title)
-        .at(place(target))
-        .cause(cause)
-        .state(state);
-    match way {
-        Way::Back => warning.help("run again, if the release is still wanted"),
-        Way::Forward => warning.help("run again to have what comes after the record done too"),
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) async fn look(
     Ok(Surroundings {
         reach: safety.reach,
         earlier,
+        regions: Vec::new(),
     })
 }
 

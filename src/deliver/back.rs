@@ -3,23 +3,26 @@
 
 use std::time::Duration;
 
-use delivery::diagnostic::Diagnostic;
+use delivery::diagnostic::{Code, Diagnostic};
 use delivery::outcome::Outcome;
 use delivery::plan::Wanted;
 use delivery::plan::recover::{Asker, Despite, Way};
+use delivery::plan::render::place;
 use delivery::target::Target;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Recovered, Told, World, recover};
-use crate::execute::Guard;
+use super::recover::{Scope, recover_within};
+use super::{Recovered, Told, World};
+use crate::execute::{Guard, late, out_of_time};
 
-/// Time for it.
+/// Time for it, where nobody hurries: what is confirmed in it needs time for its own way back.
 const TIME: Duration = Duration::from_secs(60);
-/// Time for it after a signal: the runner kills soon.
-const TIME_AFTER_SIGNAL: Duration = Duration::from_millis(4_500);
+/// After a signal, how long a look or a write under way may go on before what it does is undone.
+const GRACE: Duration = Duration::from_secs(1);
 
-/// Ends what this run has begun, as `recover` does; `problems` say why it does not go on.
+/// Ends what this run has begun, as `recover` does; `problems` say why it does not go on. Together
+/// with other regions it goes back, as they do.
 pub(super) async fn take_back(
     world: &World<'_>,
     target: &Target,
@@ -30,19 +33,21 @@ pub(super) async fn take_back(
     if let Some(member) = &world.guard.convoy {
         member.fail();
     }
-    let time = if world.guard.cancelled.is_cancelled() {
-        TIME_AFTER_SIGNAL
+    let signal = &world.guard.cancelled;
+    let scope = if world.guard.convoy.is_some() || signal.is_cancelled() {
+        Scope::OwnBack
     } else {
-        TIME
+        Scope::Own
     };
-    // What ends the run early must not end its way back.
+    // What ends the run early must not end its way back; a signal, also one that comes now, hurries it.
+    let hurry = CancellationToken::new();
     let guard = Guard {
-        cancelled: CancellationToken::new(),
-        deadline: Instant::now() + time,
+        cancelled: hurry.clone(),
+        deadline: Instant::now() + TIME,
         convoy: None,
         ..world.guard.clone()
     };
-    let world = World {
+    let hurried = World {
         guard: &guard,
         ..*world
     };
@@ -50,7 +55,18 @@ pub(super) async fn take_back(
         run: wanted.run.clone(),
         despite: Despite::Nobody,
     };
-    let recovered = recover(&world, target, &asker).await;
+    let signalled = async {
+        signal.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+        hurry.cancel();
+        std::future::pending::<Recovered>().await
+    };
+    let recovered = tokio::select! {
+        biased;
+        recovered = recover_within(&hurried, target, &asker, scope) => recovered,
+        () = out_of_time(world.guard) => Recovered::Failed(vec![cut_short(target)]),
+        never = signalled => never,
+    };
     told.left_open = matches!(recovered, Recovered::Stopped(_) | Recovered::Failed(_));
     match recovered {
         // Somebody else has it, or has ended it.
@@ -86,4 +102,22 @@ pub(super) async fn take_back(
             Outcome::RollbackFailed(problems)
         }
     }
+}
+
+/// Nobody knows what became of the last write.
+fn cut_short(target: &Target) -> Diagnostic {
+    let environment = &target.environment.name;
+    Diagnostic::error(
+        Code::UndoFailed,
+        format!(
+            "whether what served before serves on `{}` is not known",
+            target.service
+        ),
+    )
+    .at(format!("undo · {}", place(target)))
+    .cause(late().title)
+    .state("not known for certain")
+    .help(format!(
+        "act now: `ml-deploy recover --environment {environment}` ends what is unfinished"
+    ))
 }

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `seam` | what a delivery is made over |
 //! | `back` | the way back of a run that has written, and must not go on |
+//! | `recover` | what a run that died has left in one service |
+//! | `together` | the same in several regions |
 //! | [`regions`] | several regions together |
 //!
 //! Everything outside comes in through [`World`], so that the same loop runs over the real cloud, the
@@ -15,16 +17,19 @@ pub mod regions;
 mod seam;
 #[cfg(test)]
 mod tests;
+mod together;
 
-pub use recover::{Recovered, left_open, look_for_unfinished, open_intent, recover};
+pub use recover::{Recovered, open_intent, recover, recovered};
 pub use seam::{Cloud, Planner, Seen, World};
+pub use together::{Left, left_open, look_for_unfinished, recover_all};
 
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::Event;
 use delivery::name::RevisionName;
 use delivery::outcome::Outcome;
 use delivery::plan::{Intent, Plan, Planned, Wanted, lint};
-use delivery::snapshot::Snapshot;
+use delivery::snapshot::{Snapshot, StateSeen};
+use delivery::state::RunRef;
 use delivery::target::Target;
 
 use crate::execute::{CloudWriter, ExecutionEnd, Stop, execute};
@@ -127,8 +132,13 @@ async fn rounds(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Outcome
     let mut wanted = wanted.clone();
     for _ in 0..MOST_PLANS {
         let seen = match see(world, target, &wanted).await {
-            Ok(seen) => seen,
+            Ok(seen) => {
+                // A write whose answer was lost may have been accepted before a stranger wrote.
+                wanted.began |= written.is_some() && is_open(&seen.snapshot, &wanted.run);
+                seen
+            }
             Err(problem) => {
+                told.left_open = written.is_some();
                 let state = written.or(problem.state.clone());
                 let problem = Diagnostic { state, ..problem };
                 let problems = vec![problem];
@@ -199,6 +209,10 @@ async fn rounds(world: &World<'_>, target: &Target, wanted: &Wanted) -> (Outcome
                 told.left_open = false;
                 return (Outcome::Stopped(problems), told);
             }
+            ExecutionEnd::LeftOpen(problems) => {
+                told.left_open = true;
+                return (Outcome::Stopped(problems), told);
+            }
             ExecutionEnd::UndoFailed(problems) => {
                 told.left_open = true;
                 return (Outcome::RollbackFailed(problems), told);
@@ -238,6 +252,13 @@ async fn carry_out(
     .await;
     world.sink.emit(Event::GroupEnded);
     end
+}
+
+/// True when the run's intent stands in the record.
+fn is_open(snapshot: &Snapshot, run: &RunRef) -> bool {
+    let state = snapshot.service.as_ref().map(|seen| &seen.state);
+    matches!(state, Some(StateSeen::Known(record))
+        if record.intent.as_ref().is_some_and(|intent| intent.run == *run))
 }
 
 /// The service's address; a service that serves has one.

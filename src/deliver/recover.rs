@@ -5,17 +5,30 @@ use std::time::Duration;
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::Event;
 use delivery::plan::lint;
-use delivery::plan::recover::{Asker, Lease, Recovery, Rescue, Way, recover as plan_recovery};
+use delivery::plan::recover::{
+    Asker, Lease, Recovery, Rescue, Way, recover as plan_recovery, take_back as plan_way_back,
+};
+use delivery::plan::render::place;
 use delivery::snapshot::{Snapshot, StateSeen};
-use delivery::state::OpenIntent;
+use delivery::state::{OpenIntent, StateRecord};
 use delivery::target::Target;
-use tokio::time::Instant;
 
 use super::{LOOK, MOST_PLANS, Seen, World, busy, carry_out, stopped};
 use crate::execute::ExecutionEnd;
 
 /// Pause between two looks at a record that its run may still close.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
+
+/// Which unfinished rollouts are ended, and which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Whatever the asker may end, as the record says.
+    Any,
+    /// What the asker's own run began, as the record says.
+    Own,
+    /// What the asker's own run began, and only back: the other regions go back too.
+    OwnBack,
+}
 
 /// How a look for an unfinished rollout ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +54,18 @@ pub enum Recovered {
     Failed(Vec<Diagnostic>),
 }
 
+/// The target's record; an empty one where there is none that can be read. One read.
+///
+/// # Errors
+/// When the service cannot be read.
+pub(super) async fn record(world: &World<'_>, target: &Target) -> Result<StateRecord, Diagnostic> {
+    let live = world.cloud.read(target).await?;
+    Ok(match live.map(|live| live.state) {
+        Some(StateSeen::Known(record)) => record,
+        Some(StateSeen::Absent | StateSeen::Unreadable(_)) | None => StateRecord::default(),
+    })
+}
+
 /// The intent that stands in the target's record. One read.
 ///
 /// # Errors
@@ -49,55 +74,22 @@ pub async fn open_intent(
     world: &World<'_>,
     target: &Target,
 ) -> Result<Option<OpenIntent>, Diagnostic> {
-    let live = world.cloud.read(target).await?;
-    Ok(live.and_then(|live| match live.state {
-        StateSeen::Known(record) => record.intent,
-        StateSeen::Absent | StateSeen::Unreadable(_) => None,
-    }))
+    Ok(record(world, target).await?.intent)
 }
 
-/// The intent that `asker` or an earlier attempt of it left open. A run that may be at work still gets
-/// `patience` to close it itself.
-///
-/// # Errors
-/// When the service cannot be read, or the run must end.
-pub async fn left_open(
-    world: &World<'_>,
-    target: &Target,
-    asker: &Asker,
-    patience: Duration,
-) -> Result<Option<OpenIntent>, Diagnostic> {
-    let until = Instant::now() + patience;
-    loop {
-        let read = tokio::select! {
-            biased;
-            stop = world.guard.stopped() => return Err(stopped(stop, LOOK)),
-            read = open_intent(world, target) => read?,
-        };
-        let own = read.filter(|intent| asker.run.continues(&intent.run));
-        if own.is_none() || Instant::now() + PAUSE > until {
-            return Ok(own);
-        }
-        tokio::time::sleep(PAUSE).await;
+/// Everything that there is to be seen.
+pub(super) async fn see(world: &World<'_>, target: &Target) -> Result<Seen, Diagnostic> {
+    let observing = world.cloud.observe(target, None, world.guard.clock.now());
+    tokio::select! {
+        biased;
+        stop = world.guard.stopped() => Err(stopped(stop, LOOK)),
+        seen = observing => seen,
     }
 }
 
-/// Looks at the service and says how an unfinished rollout would be ended. Reads only.
-///
-/// # Errors
-/// When the service cannot be looked at, or the run must end.
-pub async fn look_for_unfinished(
-    world: &World<'_>,
-    target: &Target,
-    asker: &Asker,
-) -> Result<(Recovery, Seen), Diagnostic> {
-    let observing = world.cloud.observe(target, None, world.guard.clock.now());
-    let seen = tokio::select! {
-        biased;
-        stop = world.guard.stopped() => return Err(stopped(stop, LOOK)),
-        seen = observing => seen?,
-    };
-    let recovery = match plan_recovery(asker, &seen.snapshot) {
+/// A plan with a defect is not carried out.
+pub(super) fn seen_fit(recovery: Recovery) -> Recovery {
+    match recovery {
         Recovery::Proceed(rescue) => {
             let defects = lint(&rescue.plan);
             if defects.is_empty() {
@@ -107,20 +99,40 @@ pub async fn look_for_unfinished(
             }
         }
         other => other,
-    };
-    Ok((recovery, seen))
+    }
 }
 
 /// Ends an unfinished rollout of the target, if there is one that `asker` may end.
 pub async fn recover(world: &World<'_>, target: &Target, asker: &Asker) -> Recovered {
+    recover_within(world, target, asker, Scope::Any).await
+}
+
+/// As [`recover`], within a scope.
+pub(super) async fn recover_within(
+    world: &World<'_>,
+    target: &Target,
+    asker: &Asker,
+    scope: Scope,
+) -> Recovered {
     for _ in 0..MOST_PLANS {
-        let (rescue, seen) = match look_for_unfinished(world, target, asker).await {
+        let seen = match see(world, target).await {
+            Ok(seen) => seen,
             Err(problem) => return Recovered::Stopped(vec![problem]),
-            Ok((Recovery::Nothing, _)) => return Recovered::Nothing,
-            Ok((Recovery::Waits(lease), _)) => return Recovered::Held(lease),
-            Ok((Recovery::Blocked(problems), _)) => return not_restored(problems),
-            Ok((Recovery::Proceed(rescue), seen)) => (rescue, seen),
         };
+        let recovery = match scope {
+            Scope::Any | Scope::Own => plan_recovery(asker, &seen.snapshot),
+            Scope::OwnBack => plan_way_back(asker, &seen.snapshot),
+        };
+        let rescue = match seen_fit(recovery) {
+            Recovery::Nothing => return Recovered::Nothing,
+            Recovery::Waits(lease) => return Recovered::Held(lease),
+            Recovery::Blocked(problems) => return not_restored(problems),
+            Recovery::Proceed(rescue) => rescue,
+        };
+        // What a stranger has left, and nobody holds any more, is not this run's to end.
+        if scope != Scope::Any && !asker.run.continues(&rescue.lease.run) {
+            return Recovered::Nothing;
+        }
         for warning in &rescue.plan.warnings {
             world.sink.emit(Event::Warning(warning.clone()));
         }
@@ -136,7 +148,7 @@ pub async fn recover(world: &World<'_>, target: &Target, asker: &Asker) -> Recov
 }
 
 /// What came of a rescue; `None`: somebody else was faster.
-async fn ended(
+pub(super) async fn ended(
     world: &World<'_>,
     target: &Target,
     rescue: Rescue,
@@ -154,7 +166,7 @@ async fn ended(
             problems: Vec::new(),
         }),
         // The way back may have been taken all the same, by the undo of the plan.
-        ExecutionEnd::Stopped(problems) => {
+        ExecutionEnd::Stopped(problems) | ExecutionEnd::LeftOpen(problems) => {
             let open = open_intent(world, target).await;
             let is_closed =
                 open.is_ok_and(|open| open.is_none_or(|intent| intent.run != lease.run));
@@ -180,8 +192,9 @@ fn gets_traffic(snapshot: &Snapshot, revision: &delivery::name::RevisionName) ->
     own.any(|entry| entry.percent > 0)
 }
 
-fn not_restored(problems: Vec<Diagnostic>) -> Recovered {
-    if problems.iter().any(|one| one.code == Code::UndoFailed) {
+pub(super) fn not_restored(problems: Vec<Diagnostic>) -> Recovered {
+    let is_failed = |one: &Diagnostic| matches!(one.code, Code::UndoFailed | Code::RegionsApart);
+    if problems.iter().any(is_failed) {
         Recovered::Failed(problems)
     } else {
         Recovered::Stopped(problems)
@@ -195,5 +208,32 @@ async fn in_words(world: &World<'_>, target: &Target, way: Way) -> String {
         (Ok(Some(live)), _) => delivery::plan::render::serving_in_words(&live.serving),
         (_, Way::Back) => "what served before serves".to_owned(),
         (_, Way::Forward) => "the release serves".to_owned(),
+    }
+}
+
+/// Nothing that was unfinished is ended in silence.
+pub fn recovered(target: &Target, lease: &Lease, way: Way, state: &str) -> Diagnostic {
+    let (run, revision) = (&lease.run.0, &lease.revision);
+    let (title, cause) = match way {
+        Way::Back => (
+            format!(
+                "run `{run}` had left its rollout of `{revision}` unfinished: it was taken back"
+            ),
+            "the run ended before the rollout was confirmed",
+        ),
+        Way::Forward => (
+            format!(
+                "run `{run}` had not come to record its rollout of `{revision}`: it was confirmed and recorded"
+            ),
+            "the run ended after the revision had passed its tests and was given all traffic",
+        ),
+    };
+    let warning = Diagnostic::warning(Code::RolloutRecovered, title)
+        .at(place(target))
+        .cause(cause)
+        .state(state);
+    match way {
+        Way::Back => warning.help("run again, if the release is still wanted"),
+        Way::Forward => warning.help("run again to have what comes after the record done too"),
     }
 }

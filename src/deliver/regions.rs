@@ -8,9 +8,12 @@ use delivery::event::{Event, EventSink};
 use delivery::name::Region;
 use delivery::outcome::Outcome;
 use delivery::plan::Wanted;
+use delivery::plan::recover::{Asker, Despite};
+use delivery::state::RunRef;
 use delivery::target::Target;
 
-use super::{Told, World, deliver};
+use super::together::is_uneven;
+use super::{Recovered, Told, World, deliver, recover_all, recovered};
 use crate::execute::{Guard, Member, Verifier, convoy};
 
 /// One region's service and its tests.
@@ -47,12 +50,70 @@ pub async fn deliver_all(world: &World<'_>, sites: &[Site<'_>], wanted: &Wanted)
             told,
         }];
     }
+    if let Some(landed) = even_out(world, sites, &wanted.run).await {
+        return landed;
+    }
     let members = convoy(sites.iter().map(|site| site.target.region.as_str()));
+    let mut wanted = wanted.clone();
+    wanted.surroundings.regions = sites
+        .iter()
+        .map(|site| site.target.region.clone())
+        .collect();
+    let wanted = &wanted;
     let all = sites
         .iter()
         .zip(members)
         .map(|(site, member)| one(world, site, member, wanted));
     futures_util::future::join_all(all).await
+}
+
+/// A run that died may have come further in one region than in another. What each region would
+/// return to is then not the same, so that rollout is ended before anything is planned upon it. `None`:
+/// this run can begin, or will find itself who keeps it off.
+async fn even_out(world: &World<'_>, sites: &[Site<'_>], run: &RunRef) -> Option<Vec<Landed>> {
+    let targets: Vec<&Target> = sites.iter().map(|site| site.target).collect();
+    if !is_uneven(world, &targets).await {
+        return None;
+    }
+    let asker = Asker {
+        run: run.clone(),
+        despite: Despite::Nobody,
+    };
+    let ends = recover_all(world, sites, &asker).await;
+    let mut goes_on = true;
+    let mut landed = Vec::new();
+    for (target, end) in targets.into_iter().zip(ends) {
+        let outcome = match end {
+            Recovered::Nothing | Recovered::Held(_) => Outcome::Stopped(Vec::new()),
+            Recovered::Ended {
+                lease,
+                way,
+                state,
+                problems,
+            } => {
+                for problem in problems {
+                    world.sink.emit(Event::Warning(problem.as_warning()));
+                }
+                let warning = recovered(target, &lease, way, &state);
+                world.sink.emit(Event::Warning(warning));
+                Outcome::Stopped(Vec::new())
+            }
+            Recovered::Stopped(problems) => {
+                goes_on = false;
+                Outcome::Stopped(problems)
+            }
+            Recovered::Failed(problems) => {
+                goes_on = false;
+                Outcome::RollbackFailed(problems)
+            }
+        };
+        landed.push(Landed {
+            region: target.region.clone(),
+            outcome: named(outcome, &target.region),
+            told: Told::default(),
+        });
+    }
+    (!goes_on).then_some(landed)
 }
 
 async fn one(world: &World<'_>, site: &Site<'_>, member: Member, wanted: &Wanted) -> Landed {
@@ -130,9 +191,9 @@ fn named(outcome: Outcome, region: &Region) -> Outcome {
 
 /// Says of each event where it is. Groups cannot lie across each other in a log: their titles are
 /// told as notes.
-struct Named<'a> {
-    region: &'a Region,
-    sink: &'a dyn EventSink,
+pub(super) struct Named<'a> {
+    pub(super) region: &'a Region,
+    pub(super) sink: &'a dyn EventSink,
 }
 
 impl EventSink for Named<'_> {

@@ -23,6 +23,7 @@ use delivery::strategy::Strategy;
 use delivery::target::{Approval, Environment, Target, Tier};
 use delivery::traffic::{Destination, TrafficSplit};
 use delivery::verdict::{CaseEnd, CaseResult, Evidence};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +39,16 @@ enum Fault {
     Refused,
     /// A stranger writes first: a label, nothing else.
     Stranger,
+    /// It is accepted, its answer is lost, and a stranger writes after it: a label, nothing else.
+    Overtaken,
+    /// Another run, whose lease has ended, puts its own intent in the place of ours first.
+    Usurped,
+    /// Nothing is heard of it.
+    Hangs,
 }
+
+mod back;
+mod together;
 
 #[derive(Default)]
 struct Service {
@@ -143,9 +153,18 @@ impl Service {
     }
 }
 
+/// When a run dies: just before, or just after a write of it takes effect, counted over all regions.
+#[derive(Default)]
+struct Death {
+    /// The write, and whether it takes effect.
+    at: Option<(usize, bool)>,
+    writes: usize,
+    died: Arc<Notify>,
+}
+
 /// Services by region.
 #[derive(Clone, Default)]
-pub(super) struct Memory(Arc<Mutex<BTreeMap<String, Service>>>);
+struct Memory(Arc<Mutex<BTreeMap<String, Service>>>, Arc<Mutex<Death>>);
 
 impl Memory {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Service>> {
@@ -157,6 +176,26 @@ impl Memory {
         let service = all.entry(region.to_owned()).or_default();
         service.writes.clear();
         service.faults = BTreeMap::from([(write, fault)]);
+    }
+
+    /// Whether the run dies at this write, and whether the write takes effect.
+    fn dies(&self) -> Option<bool> {
+        let mut death = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        death.writes += 1;
+        let writes = death.writes;
+        let (write, takes_effect) = death.at.filter(|(write, _)| *write <= writes)?;
+        death.died.notify_one();
+        Some(takes_effect && write == writes)
+    }
+
+    /// The next run dies at this write of it.
+    fn kill(&self, at: Option<(usize, bool)>) -> Arc<Notify> {
+        let mut death = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        *death = Death {
+            at,
+            ..Death::default()
+        };
+        Arc::clone(&death.died)
     }
 
     /// What serves in a region, and its record.
@@ -228,11 +267,30 @@ impl CloudWriter for Writer {
         // The others get their turn.
         tokio::task::yield_now().await;
         let etag = self.etag.clone();
-        self.etag = self.with(|service| {
+        let fault = self.with(|service| {
             let split = change.traffic.cloned();
             service.writes.push(format!("{split:?}"));
-            let fault = service.faults.get(&service.writes.len()).copied();
-            if fault == Some(Fault::Stranger) {
+            service.faults.get(&service.writes.len()).copied()
+        });
+        if fault == Some(Fault::Hangs) {
+            std::future::pending::<()>().await;
+        }
+        let death = self.memory.dies();
+        if death == Some(false) {
+            std::future::pending::<()>().await;
+        }
+        self.etag = self.with(|service| {
+            if fault == Some(Fault::Usurped)
+                && let Some(Live {
+                    state: StateSeen::Known(record),
+                    ..
+                }) = &mut service.live
+                && let Some(intent) = &mut record.intent
+            {
+                intent.run = RunRef("9/1".to_owned());
+                intent.expires = Timestamp(0);
+            }
+            if matches!(fault, Some(Fault::Stranger | Fault::Usurped)) {
                 service.version += 1;
                 let etag = service.version.to_string();
                 service
@@ -248,8 +306,20 @@ impl CloudWriter for Writer {
                 return Err(WriteError::Failed(Box::new(refused)));
             }
             service.apply(change);
+            if fault == Some(Fault::Overtaken) {
+                service.version += 1;
+                let etag = service.version.to_string();
+                service
+                    .live
+                    .iter_mut()
+                    .for_each(|live| live.etag.clone_from(&etag));
+                return Err(WriteError::Conflict);
+            }
             Ok(service.live.as_ref().map(|live| live.etag.clone()))
         })?;
+        if death == Some(true) {
+            std::future::pending::<()>().await;
+        }
         Ok(Pending::default())
     }
 

@@ -36,6 +36,7 @@ mod watch;
 pub use convoy::{Member, Point, convoy};
 pub use guard::{Clock, Guard, Stop, SystemClock};
 pub use seam::{CloudWriter, Identity, UnderTest, UnderWatch, Verifier};
+pub(crate) use undo::{late, out_of_time};
 
 use failure::Failure;
 use undo::Gone;
@@ -60,6 +61,9 @@ pub enum ExecutionEnd {
     },
     /// It did not go through; what served before serves now.
     Stopped(Vec<Diagnostic>),
+    /// It did not go through, and a stranger's traffic was left as it is; but this run's intent still
+    /// stands in the record, and somebody has to take it out.
+    LeftOpen(Vec<Diagnostic>),
     /// It did not go through, and neither did the way back. The first cause comes first.
     UndoFailed(Vec<Diagnostic>),
 }
@@ -86,6 +90,8 @@ struct Execution<'a> {
     accepted: Option<StateRecord>,
     /// The run whose intent the plan was made upon: it has died, and its undo is this plan's.
     taken_over: Option<RunRef>,
+    /// The way back could not take this run's intent out of the record.
+    left_open: bool,
     tag_url: Option<String>,
     evidence: Vec<Evidence>,
 }
@@ -112,6 +118,7 @@ pub async fn execute(
         began: false,
         accepted: None,
         taken_over: None,
+        left_open: false,
         tag_url: None,
         evidence: Vec::new(),
     };
@@ -221,7 +228,11 @@ impl Execution<'_> {
         match undone {
             Ok(state) => {
                 diagnostic.state = Some(state);
-                ExecutionEnd::Stopped(vec![diagnostic])
+                if self.left_open {
+                    ExecutionEnd::LeftOpen(vec![diagnostic])
+                } else {
+                    ExecutionEnd::Stopped(vec![diagnostic])
+                }
             }
             Err(undo) => {
                 diagnostic.state = undo.state.clone();

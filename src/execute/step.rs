@@ -195,19 +195,23 @@ impl<'a> Execution<'a> {
             },
             WriteError::Failed(problem) | WriteError::Unknown(problem) => Failure::Problem(problem),
         };
-        let (sent, stop) = {
+        let sent = {
             let mut send = self.cloud.send(&change);
             tokio::select! {
                 biased;
                 stop = self.guard.stopped() => {
-                    (tokio::time::timeout(SEND_GRACE, &mut send).await.ok(), Some(stop))
+                    Err((stop, tokio::time::timeout(SEND_GRACE, &mut send).await.ok()))
                 }
-                sent = &mut send => (Some(sent), None),
+                sent = &mut send => Ok(sent),
             }
+        };
+        let outcome = match &sent {
+            Ok(sent) => Some(sent),
+            Err((_, sent)) => sent.as_ref(),
         };
         // Accepted, or perhaps accepted: from here on this step's own undo is the right one.
         if !matches!(
-            sent,
+            outcome,
             Some(Err(WriteError::Failed(_) | WriteError::Conflict))
         ) {
             self.undo = &step.undo;
@@ -218,17 +222,15 @@ impl<'a> Execution<'a> {
                 .extend(traffic.map(|split| (Some(record.clone()), split)));
             self.own_records.push(record.clone());
         }
-        if let Some(Ok(_)) = &sent {
+        if let Some(Ok(_)) = outcome {
             // Our own record stands from now on.
             self.taken_over = None;
             self.began = change.state.intent.is_some();
             self.accepted = Some(change.state.clone());
         }
-        let pending = match (stop, sent) {
-            (Some(stop), _) => return Err(Failure::Stopped(stop)),
-            (None, Some(Ok(pending))) => pending,
-            (None, Some(Err(error))) => return Err(failure(error, started)),
-            (None, None) => return Err(Failure::Stopped(Stop::Cancelled)),
+        let pending = match sent {
+            Err((stop, _)) => return Err(Failure::Stopped(stop)),
+            Ok(sent) => sent.map_err(|error| failure(error, started))?,
         };
         let settled = tokio::select! {
             biased;

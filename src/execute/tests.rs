@@ -26,6 +26,7 @@ use crate::gcp::testing::EventList;
 const OLD: &str = "api-v1";
 const NEW: &str = "api-v2";
 
+mod beside;
 mod emulated;
 mod endings;
 mod fake;
@@ -75,6 +76,7 @@ fn under_way() -> StateRecord {
         passed: None,
         verified: false,
         access_before: None,
+        regions: Vec::new(),
     })
 }
 

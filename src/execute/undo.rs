@@ -106,8 +106,8 @@ impl Execution<'_> {
                         tries += 1;
                         continue;
                     }
-                    // That is all that is lost.
                     Err(_) => {
+                        self.left_open = true;
                         return Ok(Gone::Back(format!(
                             "{left}; its record still names this run: the next run goes on from it"
                         )));
@@ -224,16 +224,22 @@ impl Execution<'_> {
     }
 
     /// A stranger's traffic stays, and so does what another run is about; but an intent of this run
-    /// would keep the next one off until its lease ends, and its tags would stay for good. If this does
-    /// not go through, that is all that is lost.
+    /// would keep the next one off until its lease ends, its tags would stay for good, and so would who
+    /// may call. Where this does not go through, the post step has something to do.
     async fn close_beside(&mut self, live: &Live, back: &Back<'_>) -> Result<(), WriteError> {
         let own = |run: &RunRef| *run == self.plan.run || Some(run) == self.taken_over.as_ref();
         if !super::open_run(live).is_some_and(|run| own(&run)) {
             return Ok(());
         }
+        let access = match self.undo {
+            Undo::Restore { access, .. } => *access,
+            // What a stranger gave the traffic to is not ours to close.
+            Undo::KeepClosed { .. } | Undo::Nothing => None,
+        };
         let traffic = self.without_own_tags(&live.traffic, back);
         let change = Change {
             traffic: Some(&traffic),
+            access,
             ..record_only(&back.state)
         };
         let pending = self.cloud.send(&change).await?;
@@ -313,7 +319,7 @@ impl Execution<'_> {
 }
 
 /// Returns when the way back has taken too long, less after a signal.
-async fn out_of_time(guard: &Guard) {
+pub(crate) async fn out_of_time(guard: &Guard) {
     let hurried = async {
         guard.cancelled.cancelled().await;
         tokio::time::sleep(TIME_AFTER_SIGNAL).await;
@@ -325,7 +331,8 @@ async fn out_of_time(guard: &Guard) {
     }
 }
 
-fn late() -> Diagnostic {
+/// That the way back has taken too long.
+pub(crate) fn late() -> Diagnostic {
     Diagnostic::error(Code::CloudFailed, "there was no time left for the way back")
 }
 

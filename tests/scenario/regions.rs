@@ -5,28 +5,39 @@ use emulator::runner::Job;
 use serde_json::Value;
 use testkit::{World, api};
 
-use super::{Told, world};
+use super::{Failure, Told, world};
 
-const REGIONS: [&str; 2] = ["us-central1", "europe-west1"];
+pub(super) const REGIONS: [&str; 2] = ["us-central1", "europe-west1"];
 
-fn job(world: &World, tag: &str, commit: &str) -> Job {
+pub(super) fn job(world: &World, tag: &str, commit: &str) -> Job {
     world
         .release_job(tag, commit, "dev")
         .with("region", REGIONS.join(", "))
 }
 
+/// The service in a region.
+pub(super) async fn service(world: &World, region: &str) -> Result<Value, Failure> {
+    let url = format!(
+        "{}/v2/projects/demo-project/locations/{region}/services/ml-api-dev",
+        world.url()
+    );
+    let tokens = &world.emulator.world().tokens;
+    let token = tokens.issue_local("tester@demo-project.iam.gserviceaccount.com");
+    let answer = reqwest::Client::new().get(url).bearer_auth(token).send();
+    Ok(answer.await?.error_for_status()?.json().await?)
+}
+
+/// Its record.
+pub(super) fn record(service: &Value) -> Result<Value, Failure> {
+    let text = service["annotations"]["ml-deploy/state"].as_str();
+    Ok(serde_json::from_str(text.unwrap_or("{}"))?)
+}
+
 /// The names of the revisions that get everything, region by region.
-async fn serving(world: &World) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+pub(super) async fn serving(world: &World) -> Result<Vec<String>, Failure> {
     let mut all = Vec::new();
     for region in REGIONS {
-        let url = format!(
-            "{}/v2/projects/demo-project/locations/{region}/services/ml-api-dev",
-            world.url()
-        );
-        let tokens = &world.emulator.world().tokens;
-        let token = tokens.issue_local("tester@demo-project.iam.gserviceaccount.com");
-        let answer = reqwest::Client::new().get(url).bearer_auth(token).send();
-        let service: Value = answer.await?.error_for_status()?.json().await?;
+        let service = service(world, region).await?;
         let statuses = service["trafficStatuses"]
             .as_array()
             .cloned()

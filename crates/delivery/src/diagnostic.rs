@@ -82,6 +82,7 @@ codes! {
     LeaseLives = "D0313", Blocked, "An unfinished rollout belongs to a run that may still be at work.";
     LeaseOverridden = "D0314", Blocked, "An unfinished rollout was taken from a run whose lease had not ended, as asked.";
     RecoveryUnknown = "D0315", Cloud, "Whether a rollout was left unfinished could not be found out.";
+    RegionsApart = "D0316", RollbackFailed, "The regions of an environment serve different releases, because a run ended before it had come through in all of them.";
 
     DockerUnavailable = "D0401", Cloud, "The Docker engine does not answer.";
     BuildFailed = "D0402", Cloud, "The image could not be built.";

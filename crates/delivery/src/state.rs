@@ -13,7 +13,7 @@ pub(crate) use text::newer;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::name::{RevisionName, TagName};
+use crate::name::{Region, RevisionName, TagName};
 use crate::release::{Commit, ImageDigest};
 use crate::spec::{Access, ConfigHash};
 use crate::traffic::TrafficSplit;
@@ -107,6 +107,10 @@ pub struct Healthy {
     /// What brought it to serve.
     #[serde(default)]
     pub by: BroughtBy,
+    /// The regions that the run brought its release to together, this one among them; empty where it
+    /// was this one alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Region>,
 }
 
 /// What brought a revision to serve. A re-run of a rollback to the previous revision must know that
@@ -179,6 +183,10 @@ pub struct OpenIntent {
     /// Who could call before a run that died changed that, where this run took over its undo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_before: Option<Access>,
+    /// The regions that the run brings its release to together, this one among them; empty where it is
+    /// this one alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Region>,
 }
 
 impl OpenIntent {

@@ -264,6 +264,40 @@ fn who_could_call_before_is_restored_with_the_traffic() {
 }
 
 #[test]
+fn who_could_call_before_is_restored_beside_a_strangers_traffic_too() {
+    let closing = by_run(promote(release("1.1.0", 2), spec(Access::Private)), 7, 1);
+    let mut world = World::empty(Tier::Preproduction);
+    let first = world.run(&v("1.0.0", 1)).revision;
+    let plan = world.expect_plan(&closing);
+    for done in 1..5 {
+        let mut world = died_after(&world, &plan, done);
+        // Who may call is changed in a request of its own: the run may have died just after it.
+        world.service_mut().access = Access::Private;
+        let mut stranger = world.clone();
+        stranger.foreign_deploy("api-00009-xyz");
+        stranger.foreign_traffic(&[("api-00009-xyz", 100)]);
+        assert_eq!(recovered(&mut stranger, &asker("7/1")).way, Way::Back);
+        assert_eq!(stranger.service().access, Access::Public, "{done} steps");
+        assert_eq!(stranger.serves(), [("api-00009-xyz".to_owned(), 100)]);
+        if done < 3 {
+            assert_eq!(recovered(&mut world, &asker("7/1")).way, Way::Back);
+            assert_eq!(world.service().access, Access::Public, "{done} steps");
+            assert_eq!(world.serves(), [(first.to_string(), 100)]);
+        }
+    }
+    // The next run takes the undo over.
+    let mut world = died_after(&world, &plan, 1);
+    world.service_mut().access = Access::Private;
+    let next = world.expect_plan(&by_run(
+        promote(release("1.1.0", 2), spec(Access::Private)),
+        7,
+        2,
+    ));
+    world.fail_at(&next, 1);
+    assert_eq!(world.service().access, Access::Public);
+}
+
+#[test]
 fn a_rollback_moves_and_records_in_one_write_so_nothing_is_open_behind_it() {
     let (mut world, first, _) = second();
     let bad = world.run(&v("1.1.0", 2)).revision;

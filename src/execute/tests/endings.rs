@@ -288,7 +288,10 @@ async fn a_way_back_that_meets_a_stranger_leaves_his_traffic() {
     let refused = || Some(Fault::Send(WriteError::Failed(problem())));
     strange.inner = FakeCloud::with(true, [None, refused()]);
     let end = execute(&plan, &mut strange, &verifier, &events, &guard()).await;
-    let state = self::stopped(end).state.unwrap();
+    let ExecutionEnd::LeftOpen(diagnostics) = end else {
+        panic!("{end:?}");
+    };
+    let state = diagnostics[0].state.clone().unwrap();
     assert!(state.contains("the next run goes on from it"), "{state}");
 
     strange.traffic = all_to(NEW);

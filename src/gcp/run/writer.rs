@@ -116,7 +116,8 @@ impl RunWriter {
     /// Sends the write; it is accepted when this returns, not in effect.
     ///
     /// # Errors
-    /// [`WriteError`].
+    /// [`WriteError`]. A write that is refused is [`WriteError::Unknown`] all the same where it closed
+    /// the service first, and that could not be put back: then its own undo is due.
     pub async fn send(&mut self, change: &Change<'_>) -> Result<Pending, WriteError> {
         let record = serde_json::to_string(change.state).map_err(defect)?;
         let closes = change.access == Some(Access::Private);
@@ -126,23 +127,21 @@ impl RunWriter {
             None
         };
         let sent = self.send_guarded(change, record).await;
-        match (&sent, opened) {
-            (Ok(_), _) => {
+        match (sent, opened) {
+            (Ok(pending), _) => {
                 // A new service has no bindings.
                 self.unbound |= change.create || closes;
+                Ok(pending)
             }
             // The write that closing belongs to has no effect: neither may closing.
-            (Err(WriteError::Failed(_) | WriteError::Conflict), Some(opened)) => {
-                if let Err(WriteError::Failed(problem)) = self.set_policy(opened).await {
-                    self.reader.api().note(format!(
-                        "the binding that opened the service could not be put back: {}",
-                        problem.title
-                    ));
+            (Err(error @ (WriteError::Failed(_) | WriteError::Conflict)), Some(opened)) => {
+                match self.set_policy(opened).await {
+                    Ok(_) => Err(error),
+                    Err(left) => Err(left_closed(error, left)),
                 }
             }
-            (Err(_), _) => {}
+            (Err(error), _) => Err(error),
         }
-        sent
     }
 
     /// The write itself, until it is accepted, refused, or nobody knows.
@@ -270,6 +269,26 @@ impl RunWriter {
             Err(error) => Err(failed(error, &self.doing("change who may call"))),
         }
     }
+}
+
+/// A write was refused, and who may call is not as it was before it.
+fn left_closed(error: WriteError, left: WriteError) -> WriteError {
+    let mut problem = match error {
+        WriteError::Failed(problem) | WriteError::Unknown(problem) => *problem,
+        WriteError::Conflict | WriteError::NotReady(_) => Diagnostic::error(
+            Code::ServiceBusy,
+            "somebody else changed the service during this run",
+        ),
+    };
+    let why = match left {
+        WriteError::Failed(why) | WriteError::Unknown(why) => why.title,
+        WriteError::Conflict => "somebody else changed who may call".to_owned(),
+        WriteError::NotReady(text) => text,
+    };
+    problem.cause.push(format!(
+        "the binding that opened the service could not be put back: {why}"
+    ));
+    WriteError::Unknown(Box::new(problem))
 }
 
 fn take_operation(pending: &mut Pending, operation: Operation) {

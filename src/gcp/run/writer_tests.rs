@@ -334,6 +334,31 @@ async fn a_write_that_is_refused_leaves_the_callers_as_they_were() {
 }
 
 #[tokio::test]
+async fn a_service_that_stays_closed_after_a_refused_write_is_left_to_the_undo() {
+    let mut world = World::new();
+    world.policy = json!({"etag": "ACAB", "bindings": [
+        {"role": "roles/run.invoker", "members": ["allUsers"]}]});
+    let set = format!("POST {SERVICE}:setIamPolicy");
+    world.first = vec![
+        (format!("PATCH {SERVICE}"), 403, error(403)),
+        (set.clone(), 200, json!({"etag": "ACAC"})),
+        (set, 403, error(403)),
+    ];
+    let (_server, _world, mut writer) = start(world).await;
+    let (split, state) = (shift(), StateRecord::default());
+    writer.begin(Some("e1")).await.unwrap();
+    let closing = Change {
+        access: Some(Access::Private),
+        ..change(&split, &state)
+    };
+    let Err(WriteError::Unknown(problem)) = writer.send(&closing).await else {
+        panic!("its own undo is due");
+    };
+    let last = problem.cause.last().unwrap();
+    assert!(last.contains("could not be put back"), "{problem:?}");
+}
+
+#[tokio::test]
 async fn what_was_seen_for_the_plan_is_not_read_again() {
     let (server, world, writer) = start(World::new()).await;
     let service = serde_json::from_value(world.lock().unwrap().service.clone()).unwrap();

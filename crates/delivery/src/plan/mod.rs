@@ -13,6 +13,7 @@
 //! | `outlook` | what changes, what to return to, whether the tests can reach it |
 //! | `undo` | what an undo writes, once the failure is known |
 //! | [`mod@recover`] | what a run that died has left: finished, or taken back |
+//! | `together` | the same for a run over several regions: all of them one way |
 //! | `cut` | a promotion in two parts, with tests of the user's own between them |
 //! | [`mod@lint`] | what every plan must keep to |
 //! | [`render`] | plans as text |
@@ -31,6 +32,7 @@ mod rollback;
 mod seen;
 mod standing;
 mod steps;
+mod together;
 mod undo;
 
 pub use candidate::{REVISION_LENGTH, TAG_AND_SERVICE_LENGTH};
@@ -39,6 +41,7 @@ pub use guard::{COMMIT_VARIABLE, RESERVED_VARIABLES, VERSION_VARIABLE};
 pub use lint::lint;
 pub use recover::recover;
 pub use seen::{Missing, missing};
+pub use together::recover_together;
 
 pub use outlook::{Outlook, Surroundings};
 use std::time::Duration;

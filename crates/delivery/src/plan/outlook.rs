@@ -8,7 +8,7 @@ use crate::diagnostic::Level;
 use crate::difference::{Change, difference};
 use crate::drift::{Earlier, check_drift};
 use crate::entrance::Reach;
-use crate::name::RevisionName;
+use crate::name::{Region, RevisionName};
 use crate::snapshot::Readiness;
 
 /// What is known of the world around the target, beside the target itself.
@@ -18,6 +18,8 @@ pub struct Surroundings {
     pub reach: Reach,
     /// The environment before; `None` where nothing is compared.
     pub earlier: Option<Earlier>,
+    /// All regions that get it together, the target's among them; empty where it is one alone.
+    pub regions: Vec<Region>,
 }
 
 /// What the plan brings, beside its steps.
@@ -42,7 +44,11 @@ impl Outlook {
 
 /// Adds to what was planned what follows from the surroundings.
 pub(crate) fn complete(wanted: &Wanted, standing: &Standing<'_>, planned: Planned) -> Planned {
-    let Surroundings { reach, earlier } = &wanted.surroundings;
+    let Surroundings {
+        reach,
+        earlier,
+        regions: _,
+    } = &wanted.surroundings;
     let unreachable = match reach {
         Reach::Check => guard::unreachable(standing),
         Reach::Assume => None,

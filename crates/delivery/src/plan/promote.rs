@@ -108,11 +108,11 @@ fn change(
         commit: Some(release.commit.clone()),
         label: release.label(),
         access,
-        end: standing.record.recorded_healthy(record.healthy(
-            standing.now,
-            wanted.run.clone(),
-            BroughtBy::Promotion,
-        )),
+        end: standing.record.recorded_healthy(
+            record
+                .healthy(standing.now, wanted.run.clone(), BroughtBy::Promotion)
+                .together(&wanted.surroundings.regions),
+        ),
         rejects: Some(record),
     })
 }

@@ -86,11 +86,26 @@ pub enum Way {
 /// snapshot's, and after a plan of it was carried out it says [`Recovery::Nothing`]. The revision is
 /// not rejected: that its run died says nothing about it.
 pub fn recover(asker: &Asker, snapshot: &Snapshot) -> Recovery {
-    let standing = Standing::of(snapshot);
+    ended(asker, &Standing::of(snapshot), Ways::Both)
+}
+
+/// As [`recover`], but back, however far it has come: another region goes back too.
+pub fn take_back(asker: &Asker, snapshot: &Snapshot) -> Recovery {
+    ended(asker, &Standing::of(snapshot), Ways::Back)
+}
+
+/// Which ways are open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ways {
+    Both,
+    Back,
+}
+
+pub(super) fn ended(asker: &Asker, standing: &Standing<'_>, ways: Ways) -> Recovery {
     let Some(service) = standing.service else {
         return Recovery::Nothing;
     };
-    if let Some(problem) = guard::unreadable(&standing) {
+    if let Some(problem) = guard::unreadable(standing) {
         return Recovery::Blocked(vec![problem]);
     }
     let Some(intent) = &standing.record.intent else {
@@ -105,8 +120,12 @@ pub fn recover(asker: &Asker, snapshot: &Snapshot) -> Recovery {
     if is_foreign && !asker.despite.covers(&intent.run) {
         return Recovery::Waits(lease);
     }
-    let way_back = WayBack::of(&standing, service, intent);
-    let (way, steps, mut warnings) = match forward(&standing, service, intent, &way_back) {
+    let way_back = WayBack::of(standing, service, intent);
+    let finish = match ways {
+        Ways::Both => forward(standing, service, intent, &way_back),
+        Ways::Back => None,
+    };
+    let (way, steps, mut warnings) = match finish {
         Some(steps) => (Way::Forward, steps, Vec::new()),
         None => match way_back {
             WayBack::Open { back, warning } => {
@@ -116,8 +135,20 @@ pub fn recover(asker: &Asker, snapshot: &Snapshot) -> Recovery {
         },
     };
     if is_foreign {
-        warnings.push(overridden(&standing, &lease));
+        warnings.push(overridden(standing, &lease));
     }
+    proceed(asker, standing, service, lease, (way, steps), warnings)
+}
+
+/// These steps.
+pub(super) fn proceed(
+    asker: &Asker,
+    standing: &Standing<'_>,
+    service: &ServiceSeen,
+    lease: Lease,
+    (way, steps): (Way, Vec<Step>),
+    warnings: Vec<Diagnostic>,
+) -> Recovery {
     Recovery::Proceed(Rescue {
         plan: Plan {
             target: standing.target.clone(),
@@ -135,7 +166,7 @@ pub fn recover(asker: &Asker, snapshot: &Snapshot) -> Recovery {
 }
 
 impl Despite {
-    fn covers(&self, run: &RunRef) -> bool {
+    pub(super) fn covers(&self, run: &RunRef) -> bool {
         match self {
             Self::Nobody => false,
             Self::Run(named) => named == run,
@@ -174,19 +205,22 @@ fn forward(
     }
     let record = standing.record_of(revision);
     let state = match (passed.by, record) {
-        (BroughtBy::Promotion, record) => standing.record.recorded_healthy(record?.healthy(
-            standing.now,
-            intent.run.clone(),
-            BroughtBy::Promotion,
-        )),
-        (BroughtBy::Rollback, _) => {
-            rollback::end(&intent.run, standing, standing.revision(revision)?)
-        }
+        (BroughtBy::Promotion, record) => standing.record.recorded_healthy(
+            record?
+                .healthy(standing.now, intent.run.clone(), BroughtBy::Promotion)
+                .together(&intent.regions),
+        ),
+        (BroughtBy::Rollback, _) => rollback::end(
+            &intent.run,
+            &intent.regions,
+            standing,
+            standing.revision(revision)?,
+        ),
     };
     let undo = match way_back {
         WayBack::Open { back, .. } => back.undo(),
         // What served before is gone: what has passed stays, and is not called healthy.
-        WayBack::Barred(_) => Back::as_it_is(standing, service).undo(),
+        WayBack::Barred(_) => Back::as_it_is(standing, service, None).undo(),
     };
     let run = &intent.run.0;
     Some(vec![
@@ -209,16 +243,16 @@ fn forward(
 }
 
 /// What is written when a rollout is taken back.
-struct Back {
+pub(super) struct Back {
     /// `None`: a first deploy, which keeps its traffic and is closed.
-    traffic: Option<TrafficSplit>,
-    state: StateRecord,
-    access: Option<Access>,
+    pub(super) traffic: Option<TrafficSplit>,
+    pub(super) state: StateRecord,
+    pub(super) access: Option<Access>,
 }
 
 impl Back {
     /// The traffic stays; our tag and the intent go.
-    fn as_it_is(standing: &Standing<'_>, service: &ServiceSeen) -> Self {
+    fn as_it_is(standing: &Standing<'_>, service: &ServiceSeen, access: Option<Access>) -> Self {
         let intent = standing.record.intent.as_ref();
         let tags = match intent.and_then(|intent| intent.undo.as_ref()) {
             Some(undo) => tags_after(standing, undo),
@@ -227,7 +261,7 @@ impl Back {
         Self {
             traffic: Some(service.traffic.with_tags(tags)),
             state: standing.record.without_intent(),
-            access: None,
+            access,
         }
     }
 
@@ -253,12 +287,19 @@ impl Back {
 
     fn step(self, intent: &OpenIntent) -> Step {
         let (run, revision) = (&intent.run.0, &intent.revision);
+        self.because(format!(
+            "run `{run}` ended before `{revision}` was confirmed"
+        ))
+    }
+
+    /// The step, for a reason.
+    pub(super) fn because(self, reason: String) -> Step {
         let then = match &self.traffic {
             Some(_) => "what served before serves again",
             None => "nothing served before it, and the service stays closed",
         };
         Step {
-            because: format!("run `{run}` ended before `{revision}` was confirmed: {then}"),
+            because: format!("{reason}: {then}"),
             undo: self.undo(),
             action: Action::Restore {
                 traffic: self.traffic,
@@ -303,9 +344,12 @@ impl WayBack {
                 None => !standing.is_untested(name),
             })
             .collect();
+        // Who may call is put back as it was before, whatever became of the traffic.
+        let before = intent.access_before();
+        let access = before.filter(|access| *access != service.access);
         if !strangers.is_empty() {
             return Self::Open {
-                back: Back::as_it_is(standing, service),
+                back: Back::as_it_is(standing, service, access),
                 warning: Some(left(standing, intent, &now, &strangers)),
             };
         }
@@ -322,15 +366,14 @@ impl WayBack {
             .iter()
             .all(|share| standing.is_ready(&share.to))
         {
-            let before = intent.access_before();
             return open(Back {
                 traffic: Some(undo.with_tags(tags_after(standing, undo))),
                 state,
-                access: before.filter(|access| *access != service.access),
+                access,
             });
         }
         if now.percent_of(candidate) == 0 {
-            return open(Back::as_it_is(standing, service));
+            return open(Back::as_it_is(standing, service, access));
         }
         Self::Barred(Box::new(barred(standing, intent, undo)))
     }

@@ -13,7 +13,7 @@ use super::standing::Standing;
 use super::steps::{Bring, Change, End, intent, steps};
 use super::{Action, Address, Outlook, Plan, Planned, Step, Undo, Wanted};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::name::RevisionName;
+use crate::name::{Region, RevisionName};
 use crate::snapshot::{Readiness, RevisionSeen};
 use crate::stage::RollbackTo;
 use crate::state::{BroughtBy, Rejection, RunRef, StateRecord};
@@ -330,7 +330,7 @@ fn change(
         commit: record.map(|record| record.commit.clone()),
         label,
         access: None,
-        end: end(&wanted.run, standing, seen),
+        end: end(&wanted.run, &wanted.surroundings.regions, standing, seen),
         // A failed rollback says more about the tests of today than about a revision of yesterday.
         rejects: None,
     })
@@ -338,7 +338,12 @@ fn change(
 
 /// The record after the rollback: what was left is rejected, what serves is healthy. A revision that
 /// other tools made has no digest or commit to be remembered by.
-pub(crate) fn end(run: &RunRef, standing: &Standing<'_>, seen: &RevisionSeen) -> StateRecord {
+pub(crate) fn end(
+    run: &RunRef,
+    regions: &[Region],
+    standing: &Standing<'_>,
+    seen: &RevisionSeen,
+) -> StateRecord {
     let target = Standing::own_record(seen);
     // A rollback of this run that had shifted already, and died: what it left is in its intent.
     let resumed = standing
@@ -367,9 +372,11 @@ pub(crate) fn end(run: &RunRef, standing: &Standing<'_>, seen: &RevisionSeen) ->
         state = state.rolled_back(entry, target.map(|record| &record.digest));
     }
     match target {
-        Some(record) => {
-            state.recorded_healthy(record.healthy(standing.now, run.clone(), BroughtBy::Rollback))
-        }
+        Some(record) => state.recorded_healthy(
+            record
+                .healthy(standing.now, run.clone(), BroughtBy::Rollback)
+                .together(regions),
+        ),
         None => state,
     }
 }

@@ -242,7 +242,10 @@ impl<'a> Standing<'a> {
     pub(crate) fn left_access(&self) -> Option<Access> {
         let intent = self.record.intent.as_ref()?;
         let is_kept = self.is_unconfirmed(intent) && !self.can_go_back(intent);
-        intent.access_before().filter(|_| !is_kept)
+        let seen = self.service.map(|seen| seen.access);
+        intent
+            .access_before()
+            .filter(|before| !is_kept && Some(*before) != seen)
     }
 
     /// See [`is_moved`].

@@ -331,6 +331,11 @@ pub(crate) fn intent(
     undo: Option<TrafficSplit>,
 ) -> StateRecord {
     let before = standing.record.intent.as_ref();
+    // Told from the first write on: a service that strangers may call by a binding is closed in two
+    // requests, and a run can die between them.
+    let seen = standing.service.map(|seen| seen.access);
+    let changes = change.access.filter(|wanted| Some(*wanted) != seen);
+    let to_change = changes.and(seen).filter(|_| undo.is_some());
     standing.record.with_intent(OpenIntent {
         verified: before.is_some_and(|before| {
             before.verified
@@ -344,7 +349,8 @@ pub(crate) fn intent(
         expires: standing.now.plus(wanted.lease_seconds),
         share: None,
         passed: None,
-        access_before: standing.left_access(),
+        access_before: standing.left_access().or(to_change),
+        regions: wanted.surroundings.regions.clone(),
     })
 }
 

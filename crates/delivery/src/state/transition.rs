@@ -4,7 +4,7 @@ use super::{
     BroughtBy, Healthy, OpenIntent, REASON_LENGTH, Rejected, Rejection, RevisionRecord, RunRef,
     STATE_ENTRIES, StateRecord, Timestamp,
 };
-use crate::name::RevisionName;
+use crate::name::{Region, RevisionName};
 use crate::release::ImageDigest;
 use crate::spec::ConfigHash;
 
@@ -129,6 +129,7 @@ impl Healthy {
             at: _,
             run: _,
             by: _,
+            regions: _,
         } = self.clone();
         RevisionRecord {
             revision,
@@ -137,6 +138,15 @@ impl Healthy {
             attempt: 1,
             version,
             commit,
+        }
+    }
+
+    /// With the regions that its release was brought to together.
+    #[must_use]
+    pub fn together(self, regions: &[Region]) -> Self {
+        Self {
+            regions: regions.to_vec(),
+            ..self
         }
     }
 }
@@ -161,6 +171,7 @@ impl RevisionRecord {
             at,
             run,
             by,
+            regions: Vec::new(),
         }
     }
 

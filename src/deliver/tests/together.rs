@@ -1,0 +1,248 @@
+//! What a run over two regions leaves when it is killed, and who ends it.
+
+use delivery::plan::recover::{Asker, Despite};
+
+use super::*;
+
+/// Seconds after which no lease of the stories holds any more.
+const LATER: i64 = 100_000;
+
+/// A clock that stands.
+#[derive(Debug)]
+struct At(i64);
+
+impl crate::execute::Clock for At {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0)
+    }
+}
+
+fn guard_at(seconds: i64) -> Guard {
+    Guard {
+        clock: Arc::new(At(seconds)),
+        ..guard()
+    }
+}
+
+/// Both regions, with what stands between the run and them.
+struct Scene {
+    memory: Memory,
+    targets: [Target; 2],
+    tests: [Tests; 2],
+}
+
+impl Scene {
+    async fn settled() -> Self {
+        let scene = Self {
+            memory: Memory::default(),
+            targets: REGIONS.map(target),
+            tests: [Tests(true), Tests(true)],
+        };
+        let landed = scene.deliver(&promote(1), 0).await;
+        assert!(matches!(together(&landed), Outcome::Promoted { .. }));
+        scene
+    }
+
+    fn sites(&self) -> Vec<Site<'_>> {
+        let all = self.targets.iter().zip(&self.tests);
+        all.map(|(target, verifier)| Site { target, verifier })
+            .collect()
+    }
+
+    async fn deliver(&self, wanted: &Wanted, now: i64) -> Vec<Landed> {
+        let (guard, sink) = (guard_at(now), EventList::default());
+        let world = self.world(&guard, &sink);
+        deliver_all(&world, &self.sites(), wanted).await
+    }
+
+    /// Kills the run at a write; false where it ended before.
+    async fn killed(&self, wanted: &Wanted, at: (usize, bool)) -> bool {
+        let died = self.memory.kill(Some(at));
+        let died = tokio::select! {
+            biased;
+            () = died.notified() => true,
+            _ = self.deliver(wanted, 0) => false,
+        };
+        self.memory.kill(None);
+        died
+    }
+
+    async fn recover(&self, asker: &Asker, now: i64) -> Vec<Recovered> {
+        let (guard, sink) = (guard_at(now), EventList::default());
+        let world = self.world(&guard, &sink);
+        recover_all(&world, &self.sites(), asker).await
+    }
+
+    fn world<'w>(&'w self, guard: &'w Guard, sink: &'w EventList) -> World<'w> {
+        World {
+            cloud: &self.memory,
+            planner: plan,
+            verifier: &self.tests[0],
+            sink,
+            guard,
+        }
+    }
+
+    /// The version that serves in each region, with nothing open.
+    fn versions(&self) -> [u64; 2] {
+        REGIONS.map(|region| {
+            let (traffic, record) = self.memory.seen(region).unwrap();
+            assert_eq!(record.intent, None, "{region}");
+            let newest = &record.healthy[0];
+            assert_eq!(traffic.percent_of(&newest.revision), 100, "{record:#?}");
+            newest.version.as_ref().unwrap().minor
+        })
+    }
+}
+
+fn asker(run: &str) -> Asker {
+    Asker {
+        run: RunRef(run.to_owned()),
+        despite: Despite::Nobody,
+    }
+}
+
+/// A run again, or another one.
+fn by(mut wanted: Wanted, run: &str, attempt: u32) -> Wanted {
+    wanted.run = RunRef(run.to_owned());
+    wanted.run_attempt = attempt;
+    wanted
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_each_write_both_regions_end_in_the_same_release() {
+    let mut ends = [0, 0];
+    for write in 1.. {
+        let mut is_over = true;
+        for takes_effect in [false, true] {
+            for (run, now) in [("102/1", 0), ("7/1", LATER)] {
+                let scene = Scene::settled().await;
+                if !scene.killed(&promote(2), (write, takes_effect)).await {
+                    continue;
+                }
+                is_over = false;
+                let all = scene.recover(&asker(run), now).await;
+                let [first, second] = scene.versions();
+                assert_eq!(first, second, "write {write} {takes_effect}: {all:#?}");
+                ends[usize::from(first == 2)] += 1;
+                let failed =
+                    |end: &Recovered| matches!(end, Recovered::Failed(_) | Recovered::Stopped(_));
+                assert!(!all.iter().any(failed), "{all:#?}");
+                let again = scene.recover(&asker(run), now).await;
+                assert_eq!(again, [Recovered::Nothing, Recovered::Nothing]);
+            }
+        }
+        if is_over {
+            assert_eq!(write, 7, "candidate, traffic and record in two regions");
+            break;
+        }
+    }
+    assert!(ends[0] > 0 && ends[1] > 0, "{ends:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_each_write_the_next_run_ends_in_one_release_whatever_it_comes_to() {
+    for write in 1..=6 {
+        for takes_effect in [false, true] {
+            for passes in [[true, true], [true, false], [false, true]] {
+                let mut scene = Scene::settled().await;
+                assert!(scene.killed(&promote(2), (write, takes_effect)).await);
+                scene.tests = passes.map(Tests);
+                let landed = scene.deliver(&by(promote(3), "900/1", 1), LATER).await;
+                let [first, second] = scene.versions();
+                assert_eq!(first, second, "write {write} {takes_effect}: {landed:#?}");
+                assert_eq!(first == 3, passes == [true, true], "{landed:#?}");
+            }
+            // The same run again.
+            let scene = Scene::settled().await;
+            assert!(scene.killed(&promote(2), (write, takes_effect)).await);
+            let landed = scene.deliver(&by(promote(2), "102/2", 2), 1).await;
+            assert_eq!(scene.versions(), [2, 2], "{landed:#?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_region_that_cannot_be_finished_takes_back_what_was_finished_in_the_other() {
+    // Everything was given in both, and the first has its record.
+    for refused in [REGIONS[0], REGIONS[1]] {
+        for takes_effect in [false, true] {
+            let scene = Scene::settled().await;
+            assert!(scene.killed(&promote(2), (5, takes_effect)).await);
+            scene.memory.fault(refused, 1, Fault::Refused);
+            let all = scene.recover(&asker("102/1"), 0).await;
+            let [first, second] = scene.versions();
+            assert_eq!(first, second, "{refused} {takes_effect}: {all:#?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_brought_together_is_told_as_it_is() {
+    // The second region refuses everything from now on.
+    let scene = Scene::settled().await;
+    assert!(scene.killed(&promote(2), (5, true)).await);
+    {
+        let mut all = scene.memory.lock();
+        for service in all.values_mut() {
+            service.writes.clear();
+            service.faults.clear();
+        }
+        let open = all.values_mut().find(|service| {
+            matches!(service.live.as_ref().map(|live| &live.state),
+                Some(StateSeen::Known(record)) if record.intent.is_some())
+        });
+        let faults = (1..40).map(|write| (write, Fault::Refused));
+        open.unwrap().faults = faults.collect();
+    }
+    let all = scene.recover(&asker("102/1"), 0).await;
+    let failed = all.iter().find_map(|end| match end {
+        Recovered::Failed(problems) => Some(problems),
+        _ => None,
+    });
+    assert!(failed.is_some(), "{all:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_that_was_killed_between_the_regions_is_told_with_what_serves_where() {
+    let scene = Scene::settled().await;
+    scene.deliver(&promote(2), 0).await;
+    let back = Intent::Rollback {
+        to: RollbackTo::Previous,
+    };
+    let back = wanted(back, 200);
+    assert!(scene.killed(&back, (1, true)).await);
+    let all = scene.recover(&asker("200/1"), 0).await;
+    let told = all.iter().find_map(|end| match end {
+        Recovered::Failed(problems) => Some(problems[0].clone()),
+        _ => None,
+    });
+    let told = told.unwrap_or_else(|| {
+        panic!(
+            "{all:#?} {:#?}",
+            REGIONS.map(|region| scene.memory.seen(region))
+        )
+    });
+    assert_eq!(told.code, Code::RegionsApart);
+    let state = told.state.unwrap();
+    assert!(
+        REGIONS.iter().all(|region| state.contains(region)),
+        "{state}"
+    );
+    // The same rollback again comes through.
+    let landed = scene.deliver(&by(back, "200/2", 2), 1).await;
+    assert_eq!(scene.versions(), [1, 1], "{landed:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_regions_go_one_way_when_one_of_them_goes_back_in_the_run_itself() {
+    // The record of the second region meets a stranger, and the run may not plan again.
+    let memory = Memory::default();
+    first_release(&memory).await;
+    let before = REGIONS.map(|region| memory.seen(region));
+    memory.fault(REGIONS[1], 3, Fault::Stranger);
+    let landed = deliver_planned(&memory, &promote(2), [true; 2], no_second_plan).await;
+    let versions = REGIONS.map(|region| memory.seen(region).unwrap().1.healthy.len());
+    assert_eq!(versions, [1, 1], "{landed:#?}");
+    assert_eq!(REGIONS.map(|region| memory.seen(region)), before);
+}

@@ -1,0 +1,71 @@
+//! The way back beside a stranger's traffic, which stays.
+
+use super::*;
+
+/// The promotion opens the service with its last traffic; its undo closes it again.
+fn opening() -> Plan {
+    let mut plan = promotion();
+    for step in &mut plan.steps {
+        if let Action::ShiftTraffic { access, .. } = &mut step.action {
+            *access = Some(Access::Public);
+        }
+        if let Undo::Restore { access, .. } = &mut step.undo {
+            *access = Some(Access::Private);
+        }
+    }
+    plan
+}
+
+/// Another tool moves the traffic while the service is to be confirmed, and the run is cancelled.
+async fn beside_a_stranger(faults: Vec<Option<Fault>>) -> (FakeCloud, ExecutionEnd) {
+    let mut cloud = FakeCloud::with(true, faults);
+    let mut record = under_way();
+    if let Some(intent) = &mut record.intent {
+        intent.undo = Some(all_to(OLD));
+    }
+    cloud.swapped_at_reload = Some((all_to("api-foreign"), StateSeen::Known(record)));
+    let verifier = FakeVerifier {
+        hangs: true,
+        ..FakeVerifier::default()
+    };
+    let guard = guard();
+    let token = guard.cancelled.clone();
+    let plan = opening();
+    let sink = EventList::default();
+    let running = execute(&plan, &mut cloud, &verifier, &sink, &guard);
+    let cancel = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        token.cancel();
+    };
+    let (end, ()) = tokio::join!(running, cancel);
+    (cloud, end)
+}
+
+#[tokio::test]
+async fn the_intent_goes_the_traffic_stays_and_who_may_call_is_as_before() {
+    let (cloud, end) = beside_a_stranger(Vec::new()).await;
+    let stopped = stopped(end);
+    assert!(stopped.state.unwrap().contains("somebody else"));
+    assert_eq!(cloud.writes, ["deploy", "traffic new closed"]);
+    assert_eq!(cloud.traffic(), &all_to("api-foreign"));
+    assert_eq!(cloud.state().intent, None);
+}
+
+#[tokio::test]
+async fn an_intent_that_could_not_be_taken_out_is_told() {
+    let conflicts = (0..9).map(|_| Some(Fault::Send(WriteError::Conflict)));
+    let refused = vec![None, Some(Fault::Send(no_answer()))];
+    for faults in [std::iter::once(None).chain(conflicts).collect(), refused] {
+        let (cloud, end) = beside_a_stranger(faults).await;
+        let ExecutionEnd::LeftOpen(problems) = end else {
+            panic!("{end:?}");
+        };
+        assert_eq!(problems[0].code, Code::Interrupted);
+        assert!(cloud.state().intent.is_some());
+    }
+}
+
+fn no_answer() -> WriteError {
+    let problem = Diagnostic::error(Code::CloudFailed, "no answer");
+    WriteError::Unknown(Box::new(problem))
+}
