@@ -156,6 +156,12 @@ pub(super) fn proceed(
             etag: Some(service.etag.clone()),
             revision: lease.revision.clone(),
             before: standing.state_in_words(),
+            others: standing.others(
+                &lease.revision,
+                standing
+                    .record_of(&lease.revision)
+                    .map(|record| &record.commit),
+            ),
             steps,
             outlook: Outlook::default(),
             warnings,

@@ -1,7 +1,9 @@
 //! How the service stands: what the planner concludes from a snapshot before it decides anything.
 
+use super::Others;
 use super::candidate::{is_our_tag, tag_of};
 use crate::name::{RevisionName, TagName};
+use crate::release::Commit;
 use crate::snapshot::{Readiness, RevisionSeen, ServiceSeen, Snapshot, StateSeen};
 use crate::spec::Access;
 use crate::state::{OpenIntent, Rejection, RevisionRecord, StateRecord, Timestamp};
@@ -174,6 +176,36 @@ impl<'a> Standing<'a> {
     /// nothing is built upon it.
     pub(crate) fn left_share(&self) -> Option<&OpenIntent> {
         self.service.and_then(|seen| left_share(seen, &self.record))
+    }
+
+    /// What has, or may still have, a share of the traffic beside this revision, which is of `commit`.
+    pub(crate) fn others(&self, revision: &RevisionName, commit: Option<&Commit>) -> Others {
+        let service = self.service;
+        let wanted = service.iter().flat_map(|seen| seen.traffic.revisions());
+        let latest = service.filter(|seen| seen.traffic.follows_latest());
+        let latest = latest.and_then(|seen| seen.latest_ready.as_ref());
+        let shown = service.iter().flat_map(|seen| &seen.serving);
+        let shown = shown.filter(|entry| entry.percent > 0);
+        let left = self.record.intent.iter();
+        let undo = left.clone().filter_map(|intent| intent.undo.as_ref());
+        let mut others = wanted
+            .chain(latest)
+            .chain(shown.map(|entry| &entry.revision))
+            .chain(undo.flat_map(TrafficSplit::revisions))
+            .chain(left.map(|intent| &intent.revision))
+            .filter(|name| *name != revision)
+            .peekable();
+        let apart = |name: &RevisionName| match (commit, self.record_of(name)) {
+            (Some(commit), Some(record)) => record.commit != *commit,
+            _ => false,
+        };
+        if others.peek().is_none() {
+            Others::None
+        } else if others.all(apart) {
+            Others::Apart
+        } else {
+            Others::Alike
+        }
     }
 
     /// The revision with the largest share.
