@@ -200,8 +200,7 @@ impl Stage<'_> {
                 format!("{expect:?} was told, it is {}", in_words(&end)),
             );
         }
-        let moved_since = self.world.now().watch.moved_since;
-        if outcome.exit_code() as u8 == 0 && !moved_since {
+        if outcome.exit_code() as u8 == 0 {
             self.plan_again(wish).await;
         }
         end

@@ -84,8 +84,6 @@ pub(crate) struct Watch {
     rollbacks: BTreeSet<String>,
     /// What served before such a write: it comes back if the write cannot be confirmed.
     before_rollback: Option<(String, Split, bool)>,
-    /// Another tool moved the traffic after the last write of a run.
-    pub(crate) moved_since: bool,
     /// Digests that served when the rollback at work began.
     pub(crate) left: Option<BTreeSet<String>>,
     /// A run died, or said that it could not restore: somebody must bring order.
@@ -136,7 +134,6 @@ impl Watch {
             .iter()
             .any(|path| text(&record, path).is_some());
         self.access_open |= self.settled.is_some() && changed;
-        self.moved_since = true;
         // Who moves traffic says nothing of who may call, which a run may be changing just now.
         if self.settled.is_none() {
             self.settled_public = service.is_public();

@@ -44,13 +44,6 @@ impl Watch {
             self.broken(Invariant::ExitCodeLies, "there is no service");
             return;
         };
-        // A rollback ends with its one write and a look, and no write after it meets who came between.
-        let rolled = matches!(outcome, Outcome::RolledBack { .. });
-        if rolled && self.moved_since {
-            self.left = None;
-            self.in_doubt = false;
-            return;
-        }
         let all = Split::from([(revision.to_owned(), 100)]);
         let (split, routed) = (service.wanted(), shares(&service.routed));
         let met = match outcome {
