@@ -138,7 +138,24 @@ impl Watch {
         if self.settled.is_none() {
             self.settled_public = service.is_public();
         }
-        self.settled = Some(split);
+        self.settled = Some(split).filter(|_| !self.is_as_created(service));
+    }
+
+    /// The service is as a first deploy creates it: closed, following LATEST, with our revisions only,
+    /// and a record in which nothing has passed. Who brings it back to that leaves no trace of having
+    /// answered for anything: until something has passed, it is a first deploy.
+    fn is_as_created(&self, service: &Service) -> bool {
+        let record = service.record();
+        let healthy = record["healthy"].as_array();
+        let shares = service.traffic.iter().filter(|one| one.percent > 0);
+        let mut names = service.revisions.iter().map(|one| &one.name);
+        !service.is_public()
+            && shares.map(|one| &one.to).all(|to| *to == To::Latest)
+            && record.is_object()
+            && healthy.is_none_or(Vec::is_empty)
+            && record.pointer("/intent/passed").is_none()
+            && record.pointer("/intent/undo").is_none()
+            && !names.any(|name| self.foreign_revisions.contains(name))
     }
 
     /// Another tool takes the record away. With the intent of a run that has died, or could not go back,

@@ -283,6 +283,11 @@ impl<'a> Standing<'a> {
             .filter(|before| !is_kept && Some(*before) != seen)
     }
 
+    /// See [`is_moved`].
+    pub(crate) fn is_moved(&self, intent: &OpenIntent) -> bool {
+        self.service.is_some_and(|seen| is_moved(seen, intent))
+    }
+
     /// What served before the intent can serve again.
     fn can_go_back(&self, intent: &OpenIntent) -> bool {
         let undo = intent.undo.as_ref();
@@ -296,7 +301,7 @@ impl<'a> Standing<'a> {
         let newest = self.record.healthy.first();
         self.serves_alone(&intent.revision)
             && newest.is_none_or(|newest| newest.revision != intent.revision)
-            && self.service.is_some_and(|seen| is_as_written(seen, intent))
+            && !self.is_moved(intent)
     }
 
     /// Where traffic returns to if this plan fails: what serves now; where a shift was left
@@ -344,8 +349,16 @@ fn left_share<'a>(service: &ServiceSeen, record: &'a StateRecord) -> Option<&'a 
     (is_shared && can_serve && is_as_written(service, intent)).then_some(intent)
 }
 
-/// True when the shares are those that the intent's own run wrote together with it. Else somebody else
-/// has moved the traffic since, and answers for it, even where it is to the candidate.
+/// True when somebody else has moved the traffic since the intent was written, and answers for it, even
+/// where it is to the candidate. Not where that is not known to have passed: what is untested is taken
+/// back, whoever gave it traffic.
+fn is_moved(service: &ServiceSeen, intent: &OpenIntent) -> bool {
+    let has_passed = intent.passed.is_some() || intent.share.is_some();
+    let serves = pinned(service).percent_of(&intent.revision) > 0;
+    (has_passed || !serves) && !is_as_written(service, intent)
+}
+
+/// True when the shares are those that the intent's own run wrote together with it.
 fn is_as_written(service: &ServiceSeen, intent: &OpenIntent) -> bool {
     let revision = &intent.revision;
     let everything = service.traffic.percent_of(revision) == 100;
