@@ -53,11 +53,10 @@ impl Execution<'_> {
         let lags = match self.plan.others {
             Others::None => false,
             Others::Alike => true,
-            // A split may come again that was there before the last one.
-            Others::Apart => {
-                !told || self.earlier_share(revision) > 0 || self.changed_lately(propagation)
-            }
+            Others::Apart => !told || self.earlier_share(revision) > 0,
         };
+        // A split that was there before the last one may still be met, whatever it was.
+        let lags = lags || self.changed_lately(propagation);
         let until = self.moved.at + propagation;
         (lags && until > Instant::now()).then_some(until)
     }

@@ -6,7 +6,7 @@ mod world;
 
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::plan::{Action, Planned, Undo, Wanted};
-use delivery::snapshot::Readiness;
+use delivery::snapshot::{Readiness, StateSeen};
 use delivery::spec::Access;
 use delivery::stage::RollbackTo;
 use delivery::target::Tier;
@@ -166,6 +166,39 @@ fn a_stranger_who_lets_traffic_follow_what_had_passed_answers_for_it() {
         assert_eq!(world.serves(), [(died.revision.to_string(), 100)]);
         assert_eq!(world.service().access, access, "callers depend on it");
     }
+}
+
+#[test]
+fn a_service_of_another_tool_is_no_first_deploy_although_nothing_was_recorded() {
+    let private = |version, number| promote(release(version, number), spec(Access::Private));
+    let mut world = World::foreign(Tier::Preproduction, Access::Private);
+    let undecided = world.expect_plan(&private("1.0.0", 1));
+    world.apply(&undecided.steps[0].action);
+    // Somebody gives everything to it, and the run takes back what is its own.
+    world.foreign_traffic(&[("LATEST", 100)]);
+    let state = world.state().without_intent();
+    world.service_mut().state = StateSeen::Known(state);
+    let next = world.expect_plan(&by_run(private("1.1.0", 2), 7, 1));
+    world.apply(&next.steps[0].action);
+    assert_eq!(world.serves(), [(undecided.revision.to_string(), 100)]);
+}
+
+#[test]
+fn a_tag_that_follows_latest_does_not_reach_the_candidate_of_a_first_deploy_either() {
+    let mut world = World::empty(Tier::Preproduction);
+    let died = world.expect_plan(&v("1.0.0", 1));
+    world.apply(&died.steps[0].action);
+    world.foreign_tag("blue", None);
+    world.later(LEASE);
+    let next = world.expect_plan(&by_run(v("1.1.0", 2), 7, 1));
+    let Action::DeployCandidate { traffic, .. } = &next.steps[0].action else {
+        panic!("{next:?}");
+    };
+    let held = Destination::Revision(died.revision);
+    assert_eq!(traffic.tags()[0].to, held);
+    world.run(&by_run(v("1.1.0", 2), 7, 1));
+    let blue = &world.service().traffic.tags()[0];
+    assert_eq!(blue.to, Destination::Latest, "as it was");
 }
 
 #[test]

@@ -463,6 +463,7 @@ async fn where_answers_cannot_tell_an_earlier_split_is_waited_out() {
         (Others::None, false, 60, false),
         (Others::Apart, true, 60, false),
         // What was there before may come again, whatever it was.
+        (Others::None, true, 1, true),
         (Others::Apart, true, 1, true),
         (Others::Apart, false, 60, true),
         (Others::Alike, true, 60, true),

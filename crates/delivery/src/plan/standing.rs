@@ -258,11 +258,17 @@ impl<'a> Standing<'a> {
 
     /// True when no release has ever passed here: a first deploy that was interrupted, or could not be
     /// decided, leaves the service as it was created, closed and following LATEST, with a record that
-    /// rejects nothing.
+    /// rejects nothing. Where other tools have made revisions, something else may have served, and
+    /// somebody may have let traffic follow LATEST on purpose.
     fn never_passed(&self) -> bool {
         let intent = self.record.intent.as_ref();
+        let mut revisions = self.revisions();
         self.record.healthy.is_empty()
             && intent.is_none_or(|intent| intent.passed.is_none() && intent.undo.is_none())
+<<<<<<< HEAD
+=======
+            && revisions.all(|seen| Self::own_record(seen).is_some())
+>>>>>>> sim-b
             && self
                 .service
                 .is_some_and(|seen| matches!(seen.state, StateSeen::Known(_)))

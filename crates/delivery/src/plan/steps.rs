@@ -177,7 +177,8 @@ fn left_behind(standing: &Standing<'_>) -> String {
 fn closed(wanted: &Wanted, standing: &Standing<'_>, change: Change) -> Vec<Step> {
     let revision = change.revision().clone();
     let state = intent(wanted, standing, &change, None);
-    let tags = standing.foreign_tags();
+    // A tag that follows LATEST must not reach the candidate before its tests, here neither.
+    let tags = standing.foreign_tags_pinned();
     let undo = || Undo::KeepClosed {
         state: standing.record.without_intent(),
         rejects: change.rejects.clone(),
