@@ -118,10 +118,22 @@ async fn a_target_with_its_standing_tag_takes_four_requests_and_any_other_six() 
     let (_, body) = world.call("ml-api-prod", "/version").await?;
     assert!(body.contains(&first), "{body}");
 
-    // Back again: what was left has no tag.
+    // Back again: what was left has no tag, and is not recorded healthy any more until it is confirmed.
     let before = world.exchanges().len();
     let end = world
         .run(&world.rollback_job("v1.1.0", "production"))
+        .await?;
+    assert_eq!(end.code, Some(0), "{}", end.log);
+    let asked = asked_since(&world, before);
+    assert_eq!(asked.len(), 8, "{asked:#?}");
+
+    // To one before the last: healthy, and its tag is gone.
+    let third = World::commit(3);
+    world.built(&third, api("setosa")).await?;
+    release(&world, "v1.2.0", &third, "production", 0).await?;
+    let before = world.exchanges().len();
+    let end = world
+        .run(&world.rollback_job("v1.0.0", "production"))
         .await?;
     assert_eq!(end.code, Some(0), "{}", end.log);
     let asked = asked_since(&world, before);
