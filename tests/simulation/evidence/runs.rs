@@ -10,12 +10,11 @@ use delivery::diagnostic::Diagnostic;
 use delivery::gate::Mode;
 use delivery::outcome::Outcome;
 use delivery::plan::Intent;
-use delivery::spec::ConfigHash;
 use delivery::target::{Target, Tier};
 use delivery::verdict::Evidence;
 use ml_deploy::deliver::regions::{Landed, Site, deliver_all, together};
 use ml_deploy::deliver::{self, Planner, Told};
-use ml_deploy::evidence::rule::{Archive, Author, Next, Proven, Rule, Tests};
+use ml_deploy::evidence::rule::{Author, Next, Proven, Rule, Tests};
 use ml_deploy::execute::{Identity, UnderTest, UnderWatch, Verifier};
 
 use super::vault::{SimulatedArchive, Vault, environment};
