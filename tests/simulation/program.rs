@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use delivery::diagnostic::Diagnostic;
 use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
+use delivery::plan::recover::{Asker, Despite};
 use delivery::target::Target;
 use ml_deploy::deliver::{self, Cloud, Planner, Prospect, Seen};
 use ml_deploy::execute::{CloudWriter, Guard};
@@ -223,6 +224,50 @@ impl Program {
         }
         inner.tell_new_violations();
         end
+    }
+
+    /// Ends what a run has left open, if it may.
+    pub(crate) async fn recover(
+        self,
+        world: &Arc<World>,
+        target: &Target,
+        wish: &Wish,
+        despite: Despite,
+    ) {
+        let process = Process::new(&wish.wanted.run.0);
+        let reader = reader(world, &process, self.bend, false);
+        let verifier = SimulatedVerifier {
+            world: Arc::clone(world),
+            process: Arc::clone(&process),
+            tells_commit: wish.tells_commit,
+            blindness: self.blindness,
+            claimed: wish.commit(),
+        };
+        let sink = Trace {
+            world: Arc::clone(world),
+            run: process.run.clone(),
+        };
+        let guard = guard(world, &process, wish);
+        let over = deliver::World {
+            cloud: &reader,
+            planner: self.planner,
+            verifier: &verifier,
+            sink: &sink,
+            guard: &guard,
+        };
+        if despite == Despite::Anybody {
+            world.now().watch.forced.insert(process.run.clone());
+        }
+        let asker = Asker {
+            run: wish.wanted.run.clone(),
+            despite,
+        };
+        let recovered = deliver::recover(&over, target, &asker).await;
+        let mut inner = world.now();
+        inner.note(&format!("{} recovers: {recovered:?}", process.run));
+        let crate::world::Inner { cloud, watch, .. } = &mut *inner;
+        watch.recovered(cloud, &wish.wanted, &recovered);
+        inner.tell_new_violations();
     }
 
     /// What it would do now; nothing goes wrong meanwhile.

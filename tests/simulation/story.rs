@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use delivery::diagnostic::Code;
 use delivery::outcome::Outcome;
+use delivery::plan::recover::Despite;
 use delivery::target::Tier;
 use serde_json::{Value, json};
 
@@ -68,10 +69,26 @@ pub(crate) enum Successor {
     Next,
     /// The same, and that release fails its tests.
     NextBad,
+    /// The post step of the same run, at once.
+    Post,
+    /// A person with `ml-deploy recover --force`, at once.
+    Forced,
 }
 
 impl Successor {
-    pub(crate) const ALL: [Self; 4] = [Self::Rerun, Self::Same, Self::Next, Self::NextBad];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Rerun,
+        Self::Same,
+        Self::Next,
+        Self::NextBad,
+        Self::Post,
+        Self::Forced,
+    ];
+
+    /// It ends what is open at once, and promotes nothing.
+    fn recovers(self) -> bool {
+        matches!(self, Self::Post | Self::Forced)
+    }
 }
 
 /// Image of the successor's release, and of one that fails.
@@ -235,20 +252,33 @@ impl Stage<'_> {
         }
         let next = || promote(NEXT, "9.0.0", 900);
         let lease = wish.lease() + Duration::from_secs(10_000);
-        let first = match self.successor {
-            Successor::Rerun => wish.clone().again(),
-            Successor::Same => wish.clone().by(901),
-            Successor::Next => next(),
-            Successor::NextBad => promote(NEXT_BAD, "9.1.0", 902),
-        };
-        if self.successor != Successor::Rerun {
+        if self.successor != Successor::Rerun && !self.successor.recovers() {
             tokio::time::sleep(lease).await;
         }
-        self.run(&first, Expect::Anything).await;
+        match self.successor {
+            Successor::Rerun => self.order(&wish.clone().again()).await,
+            Successor::Same => self.order(&wish.clone().by(901)).await,
+            Successor::Next => self.order(&next()).await,
+            Successor::NextBad => self.order(&promote(NEXT_BAD, "9.1.0", 902)).await,
+            Successor::Post => self.recover(wish, Despite::Nobody).await,
+            Successor::Forced => self.recover(&wish.clone().by(903), Despite::Anybody).await,
+        }
         if self.in_doubt() {
             tokio::time::sleep(lease).await;
             self.run(&next(), Expect::Anything).await;
         }
+    }
+
+    async fn order(&self, wish: &Wish) {
+        self.run(wish, Expect::Anything).await;
+    }
+
+    /// Nothing is promoted: what is open is ended, and nothing of it is left to the next run.
+    async fn recover(&self, wish: &Wish, despite: Despite) {
+        let target = target(self.story.tier);
+        self.program
+            .recover(&self.world, &target, wish, despite)
+            .await;
     }
 
     /// Another tool makes the service.

@@ -80,6 +80,8 @@ pub(crate) struct Watch {
     pub(crate) foreign_labels: BTreeMap<String, String>,
     /// Digests that were left by a rollback.
     pub(crate) rolled_back: BTreeSet<String>,
+    /// Whoever a person has told that the run which holds the lease is dead.
+    pub(crate) forced: BTreeSet<String>,
     /// Runs that roll back: to a target that they have tested they may go in one write.
     rollbacks: BTreeSet<String>,
     /// What served before such a write: it comes back if the write cannot be confirmed.

@@ -272,7 +272,7 @@ impl Stage<'_> {
         }
         let again = match self.successor {
             Successor::Rerun => wish.clone().again(),
-            Successor::Same | Successor::Next | Successor::NextBad => {
+            _ => {
                 let lease = wish.lease() + Duration::from_secs(10_000);
                 tokio::time::sleep(lease).await;
                 wish.clone().by(901)

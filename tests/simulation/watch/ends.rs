@@ -4,6 +4,7 @@ use delivery::diagnostic::{Code, Diagnostic};
 use delivery::outcome::{ExitCode, Outcome};
 use delivery::plan::{Intent, Wanted};
 use delivery::spec::Access;
+use ml_deploy::deliver::Recovered;
 
 use super::writes::meet_alone;
 use super::{Invariant, Watch, continues, text};
@@ -156,6 +157,29 @@ impl Watch {
         let mut healthy = healthy.into_iter().flatten();
         if was_served && self.settled.is_some() && !healthy.any(|one| one["digest"] == digest) {
             self.rolled_back.insert(digest.to_owned());
+        }
+    }
+
+    /// Somebody has ended what a run left open: nothing of it stays.
+    pub(crate) fn recovered(&mut self, cloud: &Cloud, wanted: &Wanted, recovered: &Recovered) {
+        match recovered {
+            Recovered::Nothing | Recovered::Ended { .. } => {
+                let open = cloud.service.as_ref().map(Service::record);
+                if open.is_some_and(|record| text(&record, "/intent/run").is_some()) {
+                    self.broken(Invariant::LeftOver, "what was recovered is open");
+                }
+                // Somebody died, and what he left is as it would be if he had said so himself.
+                self.stopped(cloud, wanted, &[]);
+                self.in_doubt = false;
+            }
+            // Another run holds it: the one that died, where two were at work, may be that one.
+            Recovered::Held(_) => {}
+            Recovered::Stopped(_) | Recovered::Failed(_) => {
+                self.broken(
+                    Invariant::NeverEnds,
+                    format!("not recovered: {recovered:?}"),
+                );
+            }
         }
     }
 
