@@ -124,13 +124,28 @@ async fn show_all(
     let looks = sites.iter().map(|site| look(world, site.target, wanted));
     let seen = futures_util::future::join_all(looks).await;
     let mut landed = Vec::new();
+    let mut drift = Vec::new();
     for (site, seen) in sites.iter().zip(seen) {
         let mut told = Told::default();
+        let region = site.target.region.clone();
+        if let Ok(Prospect::Plan(plan)) = &seen {
+            let view = run.view.get_or_insert_default();
+            view.outlooks
+                .push((region.to_string(), plan.outlook.clone()));
+            drift.push((region.to_string(), drift_lines(wanted, plan)));
+        }
         landed.push(Landed {
-            outcome: show(job, seen, wanted, &mut told, run),
-            region: site.target.region.clone(),
+            outcome: show(job, seen, &mut told, run),
+            region,
             told,
         });
+    }
+    if let Some(view) = &mut run.view
+        && !drift.is_empty()
+    {
+        view.set_drift(&drift);
+        // Evidence was told as it was found.
+        say(job, &text::plain_lines(&view.lines(&[]).join("\n")));
     }
     landed
 }
@@ -173,7 +188,6 @@ fn wanted(job: &Job<'_>, intent: Intent, surroundings: Surroundings) -> Wanted {
 fn show(
     job: &Job<'_>,
     seen: Result<Prospect, Diagnostic>,
-    wanted: &Wanted,
     told: &mut Told,
     run: &mut RunSummary,
 ) -> Outcome {
@@ -194,10 +208,6 @@ fn show(
             for warning in &plan.warnings {
                 job.sink.emit(Event::Warning(warning.clone()));
             }
-            let view = run.view.get_or_insert_default();
-            view.drift = drift_lines(wanted, &plan);
-            // Of several regions, the first one's: they get the same.
-            view.outlook.get_or_insert_with(|| plan.outlook.clone());
             show_plan(job, &plan, run)
         }
     }
@@ -226,19 +236,19 @@ fn drift_lines(wanted: &Wanted, plan: &Plan) -> Vec<String> {
 /// both to the summary.
 fn show_plan(job: &Job<'_>, plan: &Plan, run: &mut RunSummary) -> Outcome {
     let steps = text::plain_lines(&render_plan(plan));
-    let mut lines = steps.clone();
-    if let Some(view) = &run.view {
-        // Evidence was told as it was found.
-        lines.extend(text::plain_lines(&view.lines(&[]).join("\n")));
-    }
-    if job.shell.on_github {
-        job.sink.emit(Event::Note(lines.join("\n")));
-    } else if job.shell.format == crate::cli::Format::Human {
-        job.shell
-            .streams
-            .out
-            .say(&format!("{}\n", lines.join("\n")));
-    }
+    say(job, &steps);
     run.plan.extend(steps);
     Outcome::Verified
+}
+
+fn say(job: &Job<'_>, lines: &[String]) {
+    if lines.is_empty() {
+        return;
+    }
+    let lines = lines.join("\n");
+    if job.shell.on_github {
+        job.sink.emit(Event::Note(lines));
+    } else if job.shell.format == crate::cli::Format::Human {
+        job.shell.streams.out.say(&format!("{lines}\n"));
+    }
 }

@@ -109,3 +109,33 @@ async fn one_that_fails_takes_the_other_back() -> Told {
     world.end().await;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_plan_tells_all_regions_once_where_they_agree_and_each_where_they_do_not() -> Told {
+    let world = world().await?;
+    let commits = [1, 2, 3].map(World::commit);
+    for commit in &commits {
+        world.built(commit, api("setosa")).await?;
+    }
+    let end = world.run(&job(&world, "v1.0.0", &commits[0])).await?;
+    assert_eq!(end.code, Some(0), "{}", end.log);
+    let plan = job(&world, "v1.2.0", &commits[2]).with("command", "plan");
+    let page = world.run(&plan).await?.summary;
+    assert_eq!(page.matches("| changed | image |").count(), 1, "{page}");
+    assert_eq!(page.matches("**rollback**").count(), 1, "{page}");
+    // One of them has gone ahead since.
+    let ahead = world
+        .release_job("v1.1.0", &commits[1], "dev")
+        .with("region", REGIONS[1]);
+    let end = world.run(&ahead).await?;
+    assert_eq!(end.code, Some(0), "{}", end.log);
+    let page = world.run(&plan).await?.summary;
+    assert_eq!(page.matches("| changed | image |").count(), 2, "{page}");
+    assert_eq!(page.matches("**rollback**").count(), 2, "{page}");
+    for region in REGIONS {
+        let told = page.contains(&format!("In {region}:"));
+        assert!(told, "{region}:\n{page}");
+    }
+    world.end().await;
+    Ok(())
+}

@@ -204,7 +204,6 @@ impl Program {
         }
         {
             let mut inner = world.now();
-            inner.watch.silent |= !wish.tells_commit;
             inner.note(&format!("{run} begins"));
         }
         let end = tokio::select! {
