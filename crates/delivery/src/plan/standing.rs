@@ -265,10 +265,7 @@ impl<'a> Standing<'a> {
         let mut revisions = self.revisions();
         self.record.healthy.is_empty()
             && intent.is_none_or(|intent| intent.passed.is_none() && intent.undo.is_none())
-<<<<<<< HEAD
-=======
             && revisions.all(|seen| Self::own_record(seen).is_some())
->>>>>>> sim-b
             && self
                 .service
                 .is_some_and(|seen| matches!(seen.state, StateSeen::Known(_)))
