@@ -91,6 +91,11 @@ pub enum Task {
     Revisions(ReadArgs),
     /// Show the last lines that a revision logged
     Logs(LogsArgs),
+    /// Show which environments have passed with an image, as the image's evidence says
+    #[command(
+        after_help = "Examples:\n  ml-deploy evidence v1.4.0                                     in every environment\n  ml-deploy evidence v1.4.0 --environment staging\n  ml-deploy --format json evidence --digest sha256:…\n\nWhat an environment's key has not signed does not count, where it has one. Reads only."
+    )]
+    Evidence(Box<EvidenceArgs>),
     /// Run the API tests against an address
     #[command(
         after_help = "Examples:\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml\n  ml-deploy verify --url https://ml-api-x.a.run.app --tests 'tests/*.yaml' --junit report.xml\n  ml-deploy verify http://127.0.0.1:8080 --tests golden.yaml --slo-p95 200ms --load-rate 50\n  ml-deploy verify https://c-1---ml-api-x.a.run.app --tests golden.yaml --replay --serving https://ml-api-x.a.run.app\n  ml-deploy verify http://127.0.0.1:8080 --record golden.jsonl --inputs inputs.csv"
@@ -166,6 +171,23 @@ pub struct ReadArgs {
     /// Inputs.
     #[command(flatten)]
     pub flags: ReadFlags,
+}
+
+/// Whose evidence is shown.
+#[derive(Debug, Args)]
+pub struct EvidenceArgs {
+    /// A version tag such as v1.2.3, or a branch. Unless given: the commit that is checked out
+    #[arg(value_name = "REF", conflicts_with = "digest")]
+    pub reference: Option<String>,
+    /// The full commit. Unless given: what REF names in this checkout
+    #[arg(long, value_name = "SHA", conflicts_with = "digest")]
+    pub commit: Option<String>,
+    /// The image itself, `sha256:…`
+    #[arg(long, value_name = "DIGEST")]
+    pub digest: Option<String>,
+    /// Inputs.
+    #[command(flatten)]
+    pub flags: EvidenceFlags,
 }
 
 /// Which lines are shown.
@@ -329,6 +351,15 @@ pub struct RunFlags(pub BTreeMap<&'static str, String>);
 #[derive(Debug, Clone, Default)]
 pub struct ReadFlags(pub BTreeMap<&'static str, String>);
 
+/// Flags of what reads evidence.
+#[derive(Debug, Clone, Default)]
+pub struct EvidenceFlags(pub BTreeMap<&'static str, String>);
+
+/// Inputs that name the image and its environment, and tell as whom it is read.
+fn is_for_evidence(spec: &InputSpec) -> bool {
+    is_for_reading(spec) && spec.name != "region" || spec.name == "image"
+}
+
 /// Flags of what ends an unfinished rollout.
 #[derive(Debug, Clone, Default)]
 pub struct RecoverFlags(pub BTreeMap<&'static str, String>);
@@ -441,6 +472,7 @@ macro_rules! flags {
 
 flags!(RunFlags, has_flag);
 flags!(ReadFlags, is_for_reading);
+flags!(EvidenceFlags, is_for_evidence);
 flags!(RecoverFlags, is_for_recovery);
 flags!(LimitFlags, is_limit);
 flags!(CheckFlags, is_for_checking);

@@ -136,6 +136,7 @@ fn snapshot(
         latest_created,
         invoker_check_off: _,
         state,
+        changed: _,
     } = live(service)?;
     let template = service.template.as_ref();
     Ok(Snapshot {

@@ -16,7 +16,7 @@ use super::job::{Ask, Job};
 use super::run::Source;
 use super::shell::{Shell, Streams};
 use super::signals::{Early, Signals};
-use super::{check, generate, look, post, recover, run, signals, verify};
+use super::{attached, check, generate, look, post, recover, run, signals, verify};
 use crate::cli::{Cli, GenerateArgs, PromoteArgs, Task};
 use crate::report::Reporter;
 
@@ -140,6 +140,7 @@ async fn perform(shell: &Shell, task: Task) -> u8 {
             )
             .await
         }
+        Task::Evidence(arguments) => attached::run(shell, *arguments).await,
         Task::Verify(arguments) => verify::run(shell, &arguments).await,
         Task::Check(arguments) => check::run(shell, arguments).await,
         Task::Generate(arguments) => write_files(shell, &arguments),

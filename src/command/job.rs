@@ -225,7 +225,7 @@ fn half_of_nothing(command: Wish, stage: &Stage) -> Option<Diagnostic> {
 }
 
 /// On a terminal nobody else says what is deployed.
-async fn take_reference(
+pub(super) async fn take_reference(
     context: &mut Context,
     root: &Path,
     reference: Option<String>,

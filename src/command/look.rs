@@ -135,7 +135,10 @@ fn not_deployed(target: &Target) -> Diagnostic {
 }
 
 /// Looks, but not beyond a signal. On a terminal a look that went well needs no closing word.
-async fn finish(shell: &Shell, looked: impl Future<Output = Result<(), Vec<Diagnostic>>>) -> u8 {
+pub(super) async fn finish(
+    shell: &Shell,
+    looked: impl Future<Output = Result<(), Vec<Diagnostic>>>,
+) -> u8 {
     let looked = tokio::select! {
         biased;
         () = shell.stop.cancelled() => {
@@ -155,7 +158,7 @@ async fn finish(shell: &Shell, looked: impl Future<Output = Result<(), Vec<Diagn
     }
 }
 
-fn write(shell: &Shell, text: &str, json: &Value) {
+pub(super) fn write(shell: &Shell, text: &str, json: &Value) {
     if shell.format == Format::Json {
         shell.streams.out.say(&format!("{json}\n"));
     } else if shell.on_github {

@@ -11,10 +11,12 @@
 //! | `check` | the policies, before the build and before the push, and by hand |
 //! | `deliver` | observe → plan → execute, again when somebody else was faster |
 //! | `evidence` | evidence of the environment before is asked for, that of this one attached |
+//! | `attached` | shows the evidence of an image, environment by environment |
 //! | `run` | what each stage does |
 //! | `recover` | ends what a run that died has left |
 //! | `post` | the action's post step: the same, for its own main step |
 
+mod attached;
 mod build;
 mod check;
 mod checkout;

@@ -123,6 +123,7 @@ impl Service {
             latest_created: newest,
             invoker_check_off: open,
             state,
+            changed: Timestamp(0),
         });
     }
 
@@ -335,6 +336,10 @@ impl CloudWriter for Writer {
 
     async fn read(&self) -> Result<Option<Live>, Diagnostic> {
         Ok(self.live())
+    }
+
+    fn propagation(&self) -> Duration {
+        Duration::ZERO
     }
 
     async fn log_lines(&self, _: &RevisionName, _: u32) -> Result<Vec<String>, Diagnostic> {

@@ -341,9 +341,7 @@ impl Proven<'_> {
         let label = self.release.label();
         let title = format!("what was measured of {label} could not be kept");
         let told = self.because(title, problem);
-        told.state(format!(
-            "the candidate waits; the evidence after `command: promote` will name none of the tests of this step, and say that they had passed before"
-        ))
+        told.state("the candidate waits; the evidence after `command: promote` will name none of the tests of this step, and say that they had passed before")
     }
 
     fn because(&self, title: String, problem: Diagnostic) -> Diagnostic {
@@ -361,3 +359,7 @@ impl Proven<'_> {
 fn is_end(problem: &Diagnostic) -> bool {
     matches!(problem.code, Code::Interrupted | Code::DeadlinePassed)
 }
+
+#[cfg(test)]
+#[path = "rule_tests.rs"]
+mod tests;

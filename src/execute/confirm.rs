@@ -23,8 +23,21 @@ const LUCK: f64 = 1e-3;
 const MOST_ANSWERS: u32 = 50;
 /// Longest time for one answer.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
+/// Pause between two right answers while callers may still meet something else.
+const BETWEEN: Duration = Duration::from_secs(1);
 /// First and longest pause between two looks.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// What confirms.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    /// So many right answers in a row.
+    answers: u32,
+    /// The last of them after this.
+    lags: Option<Instant>,
+    /// All of it before this.
+    until: Instant,
+}
 
 impl Execution<'_> {
     /// `trafficStatuses` shows everything on the revision, and consecutive answers through the
@@ -36,10 +49,17 @@ impl Execution<'_> {
     ) -> Result<String, Failure> {
         let place = self.place(&Address::Service).await?;
         let commit = commit.filter(|_| self.verifier.tells_commit());
+        let lags = self.lags_until(revision, commit);
         let until = Instant::now() + self.guard.confirm_grace;
+        let until = lags.map_or(until, |lags| until.max(lags + ANSWER_TIME));
         let mut seen = Vec::new();
         let answers = answers_after(self.earlier_share(revision));
-        let looking = self.look(&place, revision, commit, answers, until, &mut seen);
+        let wanted = Wanted {
+            answers,
+            lags,
+            until,
+        };
+        let looking = self.look(&place, revision, commit, wanted, &mut seen);
         let confirmed = tokio::select! {
             biased;
             stop = self.guard.stopped() => return Err(Failure::Stopped(stop)),
@@ -62,26 +82,20 @@ impl Execution<'_> {
         })
     }
 
-    /// The largest share of the traffic, short of all of it, that this run knows the revision to have
-    /// had: such a split may linger.
-    fn earlier_share(&self, revision: &RevisionName) -> u32 {
-        let percents = self
-            .own_traffic
-            .iter()
-            .map(|(_, split)| split.percent_of(revision));
-        percents.filter(|percent| *percent < 100).max().unwrap_or(0)
-    }
-
-    /// Looks until it is so; false when `until` has passed, with what was seen last.
+    /// Looks until it is so; false when the time has passed, with what was seen last.
     async fn look(
         &self,
         place: &Place,
         revision: &RevisionName,
         commit: Option<&Commit>,
-        wanted: u32,
-        until: Instant,
+        wanted: Wanted,
         seen: &mut Vec<String>,
     ) -> bool {
+        let Wanted {
+            answers: enough,
+            lags,
+            until,
+        } = wanted;
         let mut pause = PAUSES.0;
         // The write that shifted the traffic may have shown it already.
         let shown = self.live.as_ref().map(|live| &live.serving);
@@ -102,6 +116,9 @@ impl Execution<'_> {
             }
             if serves {
                 let Some(commit) = commit else {
+                    // Nothing tells the answers apart. Whoever moves the traffic meanwhile is noticed
+                    // by the etag of the next write.
+                    tokio::time::sleep_until(lags.unwrap_or_else(Instant::now)).await;
                     return true;
                 };
                 let asked = self
@@ -113,11 +130,18 @@ impl Execution<'_> {
                 seen.push(answer_in_words(identity.as_ref()));
                 if identity.is_some_and(|one| one.commit == commit.as_str()) {
                     answers += 1;
-                    if answers >= wanted {
-                        return true;
-                    }
-                    // It answers as it should: the next look needs no pause.
                     pause = PAUSES.0;
+                    // It answers as it should: the next look needs no pause until it is the last.
+                    if answers < enough {
+                        continue;
+                    }
+                    match lags.filter(|lags| Instant::now() < *lags) {
+                        None => return true,
+                        Some(lags) => {
+                            let next = Instant::now() + BETWEEN;
+                            tokio::time::sleep_until(next.min(lags)).await;
+                        }
+                    }
                     continue;
                 }
                 answers = 0;

@@ -8,6 +8,7 @@
 //! | `step` | one step |
 //! | `watch` | the candidate and what serves, under load, while it has a share of the traffic |
 //! | `confirm` | the service answers as the new release |
+//! | `lag` | until when callers may meet something else than the service tells |
 //! | `undo` | the way back |
 //! | `failure` | what went wrong, as a diagnostic |
 //!
@@ -28,6 +29,7 @@ mod confirm;
 mod convoy;
 mod failure;
 mod guard;
+mod lag;
 mod seam;
 mod step;
 mod undo;
@@ -39,6 +41,7 @@ pub use seam::{CloudWriter, Identity, UnderTest, UnderWatch, Verifier};
 pub(crate) use undo::{late, out_of_time};
 
 use failure::Failure;
+use lag::{Earlier, Moved};
 use undo::Gone;
 
 /// How the execution ended.
@@ -94,6 +97,7 @@ struct Execution<'a> {
     left_open: bool,
     tag_url: Option<String>,
     evidence: Vec<Evidence>,
+    moved: Moved,
 }
 
 /// Walks the plan. Whatever happens, it ends with the plan done, with what served before serving
@@ -121,6 +125,10 @@ pub async fn execute(
         left_open: false,
         tag_url: None,
         evidence: Vec::new(),
+        moved: Moved {
+            at: Instant::now(),
+            before: None,
+        },
     };
     execution.run().await
 }
@@ -191,6 +199,10 @@ impl Execution<'_> {
                     self.own_traffic
                         .extend(found.map(|live| (record(live).cloned(), live.traffic.clone())));
                     self.taken_over = live.as_ref().and_then(open_run);
+                    self.moved = Moved {
+                        at: Instant::now(),
+                        before: live.as_ref().map(Earlier::of),
+                    };
                     self.live = live;
                     Ok(())
                 }

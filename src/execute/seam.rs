@@ -12,6 +12,10 @@ use delivery::verdict::Evidence;
 use crate::gcp::logging;
 use crate::gcp::run::{Change, Live, Pending, RunWriter, WriteError};
 
+/// A change of traffic reaches all callers within seconds, and nothing tells when it has. Google names
+/// no figure.
+const PROPAGATION: Duration = Duration::from_secs(10);
+
 /// Writes to one service, each write guarded by the etag of the one before.
 #[async_trait]
 pub trait CloudWriter: Send + Sync {
@@ -31,6 +35,11 @@ pub trait CloudWriter: Send + Sync {
 
     /// Reads the service; the next write is guarded as before.
     async fn read(&self) -> Result<Option<Live>, Diagnostic>;
+
+    /// How long callers may go on meeting an earlier split after the service tells the new one.
+    fn propagation(&self) -> Duration {
+        PROPAGATION
+    }
 
     /// The last lines that the revision wrote, oldest first.
     async fn log_lines(
@@ -126,6 +135,16 @@ impl CloudWriter for RunWriter {
 
     async fn read(&self) -> Result<Option<Live>, Diagnostic> {
         Self::read(self).await
+    }
+
+    /// The local cloud moves traffic with the write; where it was told to take longer, its answers show
+    /// that.
+    fn propagation(&self) -> Duration {
+        if self.reader().api().endpoints().is_local() {
+            Duration::ZERO
+        } else {
+            PROPAGATION
+        }
     }
 
     async fn log_lines(

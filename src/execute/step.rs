@@ -240,6 +240,9 @@ impl<'a> Execution<'a> {
         };
         let live = settled.map_err(|error| failure(error, started))?;
         self.live = Some(live.clone());
+        if written_traffic(&change).is_some() {
+            self.moved.at = Instant::now();
+        }
         Ok(live)
     }
 
@@ -260,6 +263,10 @@ impl<'a> Execution<'a> {
                 .and_then(|live| other_serves(live, revision)),
             Address::Service => None,
         };
+        if let Address::Service = address {
+            self.await_callers(self.lags_until(revision, commit))
+                .await?;
+        }
         let what = UnderTest {
             url: &place.url,
             audience: place.audience.as_deref(),

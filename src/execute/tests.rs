@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use delivery::diagnostic::Code;
 use delivery::event::Event;
 use delivery::name::{EnvironmentName, ProjectId, Region, RevisionName, ServiceName, TagName};
-use delivery::plan::{Action, Address, NewRevision, Plan, Step, Undo};
+use delivery::plan::{Action, Address, NewRevision, Others, Plan, Step, Undo};
 use delivery::release::{Commit, ImageDigest, ImageReference, Release};
 use delivery::snapshot::{ServiceCondition, Serving, StateSeen};
 use delivery::spec::{Access, ServiceSpec};
@@ -128,6 +128,7 @@ fn promotion() -> Plan {
         etag: Some("0".to_owned()),
         revision: revision(NEW),
         before: "api-v1 serves 100 %".to_owned(),
+        others: Others::Apart,
         steps: vec![
             step(Action::DeployCandidate {
                 revision: new_revision(),
@@ -177,6 +178,7 @@ fn first_deploy() -> Plan {
     Plan {
         etag: None,
         before: "nothing serves".to_owned(),
+        others: Others::None,
         steps: vec![
             step(Action::CreateService {
                 revision: new_revision(),

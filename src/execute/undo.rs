@@ -254,7 +254,12 @@ impl Execution<'_> {
             let mut own = self.own_traffic.iter();
             own.any(|(_, split)| split.tags().contains(tag))
         };
-        let is_kept = |tag: &&Tag| back.traffic.is_none_or(|kept| kept.tags().contains(tag));
+        // By name: while a candidate is tested, a tag that follows LATEST is held where it was.
+        let named = |split: &TrafficSplit, tag: &Tag| {
+            let mut tags = split.tags().iter();
+            tags.any(|kept| kept.name == tag.name)
+        };
+        let is_kept = |tag: &&Tag| back.traffic.is_none_or(|kept| named(kept, tag));
         let tags = traffic.tags().iter();
         let tags = tags.filter(|tag| is_kept(tag) || !is_own(tag));
         traffic.with_tags(tags.cloned().collect())

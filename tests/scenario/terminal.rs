@@ -19,7 +19,7 @@ fn git(world: &World, arguments: &[&str]) -> Told {
 /// Runs the program as a person does, with what `ml-deploy emulator --env` prints.
 async fn terminal(
     world: &World,
-    arguments: &'static [&'static str],
+    arguments: &[&str],
 ) -> Result<Output, Box<dyn std::error::Error + Send + Sync>> {
     let oidc = format!(
         "{}/_github/oidc?repository=local/ml-api&ref=refs/heads/main",
@@ -86,6 +86,42 @@ async fn the_log_of_a_service_that_is_not_deployed_is_no_empty_log() -> Told {
     for expected in ["`ml-api-dev` is not deployed yet: it has no log", "help:"] {
         assert!(said.contains(expected), "{expected}: {said}");
     }
+    world.end().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn evidence_tells_which_environments_have_passed_with_an_image() -> Told {
+    let world = world().await?;
+    let commit = World::commit(1);
+    let digest = world
+        .built_unproven(&commit, testkit::api("setosa"))
+        .await?;
+    super::release(&world, "v1.0.0", &commit, "dev", 0).await?;
+    let output = terminal(&world, &["evidence", "--digest", &digest]).await?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 4, "{said}");
+    assert!(lines[0].starts_with("dev passed with this image"), "{said}");
+    assert!(lines[0].contains("UNSIGNED"), "{said}");
+    assert_eq!(lines[3], "production: no evidence");
+    // By its commit, of one environment, as JSON.
+    let arguments = ["--format", "json", "evidence", "--environment", "dev"];
+    let output = terminal(&world, &[&arguments[..], &["--commit", &commit]].concat()).await?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let told: serde_json::Value = serde_json::from_str(said.trim())?;
+    assert_eq!(
+        (&told["evidence"], &told["signed"]),
+        (&"passed".into(), &false.into())
+    );
+    assert_eq!(told["digest"], digest.as_str());
+    assert!(told["passed_tests"].as_u64() > Some(0), "{told}");
+    let output = terminal(&world, &["evidence", "--commit", &World::commit(2)]).await?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_ne!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("there is no image of this commit"), "{said}");
     world.end().await;
     Ok(())
 }

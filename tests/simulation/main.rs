@@ -11,6 +11,7 @@
 
 mod batch;
 mod cloud;
+mod evidence;
 mod foreign;
 mod kills;
 mod mutants;

@@ -1,5 +1,7 @@
 //! The simulation bites: programs that lack one safety each, and the seed that shows it.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use delivery::diagnostic::Diagnostic;
 use delivery::name::RevisionName;
@@ -266,6 +268,10 @@ impl CloudWriter for NoUndo {
 
     async fn read(&self) -> Result<Option<Live>, Diagnostic> {
         self.inner.read().await
+    }
+
+    fn propagation(&self) -> Duration {
+        self.inner.propagation()
     }
 
     async fn log_lines(

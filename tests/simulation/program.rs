@@ -64,9 +64,9 @@ impl EventSink for Nobody {
 }
 
 /// What the program says, in the trace.
-struct Trace {
-    world: Arc<World>,
-    run: String,
+pub(crate) struct Trace {
+    pub(crate) world: Arc<World>,
+    pub(crate) run: String,
 }
 
 impl EventSink for Trace {
@@ -130,7 +130,7 @@ fn transport() -> &'static Transport {
     TRANSPORT.get_or_init(|| Transport::new(Arc::new(Nobody)).unwrap())
 }
 
-fn reader(
+pub(crate) fn reader(
     world: &Arc<World>,
     process: &Arc<Process>,
     bend: Option<Bend>,
@@ -154,7 +154,7 @@ fn reader(
     RunReader::new(Api::new(transport, Endpoints::google(), Arc::new(AnyToken)))
 }
 
-fn guard(world: &World, process: &Arc<Process>, wish: &Wish) -> Guard {
+pub(crate) fn guard(world: &World, process: &Arc<Process>, wish: &Wish) -> Guard {
     let deadline = Instant::now() + wish.deadline;
     let mut guard = Guard::new(process.cancelled.clone(), deadline);
     guard.clock = Arc::new(ProcessClock {
@@ -204,7 +204,6 @@ impl Program {
         }
         {
             let mut inner = world.now();
-            inner.watch.silent |= !wish.tells_commit;
             inner.note(&format!("{run} begins"));
         }
         let end = tokio::select! {

@@ -66,6 +66,8 @@ pub(crate) struct Watch {
     /// Another tool moved the traffic of a run that had changed the access: that run may take it back,
     /// or leave all to the other tool.
     access_open: bool,
+    /// Another tool has moved the traffic since a run wrote last.
+    pub(crate) moved_since: bool,
     /// The record was erased while a rollout was open, and no run has written since.
     tags_unknown: bool,
     /// Callers have met it.
@@ -84,8 +86,6 @@ pub(crate) struct Watch {
     before_rollback: Option<(String, Split, bool)>,
     /// Digests that served when the rollback at work began.
     pub(crate) left: Option<BTreeSet<String>>,
-    /// The API tells no commit: what callers meet cannot be told from anything else.
-    pub(crate) silent: bool,
     /// A run died, or said that it could not restore: somebody must bring order.
     pub(crate) in_doubt: bool,
     pub(crate) violations: Vec<Violation>,
@@ -127,6 +127,7 @@ impl Watch {
     /// Somebody answers for what serves now.
     pub(crate) fn answer_for(&mut self, service: &Service) {
         let split = service.wanted();
+        self.moved_since = true;
         self.tested.extend(split.keys().cloned());
         let record = service.record();
         let changed = ["/intent/access_before", "/intent/passed/access_before"]

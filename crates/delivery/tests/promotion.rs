@@ -6,11 +6,12 @@ mod world;
 
 use delivery::diagnostic::Code;
 use delivery::name::TagName;
-use delivery::plan::{Action, Planned, Undo};
+use delivery::plan::{Action, Intent, Others, Planned, Undo};
 use delivery::spec::Access;
+use delivery::stage::RollbackTo;
 use delivery::target::Tier;
 use delivery::traffic::Destination;
-use world::{World, ids, promote, release, spec};
+use world::{LEASE, World, by_run, ids, promote, release, rollback, spec};
 
 const FIRST: [&str; 5] = [
     "create-service",
@@ -198,4 +199,37 @@ fn a_service_name_without_room_for_the_tag_is_blocked_with_the_longest_that_fits
     };
     assert_eq!(blocks[0].code, Code::NameTooLong);
     assert!(blocks[0].help[0].contains("38 characters"), "{blocks:?}");
+}
+
+#[test]
+fn a_plan_says_what_else_may_answer_at_the_services_address() {
+    let v = |version, number| promote(release(version, number), spec(Access::Public));
+    let mut world = World::empty(Tier::Preproduction);
+    assert_eq!(world.expect_plan(&v("1.0.0", 1)).others, Others::None);
+    let first = world.run(&v("1.0.0", 1)).revision;
+    let next = world.expect_plan(&by_run(v("1.1.0", 2), 6, 1));
+    assert_eq!(next.others, Others::Apart);
+    // Another version, and another configuration, of the same commit.
+    for alike in [
+        v("1.1.0", 1),
+        promote(release("1.0.0", 1), spec(Access::Private)),
+    ] {
+        let mut alike = by_run(alike, 6, 1);
+        if let Intent::Promote { spec, .. } = &mut alike.intent {
+            spec.memory = Some("1Gi".to_owned());
+        }
+        assert_eq!(world.expect_plan(&alike).others, Others::Alike);
+    }
+    // What a run that died has left, and what its undo leads to.
+    for step in &next.steps[..3] {
+        world.apply(&step.action);
+    }
+    world.later(LEASE);
+    let finish = world.expect_plan(&by_run(v("1.1.0", 2), 7, 1));
+    assert_eq!(finish.others, Others::Apart);
+    let back = rollback(RollbackTo::Revision(first));
+    assert_eq!(world.expect_plan(&by_run(back, 7, 1)).others, Others::Apart);
+    // Others may tell any commit.
+    let foreign = World::foreign(Tier::Preproduction, Access::Public);
+    assert_eq!(foreign.expect_plan(&v("1.0.0", 1)).others, Others::Alike);
 }

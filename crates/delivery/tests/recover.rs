@@ -157,6 +157,9 @@ fn a_share_of_the_traffic_is_taken_back_too() {
             .to_vec();
         let tags = world.service().traffic.tags().to_vec();
         world.service_mut().traffic = TrafficSplit::new(shares, tags).unwrap();
+        let mut state = world.state();
+        state.intent.as_mut().unwrap().share = Some(percent);
+        world.service_mut().state = StateSeen::Known(state);
         world.settle();
         let rescue = recovered(&mut world, &asker("7/1"));
         assert_eq!(rescue.way, Way::Back);
@@ -323,6 +326,25 @@ fn a_strangers_traffic_stays_and_is_told() {
     assert_eq!(rescue.plan.warnings[0].code, Code::ForeignChange);
     assert_eq!(world.serves(), serves);
     assert_eq!(world.service().traffic.tags(), []);
+}
+
+/// What has passed may be given traffic by others; its run gave it another share, or all by name.
+#[test]
+fn a_strangers_traffic_to_what_has_passed_stays_too() {
+    let (world, first, plan) = second();
+    let candidate = plan.revision.as_str();
+    let splits = [
+        vec![("LATEST", 100)],
+        vec![(first.as_str(), 90), (candidate, 10)],
+    ];
+    for split in splits {
+        let mut world = died_after(&world, &plan, 3);
+        world.foreign_traffic(&split);
+        let serves = world.serves();
+        let rescue = recovered(&mut world, &asker("7/1"));
+        assert_eq!(rescue.plan.warnings[0].code, Code::ForeignChange);
+        assert_eq!(world.serves(), serves);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod world;
 
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::plan::{Action, Planned, Undo, Wanted};
-use delivery::snapshot::Readiness;
+use delivery::snapshot::{Readiness, StateSeen};
 use delivery::spec::Access;
 use delivery::stage::RollbackTo;
 use delivery::target::Tier;
@@ -45,6 +45,48 @@ fn a_run_that_died_anywhere_is_resumed_with_its_own_revision() {
             ));
         }
     }
+}
+
+/// The second run to die knows of the first only what its own first write took back.
+#[test]
+fn what_two_dead_runs_left_is_undone_to_what_was_confirmed() {
+    let mut world = World::empty(Tier::Preproduction);
+    let closed = |version, number| promote(release(version, number), spec(Access::Private));
+    let before = world.run(&closed("1.0.0", 1)).revision;
+    for wanted in [
+        by_run(v("1.1.0", 2), 5, 1),
+        by_run(closed("1.2.0", 3), 6, 1),
+    ] {
+        let died = world.expect_plan(&wanted);
+        let writes = if wanted.run.0 == "5/1" { 3 } else { 1 };
+        for step in &died.steps[..writes] {
+            world.apply(&step.action);
+        }
+        world.later(LEASE);
+    }
+    assert_eq!(world.serves(), [(before.to_string(), 100)]);
+    assert_eq!(world.service().access, Access::Private);
+    let next = world.expect_plan(&by_run(v("1.3.0", 4), 7, 1));
+    world.fail_at(&next, 1);
+    assert_eq!(world.serves(), [(before.to_string(), 100)]);
+    assert_eq!(world.service().access, Access::Private);
+}
+
+/// A private service of another tool, whose new traffic somebody let follow LATEST: nobody closed it,
+/// and who may call it depends on it.
+#[test]
+fn a_private_service_that_somebody_moved_to_the_candidate_is_depended_on() {
+    let mut world = World::foreign(Tier::Preproduction, Access::Private);
+    let private = |version, number| promote(release(version, number), spec(Access::Private));
+    let died = world.expect_plan(&by_run(private("1.0.0", 1), 5, 1));
+    for step in &died.steps[..3] {
+        world.apply(&step.action);
+    }
+    world.foreign_traffic(&[("LATEST", 100)]);
+    world.later(LEASE);
+    let next = world.expect_plan(&by_run(private("1.1.0", 2), 7, 1));
+    world.apply(&next.steps[0].action);
+    assert_eq!(world.serves(), [(died.revision.to_string(), 100)]);
 }
 
 /// That it was healthy once says nothing of what its run has not confirmed now.
@@ -124,6 +166,39 @@ fn a_stranger_who_lets_traffic_follow_what_had_passed_answers_for_it() {
         assert_eq!(world.serves(), [(died.revision.to_string(), 100)]);
         assert_eq!(world.service().access, access, "callers depend on it");
     }
+}
+
+#[test]
+fn a_service_of_another_tool_is_no_first_deploy_although_nothing_was_recorded() {
+    let private = |version, number| promote(release(version, number), spec(Access::Private));
+    let mut world = World::foreign(Tier::Preproduction, Access::Private);
+    let undecided = world.expect_plan(&private("1.0.0", 1));
+    world.apply(&undecided.steps[0].action);
+    // Somebody gives everything to it, and the run takes back what is its own.
+    world.foreign_traffic(&[("LATEST", 100)]);
+    let state = world.state().without_intent();
+    world.service_mut().state = StateSeen::Known(state);
+    let next = world.expect_plan(&by_run(private("1.1.0", 2), 7, 1));
+    world.apply(&next.steps[0].action);
+    assert_eq!(world.serves(), [(undecided.revision.to_string(), 100)]);
+}
+
+#[test]
+fn a_tag_that_follows_latest_does_not_reach_the_candidate_of_a_first_deploy_either() {
+    let mut world = World::empty(Tier::Preproduction);
+    let died = world.expect_plan(&v("1.0.0", 1));
+    world.apply(&died.steps[0].action);
+    world.foreign_tag("blue", None);
+    world.later(LEASE);
+    let next = world.expect_plan(&by_run(v("1.1.0", 2), 7, 1));
+    let Action::DeployCandidate { traffic, .. } = &next.steps[0].action else {
+        panic!("{next:?}");
+    };
+    let held = Destination::Revision(died.revision);
+    assert_eq!(traffic.tags()[0].to, held);
+    world.run(&by_run(v("1.1.0", 2), 7, 1));
+    let blue = &world.service().traffic.tags()[0];
+    assert_eq!(blue.to, Destination::Latest, "as it was");
 }
 
 #[test]

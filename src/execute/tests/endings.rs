@@ -244,13 +244,24 @@ async fn a_way_back_that_meets_a_stranger_leaves_his_traffic() {
     let beside = TagName::parse("c-2").unwrap();
     let mut plan = promotion();
     if let Action::DeployCandidate { traffic, .. } = &mut plan.steps[0].action {
-        *traffic = traffic.with_tag(beside.clone(), Destination::Revision(revision(OLD)));
+        *traffic = traffic
+            .with_tag(beside.clone(), Destination::Revision(revision(OLD)))
+            .with_tag(TagName::parse("green").unwrap(), Destination::Latest);
+    }
+    // Held where it was, in the undo.
+    for step in &mut plan.steps {
+        if let Undo::Restore { traffic, .. } = &mut step.undo {
+            let green = TagName::parse("green").unwrap();
+            *traffic = traffic.with_tag(green, Destination::Revision(revision(OLD)));
+        }
     }
     let events = EventList::default();
-    let his = all_to("api-strange").with_tag(
-        TagName::parse("his").unwrap(),
-        Destination::Revision(revision(OLD)),
-    );
+    let his = all_to("api-strange")
+        .with_tag(
+            TagName::parse("his").unwrap(),
+            Destination::Revision(revision(OLD)),
+        )
+        .with_tag(TagName::parse("green").unwrap(), Destination::Latest);
     let with_ours = his
         .with_tag(tag(), Destination::Revision(revision(NEW)))
         .with_tag(beside, Destination::Revision(revision(OLD)));
@@ -352,6 +363,10 @@ impl CloudWriter for StrangeCloud {
     async fn read(&self) -> Result<Option<Live>, Diagnostic> {
         self.inner.read().await
     }
+    fn propagation(&self) -> Duration {
+        self.inner.propagation()
+    }
+
     async fn log_lines(
         &self,
         revision: &RevisionName,
@@ -438,4 +453,76 @@ async fn an_api_that_tells_no_commit_is_confirmed_by_its_traffic() {
     let end = run(&promotion(), &mut cloud, &verifier).await;
     assert!(matches!(end, ExecutionEnd::Done { .. }), "{end:?}");
     assert_eq!(cloud.writes, ["deploy", "traffic new", "record"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_answers_cannot_tell_an_earlier_split_is_waited_out() {
+    let long = Duration::from_secs(10);
+    for (others, tells_commit, pace, waits) in [
+        (Others::None, true, 60, false),
+        (Others::None, false, 60, false),
+        (Others::Apart, true, 60, false),
+        // What was there before may come again, whatever it was.
+        (Others::None, true, 1, true),
+        (Others::Apart, true, 1, true),
+        (Others::Apart, false, 60, true),
+        (Others::Alike, true, 60, true),
+        (Others::Alike, false, 60, true),
+    ] {
+        let mut cloud = FakeCloud::new(true);
+        cloud.propagation = long;
+        cloud.pace = pace;
+        let verifier = FakeVerifier {
+            tells_commit,
+            ..FakeVerifier::default()
+        };
+        let plan = Plan {
+            others,
+            ..promotion()
+        };
+        let begun = Instant::now();
+        let end = run(&plan, &mut cloud, &verifier).await;
+        assert!(matches!(end, ExecutionEnd::Done { .. }), "{end:?}");
+        let waited = begun.elapsed() >= long;
+        assert_eq!(waited, waits, "{others:?}, {tells_commit}, {pace}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_something_else_while_a_split_lingers_begins_the_count_anew() {
+    let mut cloud = FakeCloud::new(true);
+    cloud.propagation = Duration::from_secs(10);
+    let verifier = FakeVerifier::default();
+    let right = || Some(commit().to_string());
+    let answers = (0..5).map(|_| right()).chain([Some("b".repeat(40))]);
+    verifier.commits.lock().unwrap().extend(answers);
+    let plan = Plan {
+        others: Others::Alike,
+        ..promotion()
+    };
+    let end = run(&plan, &mut cloud, &verifier).await;
+    assert!(matches!(end, ExecutionEnd::Done { .. }), "{end:?}");
+    assert!(verifier.commits.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn tests_at_the_services_address_wait_for_an_earlier_split_too() {
+    let mut cloud = FakeCloud::new(false);
+    cloud.propagation = Duration::from_secs(10);
+    let verifier = FakeVerifier {
+        end: CaseEnd::Failed(vec!["wrong".to_owned()]),
+        tells_commit: false,
+        ..FakeVerifier::default()
+    };
+    for (others, waits) in [(Others::None, false), (Others::Apart, true)] {
+        let plan = Plan {
+            others,
+            ..first_deploy()
+        };
+        cloud.live = None;
+        let begun = Instant::now();
+        let stopped = stopped(run(&plan, &mut cloud, &verifier).await);
+        assert_eq!(stopped.code, Code::TestsFailed);
+        assert_eq!(begun.elapsed() >= cloud.propagation, waits, "{others:?}");
+    }
 }

@@ -22,6 +22,9 @@ pub(super) struct FakeCloud {
     version: u32,
     logs: Vec<String>,
     pub(super) reload_fails: bool,
+    pub(super) propagation: Duration,
+    /// Seconds between two of its changes.
+    pub(super) pace: i64,
     /// What somebody else has written when the way back looks.
     pub(super) swapped_at_reload: Option<(TrafficSplit, StateSeen)>,
 }
@@ -36,6 +39,8 @@ impl FakeCloud {
             version: 0,
             logs: vec!["Traceback: boom".to_owned()],
             reload_fails: false,
+            propagation: Duration::ZERO,
+            pace: 60,
             swapped_at_reload: None,
         };
         if exists {
@@ -77,6 +82,7 @@ impl FakeCloud {
             latest_created: Some(revision(NEW)),
             invoker_check_off: false,
             state,
+            changed: Timestamp(i64::from(self.version) * self.pace),
         });
     }
 
@@ -157,6 +163,10 @@ impl CloudWriter for FakeCloud {
 
     async fn read(&self) -> Result<Option<Live>, Diagnostic> {
         Ok(self.live.clone())
+    }
+
+    fn propagation(&self) -> Duration {
+        self.propagation
     }
 
     async fn log_lines(

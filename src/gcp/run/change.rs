@@ -7,7 +7,7 @@ use delivery::name::RevisionName;
 use delivery::plan::NewRevision;
 use delivery::snapshot::{ServiceCondition, Serving, StateSeen};
 use delivery::spec::Access;
-use delivery::state::StateRecord;
+use delivery::state::{StateRecord, Timestamp};
 use delivery::traffic::TrafficSplit;
 
 /// One write. What is `None` stays as the service has it.
@@ -67,6 +67,8 @@ pub struct Live {
     pub invoker_check_off: bool,
     /// Our own record.
     pub state: StateSeen,
+    /// When it was changed last, or the change came to its end, by the cloud's clock.
+    pub changed: Timestamp,
 }
 
 /// How a write fails.

@@ -23,7 +23,7 @@ pub fn live(service: &Service) -> Result<Live, Diagnostic> {
         labels: _,
         annotations,
         create_time: _,
-        update_time: _,
+        update_time,
         client: _,
         ingress: _,
         template: _,
@@ -53,6 +53,8 @@ pub fn live(service: &Service) -> Result<Live, Diagnostic> {
     })?;
     let latest_ready = traffic::short(latest_ready_revision).ok();
     let observed = generation == observed_generation;
+    let ended = terminal_condition.as_ref();
+    let ended = ended.map_or(Timestamp(0), |ready| timestamp(&ready.last_transition_time));
     Ok(Live {
         etag: etag.clone(),
         uri: Some(uri.clone()).filter(|uri| !uri.is_empty()),
@@ -62,6 +64,7 @@ pub fn live(service: &Service) -> Result<Live, Diagnostic> {
         latest_created: traffic::short(latest_created_revision).ok(),
         latest_ready,
         invoker_check_off: *invoker_iam_disabled,
+        changed: timestamp(update_time).max(ended),
         state: state_seen(annotations.get(STATE_ANNOTATION).map(String::as_str)),
     })
 }

@@ -158,6 +158,7 @@ impl RunWriter {
             ..Pending::default()
         };
         let mut tries = 1;
+        let mut perhaps = false;
         loop {
             let error = match self.write(change, &pending.record).await? {
                 Ok(operation) => {
@@ -171,8 +172,13 @@ impl RunWriter {
                 .is_some_and(|one| one.is_conflict() || (change.create && one.already_exists()));
             if !conflict && !error.outcome_is_unknown() {
                 let doing = self.doing(if change.create { "create" } else { "change" });
-                return Err(failed(error, &doing));
+                return Err(match failed(error, &doing) {
+                    // An earlier try may still arrive.
+                    WriteError::Failed(problem) if perhaps => WriteError::Unknown(problem),
+                    other => other,
+                });
             }
+            perhaps |= error.outcome_is_unknown();
             // Perhaps it arrived although the answer did not.
             let now = self.get().await.map_err(|unreadable| {
                 let mut both = error_diagnostic(&self.doing("change"));

@@ -137,6 +137,9 @@ pub(crate) struct Service {
     pub(crate) shown_by: u64,
     pub(crate) routed_by: u64,
     pub(crate) condition: Condition,
+    /// When it was written last, and when the condition changed last.
+    pub(crate) updated: Duration,
+    pub(crate) ended: Duration,
     pub(crate) bindings: Vec<(String, Vec<String>)>,
     pub(crate) policy_etag: u64,
 }

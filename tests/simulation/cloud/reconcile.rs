@@ -145,16 +145,21 @@ impl Cloud {
     fn finish(&mut self, end: Result<(), String>) -> String {
         let observes = end.is_ok() || self.pace.observes_failures;
         let ends = self.pace.operations != super::Operations::NeverEnd;
+        let now = self.now;
         let Some(service) = &mut self.service else {
             return String::new();
         };
         if observes {
             service.observed = service.generation;
         }
-        service.condition = match &end {
+        let condition = match &end {
             Ok(()) => Condition::Succeeded,
             Err(text) => Condition::Failed(text.clone()),
         };
+        if service.condition != condition {
+            service.condition = condition;
+            service.ended = now;
+        }
         let generation = service.generation;
         for operation in self.operations.values_mut() {
             let mine = operation.generation <= generation && operation.ended.is_none();

@@ -75,7 +75,9 @@ impl Cloud {
         value["template"] = service.template.clone();
         value["traffic"] = service.traffic.iter().map(target).collect();
         value["trafficStatuses"] = service.shown.iter().map(status).collect();
+        value["updateTime"] = json!(time(service.updated));
         value["terminalCondition"] = condition(&service.condition);
+        value["terminalCondition"]["lastTransitionTime"] = json!(time(service.ended));
         value["uri"] = json!(format!("https://{HOST}"));
         value["etag"] = json!(format!("\"{}\"", service.etag));
         if service.invoker_iam_disabled {

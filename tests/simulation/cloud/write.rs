@@ -45,6 +45,8 @@ impl Cloud {
             shown_by: 0,
             routed_by: 0,
             condition: Condition::Reconciling,
+            updated: self.now,
+            ended: self.now,
             bindings: Vec::new(),
             policy_etag: 0,
         });
@@ -106,8 +108,10 @@ impl Cloud {
 
     /// A new generation.
     fn changed(&mut self) {
-        let etag = self.next();
+        let (etag, now) = (self.next(), self.now);
         if let Some(service) = &mut self.service {
+            service.updated = now;
+            service.ended = now;
             service.generation += 1;
             service.etag = etag;
             service.condition = Condition::Reconciling;

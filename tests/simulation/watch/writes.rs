@@ -16,6 +16,11 @@ struct Closes {
     brought: bool,
 }
 
+/// Callers meet this revision, and nothing else.
+pub(super) fn meet_alone(service: &Service, name: &str) -> bool {
+    alone(&shares(&service.routed)).is_some_and(|one| one == name)
+}
+
 impl Watch {
     /// A run has written; `told` is the latest that its clock has told it.
     pub(crate) fn written(
@@ -41,6 +46,7 @@ impl Watch {
             }
         }
         self.tags_unknown = false;
+        self.moved_since = false;
         self.rolled_in_one_write(before, service, run);
         let traffic_changed = before.is_none_or(|before| before.traffic != service.traffic);
         let made = before.is_none_or(|before| before.revisions.len() < service.revisions.len());
@@ -115,7 +121,7 @@ impl Watch {
     /// The record is without intent now.
     fn closed(&mut self, service: &Service, split: &Split, closes: Closes, run: &str) {
         let confirmed = alone(split)
-            .is_some_and(|name| self.tested.contains(name) && self.confirmable(service, name));
+            .is_some_and(|name| self.tested.contains(name) && meet_alone(service, name));
         // A promotion of what served already may have changed who may call.
         if closes.recorded && confirmed {
             self.settled = Some(split.clone());
@@ -149,21 +155,6 @@ impl Watch {
         );
     }
 
-    /// Callers meet this revision alone, as far as anybody can tell: of two revisions of one commit
-    /// the API says the same, and some APIs say nothing.
-    pub(super) fn confirmable(&self, service: &Service, name: &str) -> bool {
-        let routed = shares(&service.routed);
-        let commit = |name: &str| {
-            let found = service.revision(name);
-            found.and_then(|one| one.variable("ML_DEPLOY_COMMIT").map(str::to_owned))
-        };
-        let own = commit(name);
-        let alike = self.silent || own.is_none() || routed.keys().all(|one| commit(one) == own);
-        let shown = shares(&service.shown);
-        alone(&routed).is_some_and(|one| one == name)
-            || (alike && alone(&shown).is_some_and(|one| one == name))
-    }
-
     /// A new entry is of what callers meet alone, and what has passed. A rollback, which is one write,
     /// renews the entry of what was healthy before; the way back of a rollback that failed brings an
     /// entry back that was there before.
@@ -184,7 +175,7 @@ impl Watch {
             let renewed = self.rollbacks.contains(run)
                 && alone(&service.wanted()) == Some(&name)
                 && known.iter().any(|(earlier, _)| *earlier == name);
-            let met = renewed || self.confirmable(service, &name);
+            let met = renewed || meet_alone(service, &name);
             if new && !(met && self.tested.contains(&name)) {
                 self.broken(
                     Invariant::HealthInvented,

@@ -112,10 +112,7 @@ fn undo(
     // An intent that is open, but whose traffic somebody else has moved since, or that brings another
     // revision, is closed at least: nobody comes back for it.
     let untouched = match &standing.record.intent {
-        Some(_) => {
-            let tags = traffic.tags().to_vec();
-            restore(service.traffic.with_tags(tags), None)
-        }
+        Some(_) => restore(traffic.clone(), None),
         None => Undo::Nothing,
     };
     let changed = if needs_write {

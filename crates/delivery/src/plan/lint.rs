@@ -14,6 +14,7 @@ pub fn lint(plan: &Plan) -> Vec<Diagnostic> {
         etag,
         revision,
         before: _,
+        others: _,
         steps,
         warnings: _,
         outlook: _,

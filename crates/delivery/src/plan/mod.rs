@@ -140,12 +140,26 @@ pub struct Plan {
     pub revision: RevisionName,
     /// What serves before, in words: `ml-api-test-v1-0-0-3f9c2a serves 100 %`.
     pub before: String,
+    /// What else may answer at the service's address for a while after everything was given to it.
+    pub others: Others,
     /// What is done, each with its undo.
     pub steps: Vec<Step>,
     /// Things to know, such as traffic that followed LATEST.
     pub warnings: Vec<Diagnostic>,
     /// What is to be seen beside the steps before somebody approves.
     pub outlook: Outlook,
+}
+
+/// What has, or has had, a share of the traffic beside the revision of a plan. Callers go on meeting it
+/// for seconds after the service tells that the revision serves alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// Nothing.
+    None,
+    /// Revisions of other commits: an API that tells its commit tells them apart.
+    Apart,
+    /// A revision of the same commit, or one of which no commit is known: nothing tells it apart.
+    Alike,
 }
 
 /// One step.

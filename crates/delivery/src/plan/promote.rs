@@ -44,12 +44,14 @@ pub(crate) fn plan(
             revision,
         };
     }
+    let others = standing.others(&revision, Some(&release.commit));
     Planned::Proceed(Plan {
         target: standing.target.clone(),
         run: wanted.run.clone(),
         etag: standing.service.map(|seen| seen.etag.clone()),
         revision,
         before: standing.state_in_words(),
+        others,
         steps,
         warnings: warnings(standing),
         outlook: Outlook::default(),

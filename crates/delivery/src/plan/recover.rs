@@ -156,6 +156,12 @@ pub(super) fn proceed(
             etag: Some(service.etag.clone()),
             revision: lease.revision.clone(),
             before: standing.state_in_words(),
+            others: standing.others(
+                &lease.revision,
+                standing
+                    .record_of(&lease.revision)
+                    .map(|record| &record.commit),
+            ),
             steps,
             outlook: Outlook::default(),
             warnings,
@@ -335,11 +341,12 @@ impl WayBack {
             Some(ready) => service.traffic.pinned_to(ready),
             None => service.traffic.clone(),
         };
+        let is_moved = intent.undo.is_some() && standing.is_moved(intent);
         let strangers: Vec<&RevisionName> = now
             .revisions()
-            .filter(|name| *name != candidate)
+            .filter(|name| is_moved || *name != candidate)
             .filter(|name| match &intent.undo {
-                Some(undo) => undo.percent_of(name) == 0,
+                Some(undo) => is_moved || undo.percent_of(name) == 0,
                 None => !standing.is_untested(name),
             })
             .collect();

@@ -20,6 +20,7 @@ pub fn render_plan(plan: &Plan) -> String {
         etag: _,
         revision,
         before,
+        others: _,
         steps,
         warnings,
         outlook,

@@ -65,12 +65,15 @@ pub(crate) fn plan(wanted: &Wanted, standing: &Standing<'_>, to: &RollbackTo) ->
     }
     let mut warnings = warnings(standing);
     warnings.extend(doubts(standing, seen));
+    let commit = Standing::own_record(seen).map(|record| &record.commit);
+    let others = standing.others(&revision, commit);
     Planned::Proceed(Plan {
         target: standing.target.clone(),
         run: wanted.run.clone(),
         etag: standing.service.map(|service| service.etag.clone()),
         revision,
         before: standing.state_in_words(),
+        others,
         steps,
         warnings,
         outlook: Outlook::default(),

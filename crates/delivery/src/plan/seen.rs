@@ -27,7 +27,10 @@ pub fn missing(wanted: &Wanted, snapshot: &Snapshot) -> Missing {
         Intent::Rollback { to } => Missing {
             // A service that something tested serves in is neither closed nor opened.
             access: standing.nothing_tested_serves(),
-            revisions: !known_is_seen(&standing) || !target_is_seen(wanted, &standing, to),
+            // Whether anything has ever passed here is told by all of them.
+            revisions: standing.record.healthy.is_empty()
+                || !known_is_seen(&standing)
+                || !target_is_seen(wanted, &standing, to),
         },
     }
 }

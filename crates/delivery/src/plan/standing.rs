@@ -1,7 +1,9 @@
 //! How the service stands: what the planner concludes from a snapshot before it decides anything.
 
+use super::Others;
 use super::candidate::{is_our_tag, tag_of};
 use crate::name::{RevisionName, TagName};
+use crate::release::Commit;
 use crate::snapshot::{Readiness, RevisionSeen, ServiceSeen, Snapshot, StateSeen};
 use crate::spec::Access;
 use crate::state::{OpenIntent, Rejection, RevisionRecord, StateRecord, Timestamp};
@@ -176,6 +178,36 @@ impl<'a> Standing<'a> {
         self.service.and_then(|seen| left_share(seen, &self.record))
     }
 
+    /// What has, or may still have, a share of the traffic beside this revision, which is of `commit`.
+    pub(crate) fn others(&self, revision: &RevisionName, commit: Option<&Commit>) -> Others {
+        let service = self.service;
+        let wanted = service.iter().flat_map(|seen| seen.traffic.revisions());
+        let latest = service.filter(|seen| seen.traffic.follows_latest());
+        let latest = latest.and_then(|seen| seen.latest_ready.as_ref());
+        let shown = service.iter().flat_map(|seen| &seen.serving);
+        let shown = shown.filter(|entry| entry.percent > 0);
+        let left = self.record.intent.iter();
+        let undo = left.clone().filter_map(|intent| intent.undo.as_ref());
+        let mut others = wanted
+            .chain(latest)
+            .chain(shown.map(|entry| &entry.revision))
+            .chain(undo.flat_map(TrafficSplit::revisions))
+            .chain(left.map(|intent| &intent.revision))
+            .filter(|name| *name != revision)
+            .peekable();
+        let apart = |name: &RevisionName| match (commit, self.record_of(name)) {
+            (Some(commit), Some(record)) => record.commit != *commit,
+            _ => false,
+        };
+        if others.peek().is_none() {
+            Others::None
+        } else if others.all(apart) {
+            Others::Apart
+        } else {
+            Others::Alike
+        }
+    }
+
     /// The revision with the largest share.
     pub(crate) fn main_revision(&self) -> Option<&RevisionName> {
         let base = self.base.as_ref()?;
@@ -226,11 +258,14 @@ impl<'a> Standing<'a> {
 
     /// True when no release has ever passed here: a first deploy that was interrupted, or could not be
     /// decided, leaves the service as it was created, closed and following LATEST, with a record that
-    /// rejects nothing.
+    /// rejects nothing. Where other tools have made revisions, something else may have served, and
+    /// somebody may have let traffic follow LATEST on purpose.
     fn never_passed(&self) -> bool {
         let intent = self.record.intent.as_ref();
+        let mut revisions = self.revisions();
         self.record.healthy.is_empty()
-            && intent.is_none_or(|intent| intent.passed.is_none())
+            && intent.is_none_or(|intent| intent.passed.is_none() && intent.undo.is_none())
+            && revisions.all(|seen| Self::own_record(seen).is_some())
             && self
                 .service
                 .is_some_and(|seen| matches!(seen.state, StateSeen::Known(_)))
@@ -248,6 +283,11 @@ impl<'a> Standing<'a> {
             .filter(|before| !is_kept && Some(*before) != seen)
     }
 
+    /// See [`is_moved`].
+    pub(crate) fn is_moved(&self, intent: &OpenIntent) -> bool {
+        self.service.is_some_and(|seen| is_moved(seen, intent))
+    }
+
     /// What served before the intent can serve again.
     fn can_go_back(&self, intent: &OpenIntent) -> bool {
         let undo = intent.undo.as_ref();
@@ -261,7 +301,7 @@ impl<'a> Standing<'a> {
         let newest = self.record.healthy.first();
         self.serves_alone(&intent.revision)
             && newest.is_none_or(|newest| newest.revision != intent.revision)
-            && self.service.is_some_and(|seen| is_as_written(seen, intent))
+            && !self.is_moved(intent)
     }
 
     /// Where traffic returns to if this plan fails: what serves now; where a shift was left
@@ -309,8 +349,16 @@ fn left_share<'a>(service: &ServiceSeen, record: &'a StateRecord) -> Option<&'a 
     (is_shared && can_serve && is_as_written(service, intent)).then_some(intent)
 }
 
-/// True when the shares are those that the intent's own run wrote together with it. Else somebody else
-/// has moved the traffic since, and answers for it, even where it is to the candidate.
+/// True when somebody else has moved the traffic since the intent was written, and answers for it, even
+/// where it is to the candidate. Not where that is not known to have passed: what is untested is taken
+/// back, whoever gave it traffic.
+fn is_moved(service: &ServiceSeen, intent: &OpenIntent) -> bool {
+    let has_passed = intent.passed.is_some() || intent.share.is_some();
+    let serves = pinned(service).percent_of(&intent.revision) > 0;
+    (has_passed || !serves) && !is_as_written(service, intent)
+}
+
+/// True when the shares are those that the intent's own run wrote together with it.
 fn is_as_written(service: &ServiceSeen, intent: &OpenIntent) -> bool {
     let revision = &intent.revision;
     let everything = service.traffic.percent_of(revision) == 100;

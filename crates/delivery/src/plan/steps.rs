@@ -77,12 +77,8 @@ fn beside(
     let undo_shares = standing.undo_shares().unwrap_or_else(|| base.clone());
     let undo_traffic = with_kept(&undo_shares);
     let baseline = progress::baseline(wanted, standing, &undo_shares, &revision);
-    // Shares are taken from what was confirmed, so that a run which finds them can tell whose they are.
-    let base = match baseline {
-        Some(_) => &undo_shares,
-        None => base,
-    };
-    let tagged = with_kept(base).with_tag(change.tag.clone(), to_candidate());
+    // What serves beside it was confirmed, so that a run which finds the traffic can tell whose it is.
+    let tagged = with_kept(&undo_shares).with_tag(change.tag.clone(), to_candidate());
     let traffic = progress::with_address(tagged, baseline.as_ref());
     let state = intent(wanted, standing, &change, Some(undo_traffic.clone()));
     // What a run that died has opened or closed is taken back with its traffic.
@@ -92,6 +88,11 @@ fn beside(
         rejects: change.rejects.clone(),
         access: standing.left_access().or(access),
     };
+    let seen_access = standing.service.map(|seen| seen.access);
+    // Closed again at once, with the traffic of what was closed; opened again only by the end, or the undo.
+    let left_access = standing
+        .left_access()
+        .filter(|left| *left == Access::Private && Some(*left) != seen_access);
     let first = match change.bring {
         Bring::New(ref new) => Step {
             because: format!(
@@ -105,7 +106,7 @@ fn beside(
                 revision: new.clone(),
                 traffic: traffic.clone(),
                 state: state.clone(),
-                access: None,
+                access: left_access,
             },
         },
         Bring::Existing(_) => Step {
@@ -121,7 +122,7 @@ fn beside(
                 is_ready,
                 traffic: traffic.clone(),
                 state: state.clone(),
-                access: None,
+                access: left_access,
             },
         },
     };
@@ -143,13 +144,13 @@ fn beside(
         };
         progress::steps(wanted, &change, &shares)
     });
-    let seen_access = standing.service.map(|seen| seen.access);
-    let access = change.access.filter(|wanted| Some(*wanted) != seen_access);
+    let access_then = left_access.or(seen_access);
+    let access = change.access.filter(|wanted| Some(*wanted) != access_then);
     let end = End {
         traffic: TrafficSplit::all_to(to_candidate(), standing.end_tags(&change.end, &revision)),
         state,
         access,
-        undo: undo(access.and(seen_access)),
+        undo: undo(access.and(access_then)),
     };
     [first, verify]
         .into_iter()
@@ -176,7 +177,8 @@ fn left_behind(standing: &Standing<'_>) -> String {
 fn closed(wanted: &Wanted, standing: &Standing<'_>, change: Change) -> Vec<Step> {
     let revision = change.revision().clone();
     let state = intent(wanted, standing, &change, None);
-    let tags = standing.foreign_tags();
+    // A tag that follows LATEST must not reach the candidate before its tests, here neither.
+    let tags = standing.foreign_tags_pinned();
     let undo = || Undo::KeepClosed {
         state: standing.record.without_intent(),
         rejects: change.rejects.clone(),
