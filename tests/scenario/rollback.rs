@@ -114,7 +114,6 @@ async fn requests(
     let end = world.run(&world.rollback_job(target, "production")).await?;
     assert_eq!(end.code, Some(0), "{}", end.log);
     let asked = asked_since(world, before);
-    println!("{target}: {asked:#?}");
     Ok(asked.len())
 }
 

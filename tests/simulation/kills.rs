@@ -5,9 +5,6 @@ use crate::story::{Report, Story, Successor, at, play};
 use crate::world::{Happening, Moment, Trouble};
 use crate::{batch, scenarios};
 
-/// See [`batch::all`].
-const OPEN: usize = 3;
-
 /// Ends the test with everything that it takes to see why, and to see it again.
 pub(crate) fn told(case: &str, report: &Report) -> Option<String> {
     report.violations.first()?;
@@ -113,7 +110,7 @@ fn killed_at_each_request_the_next_run_brings_order() {
             of == turn * (all - 1) % all
         });
     }
-    batch::all("kills", &cases, OPEN, |case| told(&name(case), &kill(case)));
+    batch::all("kills", &cases, |case| told(&name(case), &kill(case)));
 }
 
 /// `ML_DEPLOY_SIM_KILL='SCENARIO:REQUEST:MOMENT:SUCCESSOR'` plays one kill again.

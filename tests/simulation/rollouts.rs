@@ -15,9 +15,6 @@ use crate::story::{Act, Expect, OpenTo, Report, Story, Successor, play};
 use crate::wishes::{Wish, promote, rollback};
 use crate::world::{Happening, Moment, Trouble};
 
-/// See [`batch::all`].
-const OPEN: usize = 22;
-
 /// Rollouts of `make test`.
 const COUNT: u64 = 2_000;
 
@@ -197,7 +194,7 @@ fn rollouts_by_seed_keep_to_the_invariants() {
     let first = number("ML_DEPLOY_SIM_FIRST").unwrap_or(1);
     let count = number("ML_DEPLOY_SIM_COUNT").unwrap_or(COUNT);
     let seeds: Vec<u64> = (first..first + count).collect();
-    batch::all("rollouts", &seeds, OPEN, |seed| {
+    batch::all("rollouts", &seeds, |seed| {
         let report = rollout(*seed).play(Program::real());
         told(
             &format!(

@@ -21,6 +21,9 @@ use delivery::traffic::{Destination, Tag};
 use proptest::prelude::*;
 use world::{LEASE, World, by_run, promote, release, rollback, spec};
 
+/// What serves, with its percent, and who may call: any of these.
+type Before = (Vec<(String, u32)>, Vec<Access>);
+
 /// Something that happens to a service.
 #[derive(Debug, Clone)]
 enum Happening {
@@ -346,7 +349,7 @@ impl Story {
 
     /// What serves before the plan, unless a run that died left something to undo; and who may call:
     /// as before the plan, or before the run that died changed it.
-    fn expected_after_undo(&self, plan: &Plan) -> Option<(Vec<(String, u32)>, Vec<Access>)> {
+    fn expected_after_undo(&self, plan: &Plan) -> Option<Before> {
         let service = self.world.seen.service.as_ref()?;
         let left_behind = matches!(&service.state, StateSeen::Known(state)
             if state.intent.as_ref().is_some_and(|intent|
@@ -361,12 +364,7 @@ impl Story {
         (!left_behind && !closes).then(|| (self.world.serves(), access))
     }
 
-    fn undone(
-        &mut self,
-        plan: &Plan,
-        index: usize,
-        before: Option<(Vec<(String, u32)>, Vec<Access>)>,
-    ) {
+    fn undone(&mut self, plan: &Plan, index: usize, before: Option<Before>) {
         self.world.undo(&plan.steps[index].undo, "it failed");
         self.invariants(plan);
         if let Some((serves, access)) = before {

@@ -194,7 +194,7 @@ fn killed_at_each_request_the_evidence_of_what_serves_is_there_at_last() {
         });
     }
     let counts = Mutex::new(Counts::default());
-    batch::all("kills with evidence", &cases, 0, |case| {
+    batch::all("kills with evidence", &cases, |case| {
         let (name, report) = killed(case);
         counts.lock().unwrap().plus(&report.counts);
         told(&name, &report)
@@ -275,7 +275,7 @@ fn stories_of_evidence_by_seed() {
     let count = if batch::is_soak() { SEEDS.1 } else { SEEDS.0 };
     let seeds: Vec<u64> = (1..=count).collect();
     let counts = Mutex::new(Counts::default());
-    batch::all("stories of evidence", &seeds, 0, |seed| {
+    batch::all("stories of evidence", &seeds, |seed| {
         let report = seeded(Mutant::None, *seed);
         counts.lock().unwrap().plus(&report.counts);
         told(&format!("ML_DEPLOY_SIM_EVIDENCE_SEED={seed}"), &report)
