@@ -4,6 +4,7 @@
 //! written back without a loss. Enumerations stay strings on the wire (see the constants beside
 //! each type): a value that a newer API version adds must not break a read.
 
+pub mod regions;
 pub mod rpc;
 pub mod run;
 pub mod token;

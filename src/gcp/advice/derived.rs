@@ -1,6 +1,7 @@
 //! Names that follow from other names: the parts of an image, the project of an account, the role
 //! that holds a permission.
 
+use cloud_api::regions::REGIONS;
 use delivery::nearest::nearest;
 
 use super::Facts;
@@ -23,60 +24,13 @@ pub(super) fn derive(facts: Facts) -> Facts {
     }
 }
 
-/// The region that was perhaps meant.
+/// The region that was perhaps meant; a new one works without being listed.
 fn nearest_region(facts: Facts) -> Facts {
     let region = facts.get("region").unwrap_or_default();
     let meant = nearest(region, REGIONS.iter().copied());
     let meant = meant.filter(|meant| *meant != region).unwrap_or_default();
     facts.with("nearest_region", meant)
 }
-
-/// The regions of Cloud Run, for hints only: a new one works without being listed here.
-/// Source: <https://cloud.google.com/run/docs/locations>.
-const REGIONS: &[&str] = &[
-    "africa-south1",
-    "asia-east1",
-    "asia-east2",
-    "asia-northeast1",
-    "asia-northeast2",
-    "asia-northeast3",
-    "asia-south1",
-    "asia-south2",
-    "asia-southeast1",
-    "asia-southeast2",
-    "australia-southeast1",
-    "australia-southeast2",
-    "europe-central2",
-    "europe-north1",
-    "europe-north2",
-    "europe-southwest1",
-    "europe-west1",
-    "europe-west10",
-    "europe-west12",
-    "europe-west2",
-    "europe-west3",
-    "europe-west4",
-    "europe-west6",
-    "europe-west8",
-    "europe-west9",
-    "me-central1",
-    "me-central2",
-    "me-west1",
-    "northamerica-northeast1",
-    "northamerica-northeast2",
-    "northamerica-south1",
-    "southamerica-east1",
-    "southamerica-west1",
-    "us-central1",
-    "us-east1",
-    "us-east4",
-    "us-east5",
-    "us-south1",
-    "us-west1",
-    "us-west2",
-    "us-west3",
-    "us-west4",
-];
 
 /// Where an image's repository is.
 struct Repository<'a> {

@@ -22,7 +22,7 @@ pub(crate) use api::disabled_text;
 pub use api::{Api, check_api};
 pub use denied::Denied;
 pub use member::member;
-pub use organization::{OrganizationPolicy, REGIONS, check_location};
+pub use organization::{OrganizationPolicy, check_location};
 pub use resource::Resource;
 
 use crate::error::ApiError;

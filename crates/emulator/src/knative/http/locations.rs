@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
+use cloud_api::regions::REGIONS;
 use serde_json::{Value, json};
 
-use crate::iam::{self, Api, REGIONS};
+use crate::iam::{self, Api};
 use crate::run::http::{Answer, Authenticated, Page, project_of};
 use crate::world::World;
 
