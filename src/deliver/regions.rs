@@ -72,7 +72,7 @@ pub async fn deliver_all(world: &World<'_>, sites: &[Site<'_>], wanted: &Wanted)
 /// this run can begin, or will find itself who keeps it off.
 async fn even_out(world: &World<'_>, sites: &[Site<'_>], run: &RunRef) -> Option<Vec<Landed>> {
     let targets: Vec<&Target> = sites.iter().map(|site| site.target).collect();
-    if !is_uneven(world, &targets).await {
+    if !is_uneven(world, &targets, run).await {
         return None;
     }
     let asker = Asker {

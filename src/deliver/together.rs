@@ -91,20 +91,20 @@ async fn read_left(world: &World<'_>, targets: &[Target], run: &RunRef) -> Left 
 }
 
 /// True where a run over several of these services has its rollout open in one of them and not in
-/// another. One read each; what cannot be read is for the plan to tell.
-pub(super) async fn is_uneven(world: &World<'_>, targets: &[&Target]) -> bool {
+/// another. Not where it is the candidate of `run` itself that waits for its promotion: another region
+/// may have had the release already. One read each; what cannot be read is for the plan to tell.
+pub(super) async fn is_uneven(world: &World<'_>, targets: &[&Target], run: &RunRef) -> bool {
     let reads = targets.iter().map(|target| record(world, target));
     let records = futures_util::future::join_all(reads).await;
     let intents = records.into_iter().flatten().map(|record| record.intent);
     let intents: Vec<Option<OpenIntent>> = intents.collect();
-    let same = |one: &RunRef, other: &RunRef| one.continues(other) || other.continues(one);
     intents.iter().flatten().any(|open| {
         let has_it = |other: &Option<OpenIntent>| {
-            other
-                .as_ref()
-                .is_some_and(|other| same(&other.run, &open.run))
+            let other = other.as_ref();
+            other.is_some_and(|other| other.run.is_of_same(&open.run))
         };
-        open.regions.len() > 1 && !intents.iter().all(has_it)
+        let waits = open.waits() && run.continues(&open.run);
+        open.regions.len() > 1 && !waits && !intents.iter().all(has_it)
     })
 }
 

@@ -57,6 +57,11 @@ impl RunRef {
                     if id == other_id && earlier < attempt
             )
     }
+
+    /// The same run, or another attempt of it.
+    pub fn is_of_same(&self, other: &Self) -> bool {
+        self.continues(other) || other.continues(self)
+    }
 }
 
 /// What is remembered about a service.
@@ -194,6 +199,11 @@ impl OpenIntent {
     pub fn access_before(&self) -> Option<Access> {
         let by_last = self.passed.as_ref().and_then(|passed| passed.access_before);
         by_last.or(self.access_before)
+    }
+
+    /// The candidate has passed, waits for its promotion, and has been given nothing yet.
+    pub fn waits(&self) -> bool {
+        self.verified && self.share.is_none() && self.passed.is_none()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a run over two regions leaves when it is killed, and who ends it.
 
 use delivery::plan::recover::{Asker, Despite};
+use delivery::plan::{plan_from_verified, plan_to_verified};
 
 use super::*;
 
@@ -245,4 +246,36 @@ async fn two_regions_go_one_way_when_one_of_them_goes_back_in_the_run_itself() {
     let versions = REGIONS.map(|region| memory.seen(region).unwrap().1.healthy.len());
     assert_eq!(versions, [1, 1], "{landed:#?}");
     assert_eq!(REGIONS.map(|region| memory.seen(region)), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_promotion_in_one_region_alone_is_promoted() {
+    let memory = Memory::default();
+    first_release(&memory).await;
+    // One region has the release already.
+    {
+        let (target, tests) = (target(REGIONS[0]), Tests(true));
+        let (guard, sink) = (guard(), EventList::default());
+        let world = World {
+            cloud: &memory,
+            planner: plan,
+            verifier: &tests,
+            sink: &sink,
+            guard: &guard,
+        };
+        let (ahead, _) = deliver(&world, &target, &by(promote(2), "90/1", 1)).await;
+        assert!(matches!(ahead, Outcome::Promoted { .. }), "{ahead:#?}");
+    }
+    let (first, second) = (plan_to_verified, plan_from_verified);
+    let landed = deliver_planned(&memory, &promote(2), [true; 2], first).await;
+    let outcome = together(&landed);
+    assert!(matches!(outcome, Outcome::Waiting { .. }), "{outcome:#?}");
+    let landed = deliver_planned(&memory, &promote(2), [true; 2], second).await;
+    let outcome = together(&landed);
+    assert!(matches!(outcome, Outcome::Promoted { .. }), "{outcome:#?}");
+    for region in REGIONS {
+        let (traffic, record) = memory.seen(region).unwrap();
+        assert_eq!((record.healthy.len(), record.intent), (2, None));
+        assert_eq!(traffic.percent_of(&record.healthy[0].revision), 100);
+    }
 }

@@ -196,7 +196,7 @@ impl Rollout<'_> {
     fn is_open_in(&self, other: &Standing<'_>) -> bool {
         other.record.intent.as_ref().is_some_and(|intent| {
             let release = release_of(other, &intent.revision);
-            is_same(&intent.run, self.run)
+            intent.run.is_of_same(self.run)
                 && intent.regions == self.regions
                 && (release == self.release || release.is_none() || self.release.is_none())
         })
@@ -215,7 +215,7 @@ impl Rollout<'_> {
 
     /// An entry that it has left.
     fn has(&self, entry: &Healthy) -> bool {
-        is_same(&entry.run, self.run)
+        entry.run.is_of_same(self.run)
             && self
                 .release
                 .as_ref()
@@ -229,11 +229,6 @@ type Brought = (ImageDigest, ConfigHash);
 fn release_of(standing: &Standing<'_>, revision: &RevisionName) -> Option<Brought> {
     let record = standing.known(revision)?;
     Some((record.digest, record.config))
-}
-
-/// The same run, or another attempt of it.
-fn is_same(one: &RunRef, other: &RunRef) -> bool {
-    one.continues(other) || other.continues(one)
 }
 
 fn is_forward(recovery: &Recovery) -> bool {
