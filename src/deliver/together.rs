@@ -5,7 +5,7 @@ use delivery::event::{Event, EventSink};
 use delivery::plan::recover::{Asker, Despite, Recovery, Rescue, Way};
 use delivery::plan::recover_together;
 use delivery::snapshot::Snapshot;
-use delivery::state::{Healthy, OpenIntent, RunRef, StateRecord};
+use delivery::state::{OpenIntent, RunRef, StateRecord};
 use delivery::target::Target;
 use tokio::time::Instant;
 
@@ -77,14 +77,11 @@ async fn read_left(world: &World<'_>, targets: &[Target], run: &RunRef) -> Left 
     left.halfway = records.iter().any(|record| {
         let newest = record.healthy.first();
         newest.is_some_and(|newest| {
-            let same = |one: &Healthy| {
-                run.continues(&one.run)
-                    && one.digest == newest.digest
-                    && one.config == newest.config
+            let came = |other: &StateRecord| {
+                let mut entries = other.healthy.iter();
+                entries.any(|one| newest.is_of_same_rollout(one))
             };
-            newest.regions.len() > 1
-                && same(newest)
-                && !records.iter().all(|other| other.healthy.iter().any(same))
+            newest.regions.len() > 1 && run.continues(&newest.run) && !records.iter().all(came)
         })
     });
     left

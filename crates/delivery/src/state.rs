@@ -112,6 +112,9 @@ pub struct Healthy {
     /// What brought it to serve.
     #[serde(default)]
     pub by: BroughtBy,
+    /// Who could call before, where the run changed that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_before: Option<Access>,
     /// The regions that the run brought its release to together, this one among them; empty where it
     /// was this one alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -214,6 +214,7 @@ fn forward(
         (BroughtBy::Promotion, record) => standing.record.recorded_healthy(
             record?
                 .healthy(standing.now, intent.run.clone(), BroughtBy::Promotion)
+                .after_access(intent.access_before())
                 .together(&intent.regions),
         ),
         (BroughtBy::Rollback, _) => rollback::end(
