@@ -84,6 +84,19 @@ impl Scene {
         }
     }
 
+    /// The first region in which this version serves, whatever is open.
+    fn index_that_serves(&self, minor: u64) -> usize {
+        let serves = |region: &&str| {
+            let (traffic, record) = self.memory.seen(region).unwrap();
+            let version = |one: &delivery::state::Healthy| {
+                one.version.as_ref().unwrap().minor == minor
+                    && traffic.percent_of(&one.revision) == 100
+            };
+            record.healthy.iter().any(version)
+        };
+        REGIONS.iter().position(|region| serves(&region)).unwrap()
+    }
+
     /// The version that serves in each region, with nothing open.
     fn versions(&self) -> [u64; 2] {
         REGIONS.map(|region| {
@@ -233,6 +246,72 @@ async fn a_rollback_that_was_killed_between_the_regions_is_told_with_what_serves
     // The same rollback again comes through.
     let landed = scene.deliver(&by(back, "200/2", 2), 1).await;
     assert_eq!(scene.versions(), [1, 1], "{landed:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn previous_leads_no_further_where_a_dead_run_is_ahead_in_one_region() {
+    // Killed between the regions' traffic, or taken back in one of them only.
+    for is_taken_back in [false, true] {
+        let scene = Scene::settled().await;
+        scene.deliver(&promote(2), 0).await;
+        assert!(scene.killed(&promote(3), (3, true)).await);
+        let behind = scene.index_that_serves(2);
+        if is_taken_back {
+            let (guard, sink) = (guard_at(0), EventList::default());
+            let world = scene.world(&guard, &sink);
+            let target = &scene.targets[behind];
+            let end = recover(&world, target, &asker("103/1")).await;
+            assert!(matches!(end, Recovered::Ended { .. }), "{end:#?}");
+        }
+        let back = |to, run| wanted(Intent::Rollback { to }, run);
+        let landed = scene.deliver(&back(RollbackTo::Previous, 200), LATER).await;
+        assert_eq!(scene.versions(), [2, 2], "{landed:#?}");
+        let outcome = together(&landed);
+        let Outcome::Recovered { state } = &outcome else {
+            panic!("{outcome:#?}");
+        };
+        let tells = |region: &&str| state.contains(*region);
+        assert!(REGIONS.iter().all(|region| tells(&region)), "{state}");
+        // Once more, and it leads further: in both to the same.
+        let landed = scene.deliver(&back(RollbackTo::Previous, 201), LATER).await;
+        assert_eq!(scene.versions(), [1, 1], "{landed:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_by_name_waits_for_no_dead_run() {
+    for (write, takes_effect) in [(3, true), (5, true)] {
+        let scene = Scene::settled().await;
+        scene.deliver(&promote(2), 0).await;
+        assert!(scene.killed(&promote(3), (write, takes_effect)).await);
+        let to = RollbackTo::Version(semver::Version::new(1, 1, 0));
+        let writes = |scene: &Scene| {
+            let all = scene.memory.lock();
+            REGIONS.map(|region| all[region].writes.len())
+        };
+        let before = writes(&scene);
+        let landed = scene
+            .deliver(&wanted(Intent::Rollback { to }, 200), LATER)
+            .await;
+        assert_eq!(scene.versions(), [1, 1], "{landed:#?}");
+        let after = writes(&scene);
+        for (before, after) in before.into_iter().zip(after) {
+            assert!(after - before <= 2, "tag and traffic: {before}, {after}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_run_that_cannot_be_ended_is_left_to_the_post_step() {
+    let scene = Scene::settled().await;
+    assert!(scene.killed(&promote(2), (5, true)).await);
+    for service in scene.memory.lock().values_mut() {
+        service.writes.clear();
+        service.faults = (1..40).map(|write| (write, Fault::Refused)).collect();
+    }
+    let landed = scene.deliver(&by(promote(2), "102/2", 2), 1).await;
+    assert!(!together(&landed).diagnostics().is_empty(), "{landed:#?}");
+    assert!(landed.iter().any(|one| one.told.left_open), "{landed:#?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -139,6 +139,7 @@ impl<'a> Company<'a> {
             run: entry.run.clone(),
             revision: entry.revision.clone(),
             until: entry.at.plus(GOING_BACK_SECONDS),
+            regions: entry.regions.clone(),
         };
         let Asker { run, despite } = self.asker;
         let may = run.continues(&entry.run)
