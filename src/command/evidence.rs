@@ -22,6 +22,7 @@ use crate::evidence::rule::{Archive, Author, Next, Proven, Rule, Shelf, Tests, f
 use crate::evidence::{KmsSigner, RegistryStore, Signer, copy_all, signer};
 use crate::inputs::{EnvironmentInputs, Inputs, Wish, typed};
 use crate::report::RunSummary;
+use crate::report::text::one_line;
 
 /// Evidence in the registries of the environments, signed by their keys.
 pub(super) struct Registries<'a> {
@@ -197,7 +198,7 @@ async fn way(job: &Job<'_>, archive: &dyn Archive, release: &Release) -> Vec<Str
 
 /// A finding in one line.
 pub(super) fn in_words(environment: &str, finding: &Finding) -> String {
-    match finding {
+    let words = match finding {
         Finding::Counts(passed) => format!("{}, signed by its key", line(passed)),
         Finding::Unsigned(passed) => format!("{}, UNSIGNED", line(passed)),
         Finding::NotSigned => format!("{environment}: not signed, although it has a key"),
@@ -207,5 +208,7 @@ pub(super) fn in_words(environment: &str, finding: &Finding) -> String {
         Finding::WrongEnvironment { .. } | Finding::Missing => {
             format!("{environment}: no evidence")
         }
-    }
+    };
+    // Whoever may push can have written what is not signed.
+    one_line(&words)
 }

@@ -23,7 +23,7 @@ use super::session::Session;
 use super::shell::Shell;
 use crate::deliver::{Recovered, left_open};
 use crate::execute::Guard;
-use crate::inputs::{EnvironmentInputs, Inputs};
+use crate::inputs::{EnvironmentInputs, Inputs, Wish};
 
 /// Name of the program as the action's `post-entrypoint`: the runner hands the same arguments to every
 /// stage, so that only the name tells them apart.
@@ -178,6 +178,8 @@ fn places(shell: &Shell) -> (Inputs, Option<(EnvironmentInputs, Vec<Target>)>) {
             .first()
             .and_then(|first| reached_by(&inputs, first))
             .map(|environment| (environment, targets)),
+        // These change nothing, and a rollout of another job of the run is not theirs.
+        None if matches!(inputs.command, Wish::Status | Wish::Plan) => None,
         None if inputs.chosen.is_none() => None,
         None => look::targets(shell, &none).ok().and_then(|(_, all)| {
             let environment = all.first()?.0.clone();

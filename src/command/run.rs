@@ -39,6 +39,8 @@ pub(super) async fn run_job(shell: &Shell) -> u8 {
     if let Ok(job) = &prepared
         && job.inputs.command == Wish::Status
     {
+        // A rollout of the same run, in another job, is none of this step's.
+        post::save_end(shell, MainEnd::Closed);
         return look::status(shell, &BTreeMap::new()).await;
     }
     let mode = match &prepared {

@@ -55,8 +55,18 @@ impl RegistryStore {
                 found.extend(more);
                 found
             }
-            // The tag is somebody else's: where the registry lists, nobody needs it.
-            (Referrers::Listed(found), Err(RegistryError::Unexpected(_))) => found,
+            // The tag is somebody else's, or tags may not be listed: where the registry lists what
+            // refers to the image, nobody needs them.
+            (
+                Referrers::Listed(found),
+                Err(
+                    RegistryError::Unexpected(_)
+                    | RegistryError::Refused {
+                        status: 401 | 403 | 404 | 405 | 501,
+                        ..
+                    },
+                ),
+            ) => found,
             (Referrers::Unsupported, Ok(found)) => found,
             (_, Err(error)) => return Err(error),
         };

@@ -116,9 +116,12 @@ impl Execution<'_> {
             }
             if serves {
                 let Some(commit) = commit else {
-                    // Nothing tells the answers apart. Whoever moves the traffic meanwhile is noticed
-                    // by the etag of the next write.
-                    tokio::time::sleep_until(lags.unwrap_or_else(Instant::now)).await;
+                    // Nothing tells the answers apart. Somebody may move the traffic while this waits.
+                    if let Some(until) = lags.filter(|until| *until > Instant::now()) {
+                        tokio::time::sleep_until(until).await;
+                        serves = false;
+                        continue;
+                    }
                     return true;
                 };
                 let asked = self

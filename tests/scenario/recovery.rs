@@ -174,6 +174,14 @@ async fn a_post_step_asks_nothing_after_a_run_that_ended_and_once_where_nothing_
     let post = world.run_post(&job, &cut).await?;
     assert_eq!((post.code, said(&post).as_str()), (Some(0), ""));
     assert_eq!(asked(&world), before + 1);
+    // What only looks has nothing to end, least of all another job's rollout of the same run.
+    for command in ["status", "plan"] {
+        let looks = job.clone().with("command", command);
+        let before = world.exchanges().len();
+        let post = world.run_post(&looks, &cut).await?;
+        assert_eq!((post.code, said(&post).as_str()), (Some(0), ""));
+        assert_eq!(world.exchanges().len(), before, "{command}");
+    }
     world.end().await;
     Ok(())
 }

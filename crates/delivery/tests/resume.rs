@@ -220,6 +220,21 @@ fn an_open_service_is_not_closed_for_what_failed_here() {
 }
 
 #[test]
+fn a_private_service_is_no_first_deploy_for_what_failed_here() {
+    let mut world = World::empty(Tier::Preproduction);
+    let private =
+        |version: &str, number: u32| promote(release(version, number), spec(Access::Private));
+    world.run(&private("1.0.0", 1));
+    let failed = world.expect_plan(&by_run(private("1.1.0", 2), 6, 1));
+    world.fail_at(&failed, 1);
+    // Somebody wants it all the same. Callers with a token must not meet the next one untested.
+    world.foreign_traffic(&[(failed.revision.as_str(), 100)]);
+    let next = world.expect_plan(&by_run(private("1.2.0", 3), 7, 1));
+    world.apply(&next.steps[0].action);
+    assert_eq!(world.serves(), [(failed.revision.to_string(), 100)]);
+}
+
+#[test]
 fn a_revision_that_is_not_ready_yet_is_waited_for_and_a_failed_one_is_made_anew() {
     let mut world = World::empty(Tier::Preproduction);
     let before = world.run(&v("0.9.0", 9)).revision;

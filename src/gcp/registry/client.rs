@@ -310,6 +310,11 @@ impl Client {
             tags.extend(page.tags.unwrap_or_default());
             next = answer.header("link").and_then(next_page);
         }
+        if next.is_some() {
+            return Err(RegistryError::Unexpected(format!(
+                "the list of tags does not end after {MOST_PAGES} pages"
+            )));
+        }
         tags.sort();
         tags.dedup();
         Ok(tags)

@@ -244,11 +244,13 @@ impl<'a> Standing<'a> {
             .is_some_and(|seen| seen.traffic.follows_latest())
     }
 
-    /// A first deploy that failed is left in a closed service. Where everybody may call what failed,
+    /// A first deploy that failed is left in a closed service: nothing was healthy there yet. Where
+    /// something was, or everybody may call what failed,
     /// somebody moved the traffic there, or opened it, on purpose.
     fn failed_and_closed(&self, name: &RevisionName) -> bool {
         let entry = self.record.rejected_entry(name);
-        entry.is_some_and(|entry| entry.kind == Rejection::Failed) && self.is_private()
+        let failed = entry.is_some_and(|entry| entry.kind == Rejection::Failed);
+        failed && self.record.healthy.is_empty() && self.is_private()
     }
 
     fn is_private(&self) -> bool {
