@@ -225,7 +225,7 @@ pub const OUTPUTS: &[(&str, &str)] = &[
     ),
     (
         "outcome",
-        "`promoted`, `waiting` (after `command: deploy`), `up-to-date`, `rolled-back`, `verified`, `stopped` or `rollback-failed`.",
+        "`promoted`, `waiting` (after `command: deploy`), `up-to-date`, `rolled-back`, `verified`, `recovered` (a rollout that a dead run had left was ended), `stopped` or `rollback-failed`.",
     ),
     ("environment", "The environment that was deployed to."),
 ];

@@ -86,7 +86,7 @@ impl Scene {
 
     /// The first region in which this version serves, whatever is open.
     fn index_that_serves(&self, minor: u64) -> usize {
-        let serves = |region: &&str| {
+        let serves_there = |region: &&str| {
             let (traffic, record) = self.memory.seen(region).unwrap();
             let version = |one: &delivery::state::Healthy| {
                 one.version.as_ref().unwrap().minor == minor
@@ -94,7 +94,7 @@ impl Scene {
             };
             record.healthy.iter().any(version)
         };
-        REGIONS.iter().position(|region| serves(&region)).unwrap()
+        REGIONS.iter().position(serves_there).unwrap()
     }
 
     /// The version that serves in each region, with nothing open.
@@ -270,8 +270,8 @@ async fn previous_leads_no_further_where_a_dead_run_is_ahead_in_one_region() {
         let Outcome::Recovered { state } = &outcome else {
             panic!("{outcome:#?}");
         };
-        let tells = |region: &&str| state.contains(*region);
-        assert!(REGIONS.iter().all(|region| tells(&region)), "{state}");
+        let is_told = REGIONS.iter().all(|region| state.contains(region));
+        assert!(is_told, "{state}");
         // Once more, and it leads further: in both to the same.
         let landed = scene.deliver(&back(RollbackTo::Previous, 201), LATER).await;
         assert_eq!(scene.versions(), [1, 1], "{landed:#?}");
