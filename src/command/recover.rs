@@ -262,6 +262,7 @@ fn held(target: &Target, lease: &Lease) -> Diagnostic {
         run,
         revision,
         until,
+        regions: _,
     } = lease;
     let run = &run.0;
     let environment = &target.environment.name;

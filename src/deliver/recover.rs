@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::Event;
+use delivery::name::Region;
 use delivery::plan::lint;
 use delivery::plan::recover::{
     Asker, Lease, Recovery, Rescue, Way, recover as plan_recovery, take_back as plan_way_back,
@@ -24,6 +25,8 @@ pub(super) const PAUSE: Duration = Duration::from_millis(500);
 pub(super) enum Scope {
     /// Whatever the asker may end, as the record says.
     Any,
+    /// Whatever the asker may end, and only back.
+    AnyBack,
     /// What the asker's own run began, as the record says.
     Own,
     /// What the asker's own run began, and only back: the other regions go back too.
@@ -121,7 +124,7 @@ pub(super) async fn recover_within(
         };
         let recovery = match scope {
             Scope::Any | Scope::Own => plan_recovery(asker, &seen.snapshot),
-            Scope::OwnBack => plan_way_back(asker, &seen.snapshot),
+            Scope::AnyBack | Scope::OwnBack => plan_way_back(asker, &seen.snapshot),
         };
         let rescue = match seen_fit(recovery) {
             Recovery::Nothing => return Recovered::Nothing,
@@ -130,7 +133,8 @@ pub(super) async fn recover_within(
             Recovery::Proceed(rescue) => rescue,
         };
         // What a stranger has left, and nobody holds any more, is not this run's to end.
-        if scope != Scope::Any && !asker.run.continues(&rescue.lease.run) {
+        let is_own_only = matches!(scope, Scope::Own | Scope::OwnBack);
+        if is_own_only && !asker.run.continues(&rescue.lease.run) {
             return Recovered::Nothing;
         }
         for warning in &rescue.plan.warnings {
@@ -202,7 +206,7 @@ pub(super) fn not_restored(problems: Vec<Diagnostic>) -> Recovered {
 }
 
 /// `old serves 100 %`.
-async fn in_words(world: &World<'_>, target: &Target, way: Way) -> String {
+pub(super) async fn in_words(world: &World<'_>, target: &Target, way: Way) -> String {
     let read = world.cloud.read(target).await;
     match (read, way) {
         (Ok(Some(live)), _) => delivery::plan::render::serving_in_words(&live.serving),
@@ -219,13 +223,14 @@ pub fn recovered(target: &Target, lease: &Lease, way: Way, state: &str) -> Diagn
             format!(
                 "run `{run}` had left its rollout of `{revision}` unfinished: it was taken back"
             ),
-            "the run ended before the rollout was confirmed",
+            before_the_end(&lease.regions),
         ),
         Way::Forward => (
             format!(
                 "run `{run}` had not come to record its rollout of `{revision}`: it was confirmed and recorded"
             ),
-            "the run ended after the revision had passed its tests and was given all traffic",
+            "the run ended after the revision had passed its tests and was given all traffic"
+                .to_owned(),
         ),
     };
     let warning = Diagnostic::warning(Code::RolloutRecovered, title)
@@ -235,5 +240,17 @@ pub fn recovered(target: &Target, lease: &Lease, way: Way, state: &str) -> Diagn
     match way {
         Way::Back => warning.help("run again, if the release is still wanted"),
         Way::Forward => warning.help("run again to have what comes after the record done too"),
+    }
+}
+
+/// What the run had not come to. A region that is taken back may have been recorded.
+fn before_the_end(regions: &[Region]) -> String {
+    let names: Vec<&str> = regions.iter().map(Region::as_str).collect();
+    match names.as_slice() {
+        [] => "the run ended before the rollout was confirmed".to_owned(),
+        names => format!(
+            "the run ended before the rollout was confirmed and recorded in all of {}",
+            names.join(", ")
+        ),
     }
 }

@@ -7,12 +7,14 @@ use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::{Event, EventSink};
 use delivery::name::Region;
 use delivery::outcome::Outcome;
-use delivery::plan::Wanted;
-use delivery::plan::recover::{Asker, Despite};
+use delivery::plan::recover::{Asker, Despite, Way};
+use delivery::plan::{Intent, Wanted};
+use delivery::stage::RollbackTo;
 use delivery::state::RunRef;
 use delivery::target::Target;
 
-use super::together::is_uneven;
+use super::recover::{Scope, in_words, recover_within};
+use super::together::{is_split, is_uneven};
 use super::{Recovered, Told, World, deliver, recover_all, recovered};
 use crate::execute::{Guard, Member, Verifier, convoy};
 
@@ -50,7 +52,16 @@ pub async fn deliver_all(world: &World<'_>, sites: &[Site<'_>], wanted: &Wanted)
             told,
         }];
     }
-    if let Some(landed) = even_out(world, sites, &wanted.run).await {
+    let ended = match &wanted.intent {
+        Intent::Promote { .. } => even_out(world, sites, &wanted.run).await,
+        // Which one is previous depends on what is to be left.
+        Intent::Rollback {
+            to: RollbackTo::Previous,
+        } => step_back(world, sites, &wanted.run).await,
+        // Where it leads is the same everywhere: nothing delays it.
+        Intent::Rollback { .. } => None,
+    };
+    if let Some(landed) = ended {
         return landed;
     }
     let members = convoy(sites.iter().map(|site| site.target.region.as_str()));
@@ -72,7 +83,7 @@ pub async fn deliver_all(world: &World<'_>, sites: &[Site<'_>], wanted: &Wanted)
 /// this run can begin, or will find itself who keeps it off.
 async fn even_out(world: &World<'_>, sites: &[Site<'_>], run: &RunRef) -> Option<Vec<Landed>> {
     let targets: Vec<&Target> = sites.iter().map(|site| site.target).collect();
-    if !is_uneven(world, &targets).await {
+    if !is_uneven(world, &targets, run).await {
         return None;
     }
     let asker = Asker {
@@ -80,40 +91,83 @@ async fn even_out(world: &World<'_>, sites: &[Site<'_>], run: &RunRef) -> Option
         despite: Despite::Nobody,
     };
     let ends = recover_all(world, sites, &asker).await;
-    let mut goes_on = true;
-    let mut landed = Vec::new();
-    for (target, end) in targets.into_iter().zip(ends) {
-        let outcome = match end {
-            Recovered::Nothing | Recovered::Held(_) => Outcome::Stopped(Vec::new()),
-            Recovered::Ended {
-                lease,
-                way,
-                state,
-                problems,
-            } => {
-                for problem in problems {
-                    world.sink.emit(Event::Warning(problem.as_warning()));
-                }
-                let warning = recovered(target, &lease, way, &state);
-                world.sink.emit(Event::Warning(warning));
-                Outcome::Stopped(Vec::new())
-            }
-            Recovered::Stopped(problems) => {
-                goes_on = false;
-                Outcome::Stopped(problems)
-            }
-            Recovered::Failed(problems) => {
-                goes_on = false;
-                Outcome::RollbackFailed(problems)
-            }
-        };
-        landed.push(Landed {
-            region: target.region.clone(),
-            outcome: named(outcome, &target.region),
-            told: Told::default(),
-        });
-    }
+    let is_over = |end: &Recovered| !matches!(end, Recovered::Stopped(_) | Recovered::Failed(_));
+    let goes_on = ends.iter().all(is_over);
+    let all = targets.into_iter().zip(ends);
+    let all = all.map(|(target, end)| landed(world, target, end));
+    let landed = futures_util::future::join_all(all).await;
     (!goes_on).then_some(landed)
+}
+
+/// A run that died may have left its release serving in one region, while another one serves what was
+/// before it. The previous release is where the rollout is taken back to, and that is all that is done:
+/// from there, `previous` would lead one further. `None`: nothing was to be taken back, or nothing could.
+async fn step_back(world: &World<'_>, sites: &[Site<'_>], run: &RunRef) -> Option<Vec<Landed>> {
+    let targets: Vec<&Target> = sites.iter().map(|site| site.target).collect();
+    if !is_split(world, &targets).await {
+        return None;
+    }
+    let asker = Asker {
+        run: run.clone(),
+        despite: Despite::Nobody,
+    };
+    let all = sites.iter().map(|site| async {
+        let sink = Named {
+            region: &site.target.region,
+            sink: world.sink,
+        };
+        let world = World {
+            verifier: site.verifier,
+            sink: &sink,
+            ..*world
+        };
+        recover_within(&world, site.target, &asker, Scope::AnyBack).await
+    });
+    let ends = futures_util::future::join_all(all).await;
+    let is_ended = |end: &Recovered| matches!(end, Recovered::Ended { .. });
+    if !ends.iter().any(is_ended) {
+        return None;
+    }
+    world.sink.emit(Event::Note(
+        "an unfinished rollout was taken back instead of going one further: its release is not rejected, and to go further back, roll back again".to_owned(),
+    ));
+    let all = targets.into_iter().zip(ends);
+    let all = all.map(|(target, end)| landed(world, target, end));
+    Some(futures_util::future::join_all(all).await)
+}
+
+/// How a region ended in which what was unfinished was looked for, and nothing else done.
+async fn landed(world: &World<'_>, target: &Target, end: Recovered) -> Landed {
+    // Its post step looks again.
+    let left_open = matches!(end, Recovered::Stopped(_) | Recovered::Failed(_));
+    let outcome = match end {
+        Recovered::Nothing | Recovered::Held(_) => Outcome::Recovered {
+            state: in_words(world, target, Way::Back).await,
+        },
+        Recovered::Ended {
+            lease,
+            way,
+            state,
+            problems,
+        } => {
+            for problem in problems {
+                world.sink.emit(Event::Warning(problem.as_warning()));
+            }
+            let warning = recovered(target, &lease, way, &state);
+            world.sink.emit(Event::Warning(warning));
+            Outcome::Recovered { state }
+        }
+        Recovered::Stopped(problems) => Outcome::Stopped(problems),
+        Recovered::Failed(problems) => Outcome::RollbackFailed(problems),
+    };
+    Landed {
+        region: target.region.clone(),
+        outcome: named(outcome, &target.region),
+        told: Told {
+            left_open,
+            ..Told::default()
+        },
+    }
 }
 
 async fn one(world: &World<'_>, site: &Site<'_>, member: Member, wanted: &Wanted) -> Landed {
@@ -155,6 +209,15 @@ pub fn together(landed: &[Landed]) -> Outcome {
     }
     if !diagnostics.is_empty() {
         return Outcome::Stopped(diagnostics);
+    }
+    let states = landed.iter().filter_map(|one| match &one.outcome {
+        Outcome::Recovered { state } => Some(format!("{}: {state}", one.region)),
+        _ => None,
+    });
+    let states: Vec<String> = states.collect();
+    if !states.is_empty() {
+        let state = states.join("; ");
+        return Outcome::Recovered { state };
     }
     let changed = is(|outcome| !matches!(outcome, Outcome::UpToDate { .. }));
     match changed.or(landed.first()) {

@@ -5,7 +5,7 @@ use delivery::event::{Event, EventSink};
 use delivery::plan::recover::{Asker, Despite, Recovery, Rescue, Way};
 use delivery::plan::recover_together;
 use delivery::snapshot::Snapshot;
-use delivery::state::{Healthy, OpenIntent, RunRef, StateRecord};
+use delivery::state::{OpenIntent, RunRef, StateRecord};
 use delivery::target::Target;
 use tokio::time::Instant;
 
@@ -77,35 +77,54 @@ async fn read_left(world: &World<'_>, targets: &[Target], run: &RunRef) -> Left 
     left.halfway = records.iter().any(|record| {
         let newest = record.healthy.first();
         newest.is_some_and(|newest| {
-            let same = |one: &Healthy| {
-                run.continues(&one.run)
-                    && one.digest == newest.digest
-                    && one.config == newest.config
+            let came = |other: &StateRecord| {
+                let mut entries = other.healthy.iter();
+                entries.any(|one| newest.is_of_same_rollout(one))
             };
-            newest.regions.len() > 1
-                && same(newest)
-                && !records.iter().all(|other| other.healthy.iter().any(same))
+            newest.regions.len() > 1 && run.continues(&newest.run) && !records.iter().all(came)
         })
     });
     left
 }
 
 /// True where a run over several of these services has its rollout open in one of them and not in
-/// another. One read each; what cannot be read is for the plan to tell.
-pub(super) async fn is_uneven(world: &World<'_>, targets: &[&Target]) -> bool {
+/// another. Not where it is the candidate of `run` itself that waits for its promotion: another region
+/// may have had the release already. One read each; what cannot be read is for the plan to tell.
+pub(super) async fn is_uneven(world: &World<'_>, targets: &[&Target], run: &RunRef) -> bool {
+    let records = records(world, targets).await;
+    let opens = records.iter().filter_map(|record| record.intent.as_ref());
+    opens.into_iter().any(|open| {
+        let has_it = |other: &StateRecord| {
+            let other = other.intent.as_ref();
+            other.is_some_and(|other| other.run.is_of_same(&open.run))
+        };
+        let waits = open.waits() && run.continues(&open.run);
+        open.regions.len() > 1 && !waits && !records.iter().all(has_it)
+    })
+}
+
+/// True where the open rollout of a run over several of these services serves callers in one of them and
+/// not in another: what is to be left, and so what is the previous one, is not the same in both. One read
+/// each.
+pub(super) async fn is_split(world: &World<'_>, targets: &[&Target]) -> bool {
+    let records = records(world, targets).await;
+    let serves = |intent: &OpenIntent| intent.share.is_some() || intent.passed.is_some();
+    let opens = records.iter().filter_map(|record| record.intent.as_ref());
+    opens.filter(|open| serves(open)).any(|open| {
+        let serves_in = |other: &StateRecord| {
+            let intent = other.intent.as_ref();
+            let newest = other.healthy.first();
+            intent.is_some_and(|other| serves(other) && other.run.is_of_same(&open.run))
+                || newest.is_some_and(|newest| newest.run.is_of_same(&open.run))
+        };
+        open.regions.len() > 1 && !records.iter().all(serves_in)
+    })
+}
+
+async fn records(world: &World<'_>, targets: &[&Target]) -> Vec<StateRecord> {
     let reads = targets.iter().map(|target| record(world, target));
     let records = futures_util::future::join_all(reads).await;
-    let intents = records.into_iter().flatten().map(|record| record.intent);
-    let intents: Vec<Option<OpenIntent>> = intents.collect();
-    let same = |one: &RunRef, other: &RunRef| one.continues(other) || other.continues(one);
-    intents.iter().flatten().any(|open| {
-        let has_it = |other: &Option<OpenIntent>| {
-            other
-                .as_ref()
-                .is_some_and(|other| same(&other.run, &open.run))
-        };
-        open.regions.len() > 1 && !intents.iter().all(has_it)
-    })
+    records.into_iter().flatten().collect()
 }
 
 /// Looks at all sites, and says how what is unfinished in each would be ended. Reads only.
@@ -223,8 +242,14 @@ async fn act(
                 }
                 Ok((Recovery::Proceed(rescue), seen)) => (rescue, seen),
             };
+            let named = Named {
+                region: &site.target.region,
+                sink: world.sink,
+            };
+            let sink: &dyn EventSink = if several { &named } else { world.sink };
+            let world = World { sink, ..*world };
             let way = Some(rescue.way);
-            (way, end(world, site, member, several, rescue, seen).await)
+            (way, end(&world, site, member, rescue, seen).await)
         }
     });
     futures_util::future::join_all(all).await
@@ -234,15 +259,9 @@ async fn end(
     world: &World<'_>,
     site: &Site<'_>,
     member: Option<Member>,
-    several: bool,
     rescue: Rescue,
     seen: Seen,
 ) -> Option<Recovered> {
-    let named = Named {
-        region: &site.target.region,
-        sink: world.sink,
-    };
-    let sink: &dyn EventSink = if several { &named } else { world.sink };
     let guard = Guard {
         convoy: member.clone(),
         ..world.guard.clone()
@@ -250,11 +269,10 @@ async fn end(
     let world = World {
         verifier: site.verifier,
         guard: &guard,
-        sink,
         ..*world
     };
     for warning in &rescue.plan.warnings {
-        sink.emit(Event::Warning(warning.clone()));
+        world.sink.emit(Event::Warning(warning.clone()));
     }
     let done = carry_out(&world, site.target, &rescue.plan, seen.writer).await;
     let recovered = ended(&world, site.target, rescue, done, &seen.snapshot).await;

@@ -57,6 +57,11 @@ impl RunRef {
                     if id == other_id && earlier < attempt
             )
     }
+
+    /// The same run, or another attempt of it.
+    pub fn is_of_same(&self, other: &Self) -> bool {
+        self.continues(other) || other.continues(self)
+    }
 }
 
 /// What is remembered about a service.
@@ -107,6 +112,9 @@ pub struct Healthy {
     /// What brought it to serve.
     #[serde(default)]
     pub by: BroughtBy,
+    /// Who could call before, where the run changed that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_before: Option<Access>,
     /// The regions that the run brought its release to together, this one among them; empty where it
     /// was this one alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -194,6 +202,11 @@ impl OpenIntent {
     pub fn access_before(&self) -> Option<Access> {
         let by_last = self.passed.as_ref().and_then(|passed| passed.access_before);
         by_last.or(self.access_before)
+    }
+
+    /// The candidate has passed, waits for its promotion, and has been given nothing yet.
+    pub fn waits(&self) -> bool {
+        self.verified && self.share.is_none() && self.passed.is_none()
     }
 }
 

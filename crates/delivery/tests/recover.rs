@@ -187,6 +187,7 @@ fn a_foreign_run_waits_for_the_lease_unless_a_person_knows_better() {
         run: RunRef("7/1".to_owned()),
         revision: plan.revision.clone(),
         until,
+        regions: Vec::new(),
     };
     assert_eq!(
         recover(&asker("8/1"), &world.seen),
@@ -243,6 +244,13 @@ fn a_first_deploy_stays_closed_until_it_was_opened() {
     let mut failed = died_after(&world, &plan, 3);
     failed.undo(&rescue.plan.steps[0].undo, "not confirmed");
     assert_eq!(failed.service().access, Access::Private);
+    // Opened, and somebody let traffic follow LATEST then, who answers for it.
+    let mut moved = died_after(&world, &plan, 3);
+    moved.foreign_traffic(&[("LATEST", 100)]);
+    let rescue = recovered(&mut moved, &asker("7/1"));
+    assert_eq!(rescue.plan.warnings[0].code, Code::ForeignChange);
+    assert_eq!(moved.service().access, Access::Public);
+    assert!(moved.service().traffic.follows_latest());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use delivery::plan::{Plan, Wanted, lint, recover_together};
 use delivery::snapshot::{Readiness, StateSeen};
 use delivery::spec::Access;
 use delivery::stage::RollbackTo;
-use delivery::state::RunRef;
+use delivery::state::{Rejection, RunRef, Timestamp};
 use delivery::target::Tier;
 use world::{LEASE, World, by_run, ids, promote, release, rollback, spec};
 
@@ -330,4 +330,135 @@ fn runs_of_the_same_name_are_told_apart_by_what_they_bring() {
     let (mut left, _) = died_after(&worlds, &v("1.1.0", 2, 7), [5, 0]);
     recovered(&mut left, &asker("7/1"));
     assert_eq!(left.each_ref().map(serves), [old.clone(), old]);
+}
+
+#[test]
+fn a_record_that_another_tool_erased_decides_nothing() {
+    let mut worlds = settled();
+    let old = serves(&worlds[0]);
+    for world in &mut worlds {
+        world.run(&v("1.1.0", 2, 7));
+    }
+    worlds[1].service_mut().state = StateSeen::Absent;
+    let nothing = [Recovery::Nothing, Recovery::Nothing];
+    assert_eq!(look(&worlds, &asker("7/1")), nothing);
+    worlds.iter_mut().for_each(|world| world.later(LEASE));
+    assert_eq!(look(&worlds, &asker("8/1")), nothing);
+    // Where everything was given in the other region, what serves here counts.
+    for (serves_new, way) in [(true, Way::Forward), (false, Way::Back)] {
+        let (mut left, plan) = died_after(&settled(), &v("1.1.0", 2, 7), [3, 5]);
+        left[1].service_mut().state = StateSeen::Absent;
+        if !serves_new {
+            left[1].foreign_traffic(&[(old.as_str(), 100)]);
+        }
+        let all = recovered(&mut left, &asker("7/1"));
+        let Recovery::Proceed(rescue) = &all[0] else {
+            panic!("{all:#?}");
+        };
+        assert_eq!(rescue.way, way);
+        let expected = if serves_new { &plan.revision } else { &old };
+        assert_eq!(
+            left.each_ref().map(serves),
+            [expected.clone(), expected.clone()]
+        );
+    }
+}
+
+#[test]
+fn what_may_have_served_before_keeps_a_region_from_being_closed() {
+    // What is remembered of v1.0.0 was erased while it served; then v1.1.0 came through here alone.
+    let mut worlds = settled();
+    for world in &mut worlds {
+        world.service_mut().state = StateSeen::Absent;
+    }
+    let (mut left, plan) = died_after(&worlds, &v("1.1.0", 2, 7), [5, 2]);
+    let all = look(&left, &asker("7/1"));
+    let [Recovery::Blocked(problems), Recovery::Proceed(_)] = &all[..] else {
+        panic!("{all:#?}");
+    };
+    assert_eq!(problems[0].code, Code::RegionsApart);
+    let old = serves(&settled()[0]);
+    assert!(problems[0].cause[0].contains(old.as_str()), "{problems:?}");
+    assert!(!problems[0].help[0].starts_with("or"), "{problems:?}");
+    // What was rejected did not serve.
+    let mut state = left[0].state();
+    let before = worlds[0].service().revisions[0].record.clone().unwrap();
+    state.rejected.push(before.rejected(
+        Rejection::Failed,
+        "tests failed".to_owned(),
+        Timestamp(1),
+        RunRef("6/1".to_owned()),
+    ));
+    left[0].service_mut().state = StateSeen::Known(state);
+    let all = look(&left, &asker("7/1"));
+    let Recovery::Proceed(rescue) = &all[0] else {
+        panic!("{all:#?}");
+    };
+    assert_eq!(
+        (rescue.way, &rescue.lease.revision),
+        (Way::Back, &plan.revision)
+    );
+}
+
+#[test]
+fn who_may_call_goes_back_with_a_release_that_was_recorded() {
+    let private = |version, number, run| {
+        let wanted = promote(release(version, number), spec(Access::Private));
+        both(by_run(wanted, run, 1))
+    };
+    let mut worlds = empty();
+    for world in &mut worlds {
+        world.run(&private("1.0.0", 1, 6));
+    }
+    let old = serves(&worlds[0]);
+    // Done by one run, by a run that takes up what another one left, or by a recovery.
+    for taken_up in [false, true] {
+        let mut before = worlds.clone();
+        if taken_up {
+            (before, _) = died_after(&before, &v("1.1.0", 2, 7), [3, 0]);
+        }
+        let wanted = by_run(v("1.1.0", 2, 7), 7, 2);
+        let steps = before[0].expect_plan(&wanted).steps.len();
+        let (mut left, _) = died_after(&before, &wanted, [steps, 2]);
+        assert_eq!(left[0].service().access, Access::Public);
+        recovered(&mut left, &asker("7/2"));
+        assert_eq!(left.each_ref().map(serves), [old.clone(), old.clone()]);
+        for world in &left {
+            assert_eq!(world.service().access, Access::Private, "{taken_up}");
+        }
+    }
+    let (mut left, _) = died_after(&worlds, &v("1.1.0", 2, 7), [3, 3]);
+    let Recovery::Proceed(rescue) = &look(&left, &asker("7/1"))[0] else {
+        panic!("it can be finished");
+    };
+    let rescue = rescue.clone();
+    for step in &rescue.plan.steps {
+        left[0].apply(&step.action);
+    }
+    left[1] = worlds[1].clone();
+    recovered(&mut left, &asker("7/1"));
+    assert_eq!(left[0].service().access, Access::Private);
+}
+
+#[test]
+fn a_rollback_that_was_finished_is_finished_also_where_previous_was_not_the_same() {
+    let mut worlds = settled();
+    // One region has had a release more.
+    worlds[0].run(&by_run(v("1.1.0", 2, 7), 7, 1));
+    for world in &mut worlds {
+        world.run(&v("1.2.0", 3, 8));
+    }
+    for run in ["9/1", "cli/ann@laptop"] {
+        let mut back = both(rollback(RollbackTo::Previous));
+        back.run = RunRef(run.to_owned());
+        let mut done = worlds.clone();
+        for world in &mut done {
+            world.run(&back);
+        }
+        assert_ne!(serves(&done[0]), serves(&done[1]));
+        let nothing = [Recovery::Nothing, Recovery::Nothing];
+        assert_eq!(look(&done, &asker(run)), nothing);
+        done.iter_mut().for_each(|world| world.later(LEASE));
+        assert_eq!(look(&done, &asker("10/1")), nothing);
+    }
 }

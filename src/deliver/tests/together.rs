@@ -1,6 +1,7 @@
 //! What a run over two regions leaves when it is killed, and who ends it.
 
 use delivery::plan::recover::{Asker, Despite};
+use delivery::plan::{plan_from_verified, plan_to_verified};
 
 use super::*;
 
@@ -81,6 +82,19 @@ impl Scene {
             sink,
             guard,
         }
+    }
+
+    /// The first region in which this version serves, whatever is open.
+    fn index_that_serves(&self, minor: u64) -> usize {
+        let serves = |region: &&str| {
+            let (traffic, record) = self.memory.seen(region).unwrap();
+            let version = |one: &delivery::state::Healthy| {
+                one.version.as_ref().unwrap().minor == minor
+                    && traffic.percent_of(&one.revision) == 100
+            };
+            record.healthy.iter().any(version)
+        };
+        REGIONS.iter().position(|region| serves(&region)).unwrap()
     }
 
     /// The version that serves in each region, with nothing open.
@@ -235,6 +249,72 @@ async fn a_rollback_that_was_killed_between_the_regions_is_told_with_what_serves
 }
 
 #[tokio::test(start_paused = true)]
+async fn previous_leads_no_further_where_a_dead_run_is_ahead_in_one_region() {
+    // Killed between the regions' traffic, or taken back in one of them only.
+    for is_taken_back in [false, true] {
+        let scene = Scene::settled().await;
+        scene.deliver(&promote(2), 0).await;
+        assert!(scene.killed(&promote(3), (3, true)).await);
+        let behind = scene.index_that_serves(2);
+        if is_taken_back {
+            let (guard, sink) = (guard_at(0), EventList::default());
+            let world = scene.world(&guard, &sink);
+            let target = &scene.targets[behind];
+            let end = recover(&world, target, &asker("103/1")).await;
+            assert!(matches!(end, Recovered::Ended { .. }), "{end:#?}");
+        }
+        let back = |to, run| wanted(Intent::Rollback { to }, run);
+        let landed = scene.deliver(&back(RollbackTo::Previous, 200), LATER).await;
+        assert_eq!(scene.versions(), [2, 2], "{landed:#?}");
+        let outcome = together(&landed);
+        let Outcome::Recovered { state } = &outcome else {
+            panic!("{outcome:#?}");
+        };
+        let tells = |region: &&str| state.contains(*region);
+        assert!(REGIONS.iter().all(|region| tells(&region)), "{state}");
+        // Once more, and it leads further: in both to the same.
+        let landed = scene.deliver(&back(RollbackTo::Previous, 201), LATER).await;
+        assert_eq!(scene.versions(), [1, 1], "{landed:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_by_name_waits_for_no_dead_run() {
+    for (write, takes_effect) in [(3, true), (5, true)] {
+        let scene = Scene::settled().await;
+        scene.deliver(&promote(2), 0).await;
+        assert!(scene.killed(&promote(3), (write, takes_effect)).await);
+        let to = RollbackTo::Version(semver::Version::new(1, 1, 0));
+        let writes = |scene: &Scene| {
+            let all = scene.memory.lock();
+            REGIONS.map(|region| all[region].writes.len())
+        };
+        let before = writes(&scene);
+        let landed = scene
+            .deliver(&wanted(Intent::Rollback { to }, 200), LATER)
+            .await;
+        assert_eq!(scene.versions(), [1, 1], "{landed:#?}");
+        let after = writes(&scene);
+        for (before, after) in before.into_iter().zip(after) {
+            assert!(after - before <= 2, "tag and traffic: {before}, {after}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_run_that_cannot_be_ended_is_left_to_the_post_step() {
+    let scene = Scene::settled().await;
+    assert!(scene.killed(&promote(2), (5, true)).await);
+    for service in scene.memory.lock().values_mut() {
+        service.writes.clear();
+        service.faults = (1..40).map(|write| (write, Fault::Refused)).collect();
+    }
+    let landed = scene.deliver(&by(promote(2), "102/2", 2), 1).await;
+    assert!(!together(&landed).diagnostics().is_empty(), "{landed:#?}");
+    assert!(landed.iter().any(|one| one.told.left_open), "{landed:#?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_regions_go_one_way_when_one_of_them_goes_back_in_the_run_itself() {
     // The record of the second region meets a stranger, and the run may not plan again.
     let memory = Memory::default();
@@ -245,4 +325,36 @@ async fn two_regions_go_one_way_when_one_of_them_goes_back_in_the_run_itself() {
     let versions = REGIONS.map(|region| memory.seen(region).unwrap().1.healthy.len());
     assert_eq!(versions, [1, 1], "{landed:#?}");
     assert_eq!(REGIONS.map(|region| memory.seen(region)), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_promotion_in_one_region_alone_is_promoted() {
+    let memory = Memory::default();
+    first_release(&memory).await;
+    // One region has the release already.
+    {
+        let (target, tests) = (target(REGIONS[0]), Tests(true));
+        let (guard, sink) = (guard(), EventList::default());
+        let world = World {
+            cloud: &memory,
+            planner: plan,
+            verifier: &tests,
+            sink: &sink,
+            guard: &guard,
+        };
+        let (ahead, _) = deliver(&world, &target, &by(promote(2), "90/1", 1)).await;
+        assert!(matches!(ahead, Outcome::Promoted { .. }), "{ahead:#?}");
+    }
+    let (first, second) = (plan_to_verified, plan_from_verified);
+    let landed = deliver_planned(&memory, &promote(2), [true; 2], first).await;
+    let outcome = together(&landed);
+    assert!(matches!(outcome, Outcome::Waiting { .. }), "{outcome:#?}");
+    let landed = deliver_planned(&memory, &promote(2), [true; 2], second).await;
+    let outcome = together(&landed);
+    assert!(matches!(outcome, Outcome::Promoted { .. }), "{outcome:#?}");
+    for region in REGIONS {
+        let (traffic, record) = memory.seen(region).unwrap();
+        assert_eq!((record.healthy.len(), record.intent), (2, None));
+        assert_eq!(traffic.percent_of(&record.healthy[0].revision), 100);
+    }
 }

@@ -9,7 +9,7 @@ use super::{NewRevision, Outlook, Plan, Planned, Wanted};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::release::Release;
 use crate::snapshot::{ServiceCondition, StateSeen};
-use crate::spec::ServiceSpec;
+use crate::spec::{Access, ServiceSpec};
 use crate::state::{BroughtBy, RELEASE_ANNOTATION, RevisionRecord};
 
 pub(crate) fn plan(
@@ -113,10 +113,22 @@ fn change(
         end: standing.record.recorded_healthy(
             record
                 .healthy(standing.now, wanted.run.clone(), BroughtBy::Promotion)
+                .after_access(access_before(standing, access))
                 .together(&wanted.surroundings.regions),
         ),
         rejects: Some(record),
     })
+}
+
+/// Who could call before this run, or a dead one that it takes up, changed that; nothing is to be
+/// remembered of a service that nobody depended on.
+fn access_before(standing: &Standing<'_>, wanted: Option<Access>) -> Option<Access> {
+    if standing.nothing_tested_serves() {
+        return None;
+    }
+    let seen = standing.service.map(|seen| seen.access);
+    let changed = seen.filter(|seen| wanted.is_some_and(|wanted| wanted != *seen));
+    standing.left_access().or(changed)
 }
 
 /// What was found that somebody should know.

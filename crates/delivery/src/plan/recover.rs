@@ -6,7 +6,7 @@ use super::guard::{self, blocked};
 use super::standing::Standing;
 use super::{Action, Outlook, Plan, Step, Undo, rollback};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::name::RevisionName;
+use crate::name::{Region, RevisionName};
 use crate::snapshot::{ServiceSeen, Snapshot};
 use crate::spec::Access;
 use crate::state::{BroughtBy, OpenIntent, RunRef, StateRecord, Timestamp};
@@ -42,6 +42,8 @@ pub struct Lease {
     pub revision: RevisionName,
     /// Until then, others keep off.
     pub until: Timestamp,
+    /// The regions that it is brought to together; empty where it is one alone.
+    pub regions: Vec<Region>,
 }
 
 /// What is to be done about an unfinished rollout.
@@ -115,6 +117,7 @@ pub(super) fn ended(asker: &Asker, standing: &Standing<'_>, ways: Ways) -> Recov
         run: intent.run.clone(),
         revision: intent.revision.clone(),
         until: intent.expires,
+        regions: intent.regions.clone(),
     };
     let is_foreign = standing.now < intent.expires && !asker.run.continues(&intent.run);
     if is_foreign && !asker.despite.covers(&intent.run) {
@@ -214,6 +217,7 @@ fn forward(
         (BroughtBy::Promotion, record) => standing.record.recorded_healthy(
             record?
                 .healthy(standing.now, intent.run.clone(), BroughtBy::Promotion)
+                .after_access(intent.access_before())
                 .together(&intent.regions),
         ),
         (BroughtBy::Rollback, _) => rollback::end(
@@ -341,7 +345,9 @@ impl WayBack {
             Some(ready) => service.traffic.pinned_to(ready),
             None => service.traffic.clone(),
         };
-        let is_moved = intent.undo.is_some() && standing.is_moved(intent);
+        // A first deploy is nobody else's before it has passed: it follows LATEST until then.
+        let is_begun = intent.undo.is_some() || intent.passed.is_some();
+        let is_moved = is_begun && standing.is_moved(intent);
         let strangers: Vec<&RevisionName> = now
             .revisions()
             .filter(|name| is_moved || *name != candidate)

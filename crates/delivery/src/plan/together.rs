@@ -9,9 +9,9 @@ use super::standing::Standing;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::name::{Region, RevisionName};
 use crate::release::ImageDigest;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, StateSeen};
 use crate::spec::{Access, ConfigHash};
-use crate::state::{BroughtBy, Healthy, OpenIntent, RunRef, Timestamp};
+use crate::state::{BroughtBy, Healthy, OpenIntent, RunRef};
 use crate::traffic::{Destination, TrafficSplit};
 
 /// How long a run that goes back may still need for a region whose record it has closed: nothing in
@@ -130,7 +130,7 @@ impl<'a> Company<'a> {
         };
         let others = self.others(own, &entry.regions);
         let seen = others.iter().filter_map(|(_, seen)| *seen);
-        let lags = |other: &&Standing<'_>| self.lags(other, &rollout, entry.at);
+        let lags = |other: &&Standing<'_>| self.lags(other, &rollout, entry);
         let lag: Vec<&Standing<'_>> = seen.filter(lags).collect();
         if lag.is_empty() {
             return Recovery::Nothing;
@@ -139,6 +139,7 @@ impl<'a> Company<'a> {
             run: entry.run.clone(),
             revision: entry.revision.clone(),
             until: entry.at.plus(GOING_BACK_SECONDS),
+            regions: entry.regions.clone(),
         };
         let Asker { run, despite } = self.asker;
         let may = run.continues(&entry.run)
@@ -163,9 +164,9 @@ impl<'a> Company<'a> {
         }
     }
 
-    /// True where the rollout did not come through, and nothing has come since.
-    fn lags(self, other: &Standing<'_>, rollout: &Rollout<'_>, at: Timestamp) -> bool {
-        if guard::unreadable(other).is_some() {
+    /// True where the rollout that has left `entry` did not come through, and nothing has come since.
+    fn lags(self, other: &Standing<'_>, rollout: &Rollout<'_>, entry: &Healthy) -> bool {
+        if guard::unreadable(other).is_some() || is_erased(other) {
             return false;
         }
         if rollout.is_open_in(other) {
@@ -176,9 +177,13 @@ impl<'a> Company<'a> {
                 Recovery::Proceed(Rescue { way, .. }) => way == Way::Back,
             };
         }
-        let came = other.record.healthy.iter().any(|one| rollout.has(one));
+        let came = other
+            .record
+            .healthy
+            .iter()
+            .any(|one| entry.is_of_same_rollout(one));
         let newest = other.record.healthy.first();
-        let since = newest.is_some_and(|newest| newest.at > at);
+        let since = newest.is_some_and(|newest| newest.at > entry.at);
         other.record.intent.is_none() && !came && !since && !rollout.serves_in(other)
     }
 }
@@ -196,31 +201,28 @@ impl Rollout<'_> {
     fn is_open_in(&self, other: &Standing<'_>) -> bool {
         other.record.intent.as_ref().is_some_and(|intent| {
             let release = release_of(other, &intent.revision);
-            is_same(&intent.run, self.run)
+            intent.run.is_of_same(self.run)
                 && intent.regions == self.regions
                 && (release == self.release || release.is_none() || self.release.is_none())
         })
     }
 
-    /// Its release alone serves there, and is recorded healthy.
+    /// Its release alone serves there, and is recorded healthy, if anything is.
     fn serves_in(&self, other: &Standing<'_>) -> bool {
         let Some(name) = other.main_revision() else {
             return false;
         };
         self.release.is_some()
-            && other.record.healthy_entry(name).is_some()
+            && (is_erased(other) || other.record.healthy_entry(name).is_some())
             && other.serves_alone(name)
             && release_of(other, name) == self.release
     }
+}
 
-    /// An entry that it has left.
-    fn has(&self, entry: &Healthy) -> bool {
-        is_same(&entry.run, self.run)
-            && self
-                .release
-                .as_ref()
-                .is_none_or(|(digest, config)| entry.digest == *digest && entry.config == *config)
-    }
+/// The record of a service that is there was erased: what serves is all that is known.
+fn is_erased(standing: &Standing<'_>) -> bool {
+    let service = standing.service;
+    service.is_some_and(|seen| seen.state == StateSeen::Absent)
 }
 
 /// Digest and configuration.
@@ -229,11 +231,6 @@ type Brought = (ImageDigest, ConfigHash);
 fn release_of(standing: &Standing<'_>, revision: &RevisionName) -> Option<Brought> {
     let record = standing.known(revision)?;
     Some((record.digest, record.config))
-}
-
-/// The same run, or another attempt of it.
-fn is_same(one: &RunRef, other: &RunRef) -> bool {
-    one.continues(other) || other.continues(one)
 }
 
 fn is_forward(recovery: &Recovery) -> bool {
@@ -249,21 +246,11 @@ fn way_back(own: &Standing<'_>, entry: &Healthy) -> Result<Back, String> {
     let mut state = own.record.clone();
     state.healthy.retain(|one| one.revision != entry.revision);
     let Some(before) = state.healthy.first().map(|one| one.revision.clone()) else {
-        let others = own.revisions().filter(|seen| seen.name != entry.revision);
-        return match others
-            .into_iter()
-            .find(|seen| Standing::own_record(seen).is_none())
-        {
-            Some(foreign) => Err(format!(
-                "`{}` was made by another tool, and what served before is not recorded",
-                foreign.name
-            )),
-            None => Ok(Back {
-                traffic: None,
-                state,
-                access: Some(Access::Private),
-            }),
-        };
+        return first(own, entry).map(|()| Back {
+            traffic: None,
+            state,
+            access: Some(Access::Private),
+        });
     };
     let to = Destination::Revision(before.clone());
     if !own.is_ready(&to) {
@@ -271,11 +258,27 @@ fn way_back(own: &Standing<'_>, entry: &Healthy) -> Result<Back, String> {
             "`{before}`, which served before, is not ready or was deleted"
         ));
     }
+    let access = own.service.map(|seen| seen.access);
     Ok(Back {
         traffic: Some(TrafficSplit::all_to(to, own.end_tags(&state, &before))),
         state,
-        access: None,
+        access: entry.access_before.filter(|before| Some(*before) != access),
     })
+}
+
+/// The release was the first one here. A revision that nothing is remembered of may have served before,
+/// and to close what callers depended on would be an outage.
+fn first(own: &Standing<'_>, entry: &Healthy) -> Result<(), String> {
+    let mut others = own.revisions().filter(|seen| {
+        seen.name != entry.revision && own.record.rejected_entry(&seen.name).is_none()
+    });
+    match others.next() {
+        None => Ok(()),
+        Some(other) => Err(format!(
+            "what served before `{}` is not recorded, and may have been `{}`",
+            entry.revision, other.name
+        )),
+    }
 }
 
 /// The regions serve different releases, and this program does not end that.
@@ -303,11 +306,17 @@ fn apart(
         ),
     )
     .state(serving.join("; "));
+    let promote = format!(
+        "promote one release to all of them: `--region {}`",
+        all.join(",")
+    );
     let diagnostic = match (&why, entry.by) {
         (None, _) => diagnostic.help(format!(
             "act now: `ml-deploy recover --environment {environment} --run {run}` takes it back where it came through"
         )),
-        (Some(why), BroughtBy::Promotion) => diagnostic.cause(why.clone()),
+        (Some(why), BroughtBy::Promotion) => {
+            return diagnostic.cause(why.clone()).help(format!("act now: {promote}"));
+        }
         (Some(why), BroughtBy::Rollback) => {
             let to = entry.version.as_ref();
             let to = to.map_or_else(|| "VERSION".to_owned(), |version| format!("v{version}"));
@@ -316,15 +325,13 @@ fn apart(
             ))
         }
     };
-    diagnostic.help(format!(
-        "or promote one release to all of them: `--region {}`",
-        all.join(",")
-    ))
+    diagnostic.help(format!("or {promote}"))
 }
 
 /// What is to be done here depends on a region that was not seen.
 fn depends(own: &Standing<'_>, intent: &OpenIntent, region: &Region) -> Diagnostic {
     let environment = &own.target.environment.name;
+    let regions: Vec<&str> = intent.regions.iter().map(Region::as_str).collect();
     blocked(
         own,
         Code::RecoveryUnknown,
@@ -335,6 +342,7 @@ fn depends(own: &Standing<'_>, intent: &OpenIntent, region: &Region) -> Diagnost
     )
     .cause(format!("run `{}` brought it to both", intent.run.0))
     .help(format!(
-        "look at all regions: `ml-deploy recover --environment {environment}`"
+        "look at all of its regions: `ml-deploy recover --environment {environment} --region {}`",
+        regions.join(",")
     ))
 }

@@ -6,7 +6,10 @@ use super::{
 };
 use crate::name::{Region, RevisionName};
 use crate::release::ImageDigest;
-use crate::spec::ConfigHash;
+use crate::spec::{Access, ConfigHash};
+
+/// Most seconds between the records that one rollback writes in two regions.
+const ROLLBACK_SECONDS: u64 = 180;
 
 impl StateRecord {
     /// With this intent; an older one is replaced.
@@ -129,6 +132,7 @@ impl Healthy {
             at: _,
             run: _,
             by: _,
+            access_before: _,
             regions: _,
         } = self.clone();
         RevisionRecord {
@@ -148,6 +152,30 @@ impl Healthy {
             regions: regions.to_vec(),
             ..self
         }
+    }
+
+    /// With who could call before, where the run changed that.
+    #[must_use]
+    pub fn after_access(self, access_before: Option<Access>) -> Self {
+        Self {
+            access_before,
+            ..self
+        }
+    }
+
+    /// True where one run has left both, in two of its regions: the same release, or, where it rolled
+    /// back to the previous one, what that was in each. On a terminal all runs of a person have the same
+    /// name: there both ends of a rollback are near each other in time.
+    pub fn is_of_same_rollout(&self, other: &Self) -> bool {
+        let is_one_run =
+            self.run.github().is_some() || self.at.0.abs_diff(other.at.0) <= ROLLBACK_SECONDS;
+        let is_same = match self.by {
+            BroughtBy::Promotion => self.digest == other.digest && self.config == other.config,
+            BroughtBy::Rollback => {
+                other.by == BroughtBy::Rollback && other.regions == self.regions && is_one_run
+            }
+        };
+        is_same && self.run.is_of_same(&other.run)
     }
 }
 
@@ -171,6 +199,7 @@ impl RevisionRecord {
             at,
             run,
             by,
+            access_before: None,
             regions: Vec::new(),
         }
     }
