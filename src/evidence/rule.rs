@@ -3,6 +3,8 @@
 //!
 //! Works over any store, any hand that signs and any delivery.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use delivery::attestation::admit::Admission;
 use delivery::attestation::record::ApprovalRecord;
@@ -23,6 +25,9 @@ use super::{EvidenceStore, Signer, attach_pass, find_pass, waiting};
 use crate::deliver::regions::Landed;
 use crate::deliver::{Cloud, stopped};
 use crate::execute::Guard;
+
+/// What attaching may take beyond a signal: a runner kills 10 s after its first one.
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// The evidence of one environment.
 pub struct Shelf {
@@ -257,13 +262,13 @@ impl Proven<'_> {
         let what = "attach the evidence";
         let problem = match outcome {
             Outcome::Promoted { .. } | Outcome::UpToDate { .. } => {
-                match self.guarded(what, self.put(landed)).await {
+                match self.in_a_moment(what, self.put(landed)).await {
                     Ok(()) => return Ok(()),
                     Err(problem) => self.not_attached(problem),
                 }
             }
             Outcome::Waiting { .. } => {
-                if let Err(problem) = self.guarded(what, self.leave(landed)).await {
+                if let Err(problem) = self.in_a_moment(what, self.leave(landed)).await {
                     let told = self.not_left(problem);
                     self.sink.emit(Event::Warning(told.as_warning()));
                 }
@@ -312,6 +317,24 @@ impl Proven<'_> {
     async fn leave(&self, landed: &[Landed]) -> Result<(), Diagnostic> {
         let shelf = self.archive.open(self.rule.environment).await?;
         waiting::leave(self, landed, shelf.store.as_ref(), shelf.signer()).await
+    }
+
+    /// The same, with a moment beyond: what is served is decided, and only its evidence is missing.
+    async fn in_a_moment(
+        &self,
+        what: &str,
+        work: impl Future<Output = Result<(), Diagnostic>>,
+    ) -> Result<(), Diagnostic> {
+        let late = async {
+            let stop = self.guard.stopped().await;
+            tokio::time::sleep(MOMENT).await;
+            stop
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            stop = late => Err(stopped(stop, what)),
+        }
     }
 
     /// Waits for the work, but not beyond a signal or the deadline.

@@ -112,8 +112,9 @@ impl Story {
         let main = running.finish(SHORT);
         let said = if signal == "TERM" { vec![4] } else { vec![137] };
         let code = main.exit_code.unwrap_or_default();
-        // The signal may come after the last write: then it is done.
-        assert!(said.contains(&code) || code == 0, "{}", main.story());
+        // The signal may come after the last write: then it is done, all but its evidence perhaps.
+        let is_done = code == 0 || (code == 6 && main.story().contains("D0676"));
+        assert!(said.contains(&code) || is_done, "{}", main.story());
         self.ended(job, signal, step, &main, &before);
     }
 

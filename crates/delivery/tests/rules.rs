@@ -258,6 +258,11 @@ fn a_rollout_of_others_that_is_to_get_traffic_ends_first() {
     let block = blocks(&world, &v("1.0.0", 1)).remove(0);
     assert_eq!(block.code, Code::ServiceBusy);
     assert!(block.title.contains("api-00002-def"), "{block:?}");
+    // Ready by the time that the revisions were read: LATEST leads there, and not where the service,
+    // which was read before, still tells.
+    world.service_mut().revisions[0].readiness = Readiness::Ready;
+    let block = blocks(&world, &v("1.0.0", 1)).remove(0);
+    assert_eq!(block.code, Code::ServiceBusy);
     // Without a share for it, it can only become ready at 0 %.
     world.foreign_traffic(&[("api-00001-abc", 100)]);
     let plan = world.expect_plan(&v("1.0.0", 1));

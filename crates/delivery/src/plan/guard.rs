@@ -7,11 +7,11 @@ use super::standing::Standing;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::name::RevisionName;
 use crate::release::Release;
-use crate::snapshot::{Readiness, ServiceCondition, StateSeen};
+use crate::snapshot::{Readiness, RevisionSeen, ServiceCondition, StateSeen};
 use crate::spec::{ConfigHash, SecretPlace, ServiceSpec};
 use crate::state::{BroughtBy, STATE_ANNOTATION, STATE_VERSION};
 use crate::target::Tier;
-use crate::traffic::Destination;
+use crate::traffic::{Destination, Share};
 
 /// Variable that tells the container its commit.
 pub const COMMIT_VARIABLE: &str = "ML_DEPLOY_COMMIT";
@@ -145,19 +145,22 @@ fn busy(wanted: &Wanted, standing: &Standing<'_>) -> Option<Diagnostic> {
         return None;
     }
     let created = service.latest_created.as_ref();
-    let name = service
-        .traffic
-        .shares()
-        .iter()
-        .filter_map(|share| match &share.to {
-            Destination::Latest => created,
-            Destination::Revision(name) => Some(name),
-        })
-        .find(|name| {
-            standing.revision(name).is_some_and(|seen| {
-                seen.readiness == Readiness::Pending && Standing::own_record(seen).is_none()
-            })
-        })?;
+    // The revisions are read after the service: one that has become ready in between is what LATEST
+    // leads to by now, though the service that was read still tells the one before it.
+    let arrived = |share: &Share, seen: &RevisionSeen| {
+        share.to == Destination::Latest
+            && seen.readiness == Readiness::Ready
+            && service.latest_ready.as_ref() != Some(&seen.name)
+    };
+    let name = service.traffic.shares().iter().find_map(|share| {
+        let name = match &share.to {
+            Destination::Latest => created?,
+            Destination::Revision(name) => name,
+        };
+        let seen = standing.revision(name)?;
+        let arrives = seen.readiness == Readiness::Pending || arrived(share, seen);
+        (arrives && Standing::own_record(seen).is_none()).then_some(name)
+    })?;
     let Wanted { run, .. } = wanted;
     Some(
         blocked(
