@@ -25,6 +25,8 @@ struct Place {
     unfit: Option<&'static str>,
     /// Nothing can be attached.
     full: bool,
+    /// How long each takes.
+    takes: Duration,
     attached: Mutex<Vec<String>>,
 }
 
@@ -45,6 +47,7 @@ impl EvidenceStore for Borrowed {
     }
 
     async fn attach(&self, _digest: &ImageDigest, new: &NewEvidence) -> Result<(), Diagnostic> {
+        tokio::time::sleep(self.0.takes).await;
         if self.0.full {
             return Err(Diagnostic::error(Code::RegistryFailed, "no room"));
         }
@@ -235,29 +238,35 @@ async fn without_the_pass_before_nothing_is_delivered() {
     assert_eq!(told.attached, ["delivery-record", "test-result"]);
 }
 
-#[tokio::test]
-async fn what_is_not_attached_is_an_error_where_somebody_asks_for_it() {
-    for (mode, next, cancelled, code) in [
-        (
-            Mode::Require,
-            Next::Asks,
-            false,
-            Some(Code::EvidenceNotAttached),
-        ),
-        (
-            Mode::Require,
-            Next::Asks,
-            true,
-            Some(Code::EvidenceNotAttached),
-        ),
-        (Mode::Require, Next::None, false, None),
-        (Mode::Warn, Next::Asks, false, None),
-    ] {
+/// The signal comes when the release serves.
+#[tokio::test(start_paused = true)]
+async fn a_signal_leaves_the_evidence_a_moment() {
+    let rule = (Mode::Require, Next::Asks);
+    let not_attached = Some(Code::EvidenceNotAttached);
+    for (millis, code, count) in [(500, None, 2), (60_000, not_attached, 0)] {
         let place = Place {
-            full: !cancelled,
+            takes: Duration::from_millis(millis),
             ..Place::default()
         };
-        let told = delivered(place, None, (mode, next), cancelled, promoted()).await;
+        let begun = Instant::now();
+        let told = delivered(place, None, rule, true, promoted()).await;
+        assert_eq!((told.code, told.attached.len()), (code, count));
+        assert!(begun.elapsed() <= MOMENT, "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_attached_is_an_error_where_somebody_asks_for_it() {
+    for (mode, next, code) in [
+        (Mode::Require, Next::Asks, Some(Code::EvidenceNotAttached)),
+        (Mode::Require, Next::None, None),
+        (Mode::Warn, Next::Asks, None),
+    ] {
+        let place = Place {
+            full: true,
+            ..Place::default()
+        };
+        let told = delivered(place, None, (mode, next), false, promoted()).await;
         assert_eq!(told.code, code, "{mode:?} {next:?}");
         assert!(told.attached.is_empty());
         let warned = told.warnings == [Code::EvidenceNotAttached];
