@@ -93,8 +93,22 @@ async fn everything(
     let Some((service, access)) = service else {
         return Ok((absent(target, now), None));
     };
+    // Read side by side, the list may be older than the service, and lack what was made in between:
+    // without its own record a revision of ours would pass for one of another tool.
+    let created = last_part(&service.latest_created_revision);
+    let is_listed = revisions.iter().any(|one| last_part(&one.name) == created);
+    let revisions = if created.is_empty() || is_listed {
+        revisions
+    } else {
+        reader.revisions(target).await.map_err(say)?
+    };
     let seen = snapshot(target, now, (&service, &revisions), access)?;
     Ok((with_answer(reader, seen).await, Some(service)))
+}
+
+/// `api-00001-abc`, with or without the resource's path before it.
+fn last_part(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
 }
 
 /// Where not everybody is let in, whether this machine is: its address is asked once.

@@ -93,7 +93,7 @@ pub(super) async fn take_back(
             Outcome::Stopped(problems.into_iter().map(one).collect())
         }
         Recovered::Stopped(more) => {
-            problems.extend(more);
+            problems.extend(more.into_iter().map(unfinished));
             Outcome::Stopped(problems)
         }
         // The first cause first.
@@ -102,6 +102,16 @@ pub(super) async fn take_back(
             Outcome::RollbackFailed(problems)
         }
     }
+}
+
+/// The way back was not taken, and what this run has written may stand.
+fn unfinished(problem: Diagnostic) -> Diagnostic {
+    let open = "what this run had begun may be unfinished: the next run goes on from it";
+    let state = match problem.state.as_deref() {
+        Some(state) => format!("on the way back: {state}; {open}"),
+        None => open.to_owned(),
+    };
+    problem.state(state)
 }
 
 /// Nobody knows what became of the last write.

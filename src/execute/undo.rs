@@ -93,7 +93,7 @@ impl Execution<'_> {
         let mut tries = 1;
         loop {
             let Some(live) = self.cloud.reload().await? else {
-                return Ok(Gone::Back("the service does not exist".to_owned()));
+                return Ok(Gone::Back(self.absent()));
             };
             if self.is_over(&live) {
                 return Ok(Gone::Over);
@@ -221,6 +221,20 @@ impl Execution<'_> {
             "{who} changed the service meanwhile, which was left as it is: {}",
             self.in_words(live)
         ))
+    }
+
+    /// No service: nothing to go back from. But a request to create it that got no answer may still be
+    /// under way, and no etag refuses it: nobody can know now that it will not arrive.
+    fn absent(&mut self) -> String {
+        let none = "the service does not exist";
+        if self.live.is_some() || self.began {
+            return none.to_owned();
+        }
+        self.left_open = true;
+        format!(
+            "{none}; if the request to create it arrives yet, it stands closed to all but callers with \
+             an ID token, and the next run goes on from it"
+        )
     }
 
     /// A stranger's traffic stays, and so does what another run is about; but an intent of this run

@@ -163,7 +163,7 @@ pub(crate) fn rollout(seed: u64) -> Rollout {
             acts,
         },
         trouble,
-        successor: Successor::ALL[usize::try_from(random.below(4)).unwrap()],
+        successor: Successor::ALL[usize::try_from(random.below(6)).unwrap()],
     }
 }
 

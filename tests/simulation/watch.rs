@@ -63,11 +63,13 @@ pub(crate) struct Watch {
     /// The traffic that somebody answers for; `None` while nothing tested serves.
     pub(crate) settled: Option<Split>,
     pub(crate) settled_public: bool,
-    /// Another tool moved the traffic of a run that had changed the access: that run may take it back,
-    /// or leave all to the other tool.
+    /// Another tool moved the traffic of a run that had changed the access, or of a first deploy that had
+    /// just opened the service: that run may take the access back, or leave all to the other tool.
     access_open: bool,
     /// Another tool has moved the traffic since a run wrote last.
     pub(crate) moved_since: bool,
+    /// The run that wrote last.
+    wrote_last: Option<String>,
     /// The record was erased while a rollout was open, and no run has written since.
     tags_unknown: bool,
     /// Callers have met it.
@@ -135,7 +137,12 @@ impl Watch {
         let changed = ["/intent/access_before", "/intent/passed/access_before"]
             .iter()
             .any(|path| text(&record, path).is_some());
-        self.access_open |= self.settled.is_some() && changed;
+        let opened = service.is_public() && record.pointer("/intent/passed").is_some();
+        self.access_open |= if self.settled.is_some() {
+            changed
+        } else {
+            opened
+        };
         // Who moves traffic says nothing of who may call, which a run may be changing just now.
         if self.settled.is_none() {
             self.settled_public = service.is_public();

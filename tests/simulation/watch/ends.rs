@@ -52,9 +52,22 @@ impl Watch {
             Outcome::UpToDate { .. } => shares(&service.shown) == all,
             _ => meet_alone(service, revision),
         };
-        // A rollback writes once, and its confirmation looks at answers alone: whoever moves the traffic
-        // meanwhile answers for it, as if he had done so a moment later.
-        let left = matches!(outcome, Outcome::RolledBack { .. }) && self.moved_since;
+        // The write that closes the record ends the rollout for everybody else: whoever moves the traffic
+        // between it and the end of the run answers for it, as if he had done so a moment later. That is
+        // another tool, or the next run, which the closed record lets in. A rollback closes it with its
+        // only write; a promotion has recorded what it brought.
+        let record = service.record();
+        let own = text(&record, "/intent/run").is_some_and(|run| continues(&wanted.run.0, run));
+        let recorded = record["healthy"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|one| one["revision"] == revision));
+        let over = match outcome {
+            Outcome::RolledBack { .. } => true,
+            Outcome::Promoted { .. } => recorded && !own,
+            _ => false,
+        };
+        let another = self.wrote_last.as_ref() != Some(&wanted.run.0);
+        let left = over && (self.moved_since || another);
         if (split != all || !met) && !left {
             let text = format!("exit 0 with {revision}, wanted {split:?}, met {routed:?}");
             self.broken(Invariant::ExitCodeLies, text);
@@ -97,11 +110,6 @@ impl Watch {
     }
 
     fn stopped(&mut self, cloud: &Cloud, wanted: &Wanted, problems: &[Diagnostic]) {
-        let Some(service) = &cloud.service else {
-            return;
-        };
-        let record = service.record();
-        let open = text(&record, "/intent/run");
         let says_open = problems.iter().any(|problem| {
             let state = problem.state.as_deref().unwrap_or_default();
             state.contains("the next run goes on from it")
@@ -110,6 +118,11 @@ impl Watch {
             self.in_doubt = true;
             return;
         }
+        let Some(service) = &cloud.service else {
+            return;
+        };
+        let record = service.record();
+        let open = text(&record, "/intent/run");
         if let Some(run) = open {
             if continues(&wanted.run.0, run) && !self.in_doubt {
                 self.broken(

@@ -47,6 +47,7 @@ impl Watch {
         }
         self.tags_unknown = false;
         self.moved_since = false;
+        self.wrote_last = Some(run.to_owned());
         self.rolled_in_one_write(before, service, run);
         let traffic_changed = before.is_none_or(|before| before.traffic != service.traffic);
         let made = before.is_none_or(|before| before.revisions.len() < service.revisions.len());
