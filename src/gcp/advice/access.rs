@@ -180,7 +180,8 @@ pub(super) const KNOWN: &[Known] = &[
         finds: &[],
         cause: "{caller} lacks iam.serviceAccounts.getAccessToken on {account}",
         help: &[
-            "let the job act as the account: `gcloud iam service-accounts add-iam-policy-binding {account} --project={account_project} --member={member} --role=roles/iam.workloadIdentityUser`",
+            "run the job in the GitHub environment whose account this is (`environment:` in the workflow): let no other environment, and no whole repository, act as it",
+            "if it runs there, let it act as the account: `gcloud iam service-accounts add-iam-policy-binding {account} --project={account_project} --member={member} --role=roles/iam.workloadIdentityUser`",
             "or check the name of the account (input `service_account`): one that is not there is refused in the same way",
         ],
         lasts: Lasts::UntilMended,
@@ -193,7 +194,8 @@ pub(super) const KNOWN: &[Known] = &[
         finds: &[],
         cause: "{caller} lacks iam.serviceAccounts.getOpenIdToken on {account}; private services, and each service at its first deploy, are tested with an ID token",
         help: &[
-            "let the job make ID tokens of the account: `gcloud iam service-accounts add-iam-policy-binding {account} --project={account_project} --member={member} --role=roles/iam.workloadIdentityUser`",
+            "run the job in the GitHub environment whose account this is (`environment:` in the workflow): let no other environment, and no whole repository, act as it",
+            "if it runs there, let it make ID tokens of the account: `gcloud iam service-accounts add-iam-policy-binding {account} --project={account_project} --member={member} --role=roles/iam.workloadIdentityUser`",
         ],
         lasts: Lasts::UntilMended,
     },
