@@ -120,7 +120,9 @@ impl GateSeen {
                     prevents_self_review,
                 } = rules;
                 let who = match reviewers.as_slice() {
-                    [] => "nobody is asked".to_owned(),
+                    [] => {
+                        return format!("required by GitHub environment {place}, which asks nobody");
+                    }
                     [one] => one.clone(),
                     all => format!("one of {}", all.join(", ")),
                 };

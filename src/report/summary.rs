@@ -48,7 +48,11 @@ pub fn headline(outcome: &Outcome, run: &RunSummary) -> String {
         Outcome::Waiting { revision, .. } => {
             format!("⏸️ {release} passed in {environment}: {revision} waits for its promotion")
         }
-        Outcome::Verified => "✅ No problem was found; nothing was deployed".to_owned(),
+        Outcome::Verified => match run.warnings.len() {
+            0 => "✅ No problem was found; nothing was deployed".to_owned(),
+            1 => "⚠️ Nothing was deployed; read the warning before it is".to_owned(),
+            more => format!("⚠️ Nothing was deployed; read the {more} warnings before it is"),
+        },
         Outcome::Recovered { state } => {
             format!("↩️ {environment}: an unfinished rollout was ended; {state}")
         }
