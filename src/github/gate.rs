@@ -121,7 +121,9 @@ impl GateSeen {
                 } = rules;
                 let who = match reviewers.as_slice() {
                     [] => {
-                        return format!("required by GitHub environment {place}, which asks nobody");
+                        return format!(
+                            "required by GitHub environment {place}, which asks nobody"
+                        );
                     }
                     [one] => one.clone(),
                     all => format!("one of {}", all.join(", ")),
