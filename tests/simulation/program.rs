@@ -219,7 +219,7 @@ impl Program {
         inner.note(&format!("{run} ends: {words}"));
         let crate::world::Inner { cloud, watch, .. } = &mut *inner;
         match &end {
-            End::Killed => watch.in_doubt = true,
+            End::Killed => watch.died(run),
             End::Ended(outcome) => watch.ended(cloud, &wish.wanted, outcome),
         }
         inner.tell_new_violations();

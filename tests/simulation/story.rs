@@ -246,8 +246,7 @@ impl Stage<'_> {
     async fn bring_order(&self, wish: &Wish) {
         {
             let mut inner = self.world.now();
-            inner.trouble = Trouble::default();
-            inner.cloud.pace.stuck = None;
+            inner.calm_down();
             inner.note(&format!("{:?} comes to bring order", self.successor));
         }
         let next = || promote(NEXT, "9.0.0", 900);
@@ -263,6 +262,8 @@ impl Stage<'_> {
             Successor::Post => self.recover(wish, Despite::Nobody).await,
             Successor::Forced => self.recover(&wish.clone().by(903), Despite::Anybody).await,
         }
+        // What the dead run sent may still arrive, and no etag refuses it where nothing was written since.
+        self.rest().await;
         if self.in_doubt() {
             tokio::time::sleep(lease).await;
             self.run(&next(), Expect::Anything).await;

@@ -90,6 +90,8 @@ pub(crate) struct Watch {
     before_rollback: Option<(String, Split, bool)>,
     /// Digests that served when the rollback at work began.
     pub(crate) left: Option<BTreeSet<String>>,
+    /// Runs that were killed.
+    died: BTreeSet<String>,
     /// A run died, or said that it could not restore: somebody must bring order.
     pub(crate) in_doubt: bool,
     pub(crate) violations: Vec<Violation>,

@@ -232,6 +232,12 @@ impl World {
 }
 
 impl Inner {
+    /// Nothing goes wrong any more.
+    pub(crate) fn calm_down(&mut self) {
+        self.trouble = Trouble::default();
+        self.cloud.unstick();
+    }
+
     /// A line for the trace.
     pub(crate) fn note(&mut self, line: &str) {
         let now = self.cloud.now;
@@ -245,6 +251,9 @@ impl Inner {
             if let Event::Late(request) = event {
                 let answer = self.carry_out(&request, i64::MAX);
                 self.note(&format!("late: {} → {}", request.in_words(), answer.status));
+                if request.writes() && answer.status == 200 {
+                    self.watch.wrote_late(&request.run);
+                }
                 continue;
             }
             let settles = matches!(event, Event::Settle(_));

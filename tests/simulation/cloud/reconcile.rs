@@ -133,6 +133,19 @@ impl Cloud {
         self.finish(end)
     }
 
+    /// Nothing is stuck any more: a change that was comes to its end.
+    pub(crate) fn unstick(&mut self) {
+        let generation = self.service.as_ref().map(|service| service.generation);
+        if self
+            .pace
+            .stuck
+            .take()
+            .is_some_and(|stuck| Some(stuck) == generation)
+        {
+            self.schedule(self.pace.route, Event::Reconcile);
+        }
+    }
+
     fn program(&mut self, entries: Vec<Entry>) {
         let (show, route) = (self.pace.show_lag, self.pace.route_lag);
         if let Some(service) = &mut self.service {

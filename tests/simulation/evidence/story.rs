@@ -266,8 +266,7 @@ impl Stage<'_> {
     async fn bring_order(&mut self, wish: &Wish, parts: &[Part], code: Option<u8>) {
         {
             let mut inner = self.world.now();
-            inner.trouble = Trouble::default();
-            inner.cloud.pace.stuck = None;
+            inner.calm_down();
             inner.note(&format!("{:?} comes to bring order", self.successor));
         }
         let again = match self.successor {

@@ -11,6 +11,18 @@ use super::{Invariant, Watch, continues, text};
 use crate::cloud::{Cloud, Service, Split, To, shares};
 
 impl Watch {
+    /// A run was killed: somebody must bring order.
+    pub(crate) fn died(&mut self, run: &str) {
+        self.died.insert(run.to_owned());
+        self.in_doubt = true;
+    }
+
+    /// A write arrives whose sender no longer waits for it. Of one that was killed nobody could know that
+    /// it was under way, and whoever comes next has it to end.
+    pub(crate) fn wrote_late(&mut self, run: &str) {
+        self.in_doubt |= self.died.contains(run);
+    }
+
     /// A run has ended by itself.
     pub(crate) fn ended(&mut self, cloud: &Cloud, wanted: &Wanted, outcome: &Outcome) {
         self.before_rollback = None;
