@@ -200,6 +200,10 @@ fn first_deploy() -> Plan {
     }
 }
 
+fn problem() -> Box<Diagnostic> {
+    Box::new(Diagnostic::error(Code::CloudFailed, "refused"))
+}
+
 fn guard() -> Guard {
     Guard {
         confirm_grace: Duration::from_millis(400),

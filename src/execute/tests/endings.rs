@@ -2,10 +2,6 @@
 
 use super::*;
 
-fn problem() -> Box<Diagnostic> {
-    Box::new(Diagnostic::error(Code::CloudFailed, "refused"))
-}
-
 fn not_ready() -> WriteError {
     WriteError::NotReady(
         "The user-provided container failed to start and listen on the port".to_owned(),

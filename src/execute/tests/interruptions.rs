@@ -266,3 +266,30 @@ async fn a_rollout_that_is_restored_is_restored_in_one_write_and_again_when_the_
     assert_eq!(problems[0].code, Code::CloudFailed, "the first comes first");
     assert_eq!(problems[1].code, Code::UndoFailed);
 }
+
+/// No etag refuses a request to create a service that is not there, whenever it arrives: the run cannot
+/// say that nothing of it is left.
+#[tokio::test]
+async fn a_request_to_create_that_may_still_arrive_leaves_the_rollout_open() {
+    let lost = || Some(Fault::Send(WriteError::Unknown(problem())));
+    let mut cloud = FakeCloud::with(false, [lost()]);
+    let end = run(&first_deploy(), &mut cloud, &FakeVerifier::default()).await;
+    let ExecutionEnd::LeftOpen(problems) = end else {
+        panic!("{end:?}");
+    };
+    assert_eq!(cloud.writes, ["create closed"]);
+    assert_eq!(
+        problems[0].state.as_deref(),
+        Some(
+            "the service does not exist; if the request to create it arrives yet, it stands closed to all \
+             but callers with an ID token, and the next run goes on from it"
+        )
+    );
+    // A request that was refused does not arrive.
+    let mut cloud = FakeCloud::with(false, [Some(Fault::Send(WriteError::Failed(problem())))]);
+    let stopped = stopped(run(&first_deploy(), &mut cloud, &FakeVerifier::default()).await);
+    assert_eq!(
+        stopped.state.as_deref(),
+        Some("nothing was changed: the service does not exist")
+    );
+}
