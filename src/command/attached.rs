@@ -13,7 +13,7 @@ use super::session::Session;
 use super::shell::Shell;
 use crate::cli::EvidenceArgs;
 use crate::evidence::rule::finding_of;
-use crate::inputs::{EnvironmentInputs, Inputs};
+use crate::inputs::{EnvironmentInputs, Inputs, typed};
 
 /// Shows what is attached, in each environment or in the one that is named. Reads only.
 pub(super) async fn run(shell: &Shell, arguments: EvidenceArgs) -> u8 {
@@ -30,16 +30,13 @@ async fn show(shell: &Shell, arguments: EvidenceArgs) -> Result<(), Vec<Diagnost
     } = arguments;
     let (inputs, mut problems) = read_inputs(shell, &flags.0);
     let is_wanted = |it: &&EnvironmentInputs| {
-        let chosen = inputs.chosen.as_ref();
+        let chosen = inputs.chosen.name();
         chosen.is_none_or(|chosen| *chosen == it.environment.name)
     };
     let wanted: Vec<&EnvironmentInputs> = inputs.environments.iter().filter(is_wanted).collect();
     for environment in &wanted {
-        if let Err(problem) = environment.repository()
-            && !problems.contains(&problem)
-        {
-            problems.push(problem);
-        }
+        let missing = environment.repository().err();
+        typed::tell_missing(missing.into_iter().collect(), &mut problems);
     }
     if !problems.is_empty() {
         return Err(problems);

@@ -16,7 +16,7 @@ use super::recorder::Recorder;
 use super::shell::Shell;
 use crate::execute::Guard;
 use crate::github::Context;
-use crate::inputs::{EnvironmentInputs, Inputs, RawInputs, Wish, parse_inputs, typed};
+use crate::inputs::{Chosen, EnvironmentInputs, Inputs, RawInputs, Wish, parse_inputs, typed};
 use crate::report::ReportFiles;
 use crate::verify::{LoadedSuite, Suite};
 
@@ -90,11 +90,13 @@ impl<'a> Job<'a> {
         let (inputs, mut problems) = read_inputs(shell, &flags);
         let mut context = read_context(shell);
         let root = shell.root();
-        if let Ask::Reference { reference, commit } = ask
-            && let Err(problem) = take_reference(&mut context, &root, reference, commit).await
-        {
-            problems.push(problem);
-        }
+        let told = match ask {
+            Ask::Reference { reference, commit } => {
+                take_reference(&mut context, &root, reference, commit).await
+            }
+            Ask::Event => context.commit().map(drop),
+            Ask::Rollback => Ok(()),
+        };
         let trigger = Trigger {
             event: if shell.on_github {
                 context.event.clone()
@@ -105,53 +107,41 @@ impl<'a> Job<'a> {
             branches: inputs.branches.clone(),
             rollback_to: inputs.rollback_to.clone(),
         };
-        let stage = match parse_stage(&trigger) {
-            Ok(stage) => stage,
-            Err(found) => {
-                problems.extend(found);
-                return Err(problems);
-            }
-        };
-        let environment = match choose(&stage, &inputs) {
-            Ok(environment) => environment.clone(),
-            Err(found) => {
-                problems.extend(found);
-                return Err(problems);
-            }
-        };
-        problems.extend(half_of_nothing(inputs.command, &stage));
-        if !matches!(stage, Stage::Rollback { .. }) {
-            problems.extend(context.commit().err());
+        let stage = kept(parse_stage(&trigger), &mut problems);
+        let environment = choose(stage.as_ref(), &inputs, &mut problems);
+        problems.extend(match &stage {
+            Some(stage) => half_of_nothing(inputs.command, stage),
+            None => None,
+        });
+        if !matches!(stage, Some(Stage::Rollback { .. })) {
+            problems.extend(told.err());
         }
-        if matches!(stage, Stage::Branch { .. } | Stage::Release { .. }) {
-            problems.extend(environment.repository().err());
-        }
-        let targets = match (&stage, environment.targets()) {
-            (Stage::PullRequest, _) => Vec::new(),
-            (_, Ok(targets)) => targets,
-            (_, Err(missing)) => {
-                problems.extend(missing);
-                Vec::new()
-            }
-        };
-        let suites = match read_suites(shell, &environment, context.commit.as_ref()) {
-            Ok(suites) => suites,
-            Err(found) => {
-                problems.extend(found);
-                Vec::new()
-            }
-        };
-        problems.extend(limits::check(&environment.limits, &suites));
-        let traffic = limits::check_traffic(&environment.traffic, inputs.deadline, &suites);
-        problems.extend(
-            traffic
-                .into_iter()
-                .filter(|one| !problems.contains(one))
-                .collect::<Vec<_>>(),
-        );
-        if !problems.is_empty() {
+        let Some(environment) = environment.cloned() else {
             return Err(problems);
+        };
+        if matches!(stage, Some(Stage::Branch { .. } | Stage::Release { .. })) {
+            let missing = environment.repository().err();
+            typed::tell_missing(missing.into_iter().collect(), &mut problems);
         }
+        let targets = match stage {
+            Some(Stage::PullRequest) => Vec::new(),
+            _ => environment.targets().unwrap_or_else(|missing| {
+                typed::tell_missing(missing, &mut problems);
+                Vec::new()
+            }),
+        };
+        let suites = read_suites(shell, &environment, context.commit.as_ref());
+        let suites = kept(suites, &mut problems).unwrap_or_default();
+        let limits = limits::check(&environment.limits, &suites);
+        let traffic = limits::check_traffic(&environment.traffic, inputs.deadline, &suites);
+        for problem in limits.into_iter().chain(traffic) {
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+        let Some(stage) = stage.filter(|_| problems.is_empty()) else {
+            return Err(problems);
+        };
         let guard = Guard::new(shell.stop.clone(), Instant::now() + inputs.deadline);
         Ok(Self {
             sink: Arc::new(Recorder::new(shell.sink())),
@@ -245,41 +235,50 @@ pub(super) async fn take_reference(
     Ok(())
 }
 
-/// The environment that the stage goes to.
-fn choose<'a>(stage: &Stage, inputs: &'a Inputs) -> Result<&'a EnvironmentInputs, Vec<Diagnostic>> {
-    let chosen = inputs
-        .chosen
-        .as_ref()
-        .and_then(|name| inputs.environment(name));
+/// The environment that the stage goes to. Where nobody knows which one that is, one that has all it
+/// needs, if there is one: what nobody said for any of them is told at once.
+fn choose<'a>(
+    stage: Option<&Stage>,
+    inputs: &'a Inputs,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<&'a EnvironmentInputs> {
     let names = inputs.names().join(", ");
-    let first = inputs
-        .environments
-        .first()
-        .ok_or_else(|| vec![typed::missing("environment")])?;
-    match (stage, chosen) {
-        (Stage::PullRequest, chosen) => Ok(chosen.unwrap_or(first)),
-        (Stage::Branch { .. }, None) => Ok(first),
-        (Stage::Branch { branch }, Some(chosen))
-            if chosen.environment.name != first.environment.name =>
-        {
-            let (name, first) = (&chosen.environment.name, &first.environment.name);
-            Err(vec![
-                Diagnostic::error(
-                    Code::RefNotDeployable,
-                    format!("branch `{branch}` is deployed to `{first}`, not to `{name}`"),
-                )
-                .at("input `environment`")
-                .cause(format!("`{first}` is the first of the environments {names}"))
-                .help(format!("let this job run for version tags only: `if: startsWith(github.ref, 'refs/tags/v')`, or use `environment: {first}`")),
-            ])
+    let first = inputs.environments.first();
+    let named = inputs
+        .chosen
+        .name()
+        .and_then(|name| inputs.environment(name));
+    match (stage, named) {
+        (Some(Stage::Branch { branch }), Some(named)) => {
+            let name = &named.environment.name;
+            let first = first.map(|first| &first.environment.name);
+            if let Some(first) = first.filter(|first| *first != name) {
+                let title = format!("branch `{branch}` is deployed to `{first}`, not to `{name}`");
+                problems.push(
+                    Diagnostic::error(Code::RefNotDeployable, title)
+                        .at("input `environment`")
+                        .cause(format!("`{first}` is the first of the environments {names}"))
+                        .help(format!("let this job run for version tags only: `if: startsWith(github.ref, 'refs/tags/v')`, or use `environment: {first}`")),
+                );
+            }
+            Some(named)
         }
-        (Stage::Branch { .. } | Stage::Release { .. } | Stage::Rollback { .. }, Some(chosen)) => {
-            Ok(chosen)
+        (_, Some(named)) => Some(named),
+        (Some(Stage::Branch { .. } | Stage::PullRequest), None) => first,
+        (Some(Stage::Release { .. } | Stage::Rollback { .. }) | None, None) => {
+            if stage.is_some() && inputs.chosen == Chosen::Unsaid {
+                let missing = typed::missing("environment");
+                problems.push(missing.help(format!("the environments are {names}")));
+            }
+            let complete = |one: &&EnvironmentInputs| one.targets().is_ok();
+            inputs.environments.iter().find(complete).or(first)
         }
-        (Stage::Release { .. } | Stage::Rollback { .. }, None) => Err(vec![
-            typed::missing("environment").help(format!("the environments are {names}")),
-        ]),
     }
+}
+
+/// The value, or what is wrong with it, told.
+fn kept<T>(read: Result<T, Vec<Diagnostic>>, problems: &mut Vec<Diagnostic>) -> Option<T> {
+    read.map_err(|found| problems.extend(found)).ok()
 }
 
 /// The environment's test files, or the standard tests.

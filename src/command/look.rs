@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use delivery::diagnostic::{Code, Diagnostic};
-use delivery::name::RevisionName;
+use delivery::name::{EnvironmentName, RevisionName};
 use delivery::outcome::Outcome;
 use delivery::snapshot::{
     Readiness, RevisionSeen, ServiceCondition, ServiceSeen, Snapshot, StateSeen,
@@ -19,7 +19,7 @@ use super::shell::Shell;
 use crate::cli::Format;
 use crate::execute::{Clock, SystemClock};
 use crate::gcp::logging;
-use crate::inputs::{EnvironmentInputs, Inputs, typed};
+use crate::inputs::{Chosen, EnvironmentInputs, Inputs, typed};
 use crate::observe::observe;
 use crate::report::{RunSummary, text};
 
@@ -56,7 +56,7 @@ pub(super) async fn status(shell: &Shell, flags: &BTreeMap<&'static str, String>
 /// `revisions`: of one environment, newest first.
 pub(super) async fn revisions(shell: &Shell, flags: &BTreeMap<&'static str, String>) -> u8 {
     let looked = async {
-        let (inputs, environment, target) = single(shell, flags)?;
+        let (inputs, environment, target, _) = single(shell, flags, None)?;
         let (_, snapshot) = look(shell, &inputs, &environment, &target)
             .await
             .map_err(|problem| vec![problem])?;
@@ -85,16 +85,7 @@ pub(super) async fn logs(
 ) -> u8 {
     let looked = async {
         let one = |problem| vec![problem];
-        let (inputs, environment, target) = single(shell, flags)?;
-        let named = revision
-            .map(RevisionName::parse)
-            .transpose()
-            .map_err(|error| {
-                vec![
-                    Diagnostic::error(Code::InputInvalid, error.to_string())
-                        .at("flag `--revision`"),
-                ]
-            })?;
+        let (inputs, environment, target, named) = single(shell, flags, revision)?;
         let (session, snapshot) = look(shell, &inputs, &environment, &target)
             .await
             .map_err(one)?;
@@ -217,15 +208,24 @@ pub(super) fn targets(
     shell: &Shell,
     flags: &BTreeMap<&'static str, String>,
 ) -> Result<(Inputs, Targets), Vec<Diagnostic>> {
+    let (inputs, targets, problems) = read_targets(shell, flags);
+    if problems.is_empty() {
+        Ok((inputs, targets))
+    } else {
+        Err(problems)
+    }
+}
+
+fn read_targets(
+    shell: &Shell,
+    flags: &BTreeMap<&'static str, String>,
+) -> (Inputs, Targets, Vec<Diagnostic>) {
     let (inputs, mut problems) = read_inputs(shell, flags);
+    let is_wanted = |name: &EnvironmentName| inputs.chosen.name().is_none_or(|it| it == name);
     let mut targets = Vec::new();
     let mut missing = Vec::new();
     for environment in &inputs.environments {
-        if inputs
-            .chosen
-            .as_ref()
-            .is_some_and(|chosen| *chosen != environment.environment.name)
-        {
+        if !is_wanted(&environment.environment.name) {
             continue;
         }
         match environment.targets() {
@@ -234,41 +234,49 @@ pub(super) fn targets(
         }
     }
     if targets.is_empty() {
-        problems.extend(missing);
+        typed::tell_missing(missing, &mut problems);
     }
-    if problems.is_empty() {
-        Ok((inputs, targets))
-    } else {
-        Err(problems)
-    }
+    (inputs, targets, problems)
 }
 
+/// The one target of the environment that is named, and the revision that a flag names.
 fn single(
     shell: &Shell,
     flags: &BTreeMap<&'static str, String>,
-) -> Result<(Inputs, EnvironmentInputs, Target), Vec<Diagnostic>> {
-    let (inputs, mut targets) = targets(shell, flags)?;
-    if inputs.chosen.is_none() {
-        let names = inputs.names().join(", ");
-        return Err(vec![
-            typed::missing("environment").help(format!("the environments are {names}")),
-        ]);
-    }
-    if targets.len() > 1 {
-        let regions = targets.iter().map(|(_, target)| target.region.as_str());
-        let regions = regions.collect::<Vec<_>>().join(", ");
-        return Err(vec![
-            Diagnostic::error(
-                Code::RegionsUnlike,
-                "this looks at one region, and the environment has several",
-            )
-            .cause(format!("the regions are {regions}"))
-            .help("name one with `--region`"),
-        ]);
+    revision: Option<&str>,
+) -> Result<(Inputs, EnvironmentInputs, Target, Option<RevisionName>), Vec<Diagnostic>> {
+    let (inputs, mut targets, mut problems) = read_targets(shell, flags);
+    let revision = revision.map(RevisionName::parse).transpose();
+    let revision = revision.unwrap_or_else(|error| {
+        let problem = Diagnostic::error(Code::InputInvalid, error.to_string());
+        problems.push(problem.at("flag `--revision`"));
+        None
+    });
+    match &inputs.chosen {
+        Chosen::Unsaid => {
+            let names = inputs.names().join(", ");
+            let missing = typed::missing("environment");
+            problems.push(missing.help(format!("the environments are {names}")));
+        }
+        Chosen::Known(_) if targets.len() > 1 => {
+            let regions = targets.iter().map(|(_, target)| target.region.as_str());
+            let regions = regions.collect::<Vec<_>>().join(", ");
+            problems.push(
+                Diagnostic::error(
+                    Code::RegionsUnlike,
+                    "this looks at one region, and the environment has several",
+                )
+                .cause(format!("the regions are {regions}"))
+                .help("name one with `--region`"),
+            );
+        }
+        Chosen::Known(_) | Chosen::Unknown => {}
     }
     match targets.pop() {
-        Some((environment, target)) => Ok((inputs, environment, target)),
-        None => Err(vec![typed::missing("environment")]),
+        Some((environment, target)) if problems.is_empty() => {
+            Ok((inputs, environment, target, revision))
+        }
+        _ => Err(problems),
     }
 }
 

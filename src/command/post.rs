@@ -180,7 +180,7 @@ fn places(shell: &Shell) -> (Inputs, Option<(EnvironmentInputs, Vec<Target>)>) {
             .map(|environment| (environment, targets)),
         // These change nothing, and a rollout of another job of the run is not theirs.
         None if matches!(inputs.command, Wish::Status | Wish::Plan) => None,
-        None if inputs.chosen.is_none() => None,
+        None if inputs.chosen.name().is_none() => None,
         None => look::targets(shell, &none).ok().and_then(|(_, all)| {
             let environment = all.first()?.0.clone();
             Some((environment, all.into_iter().map(|(_, one)| one).collect()))

@@ -63,7 +63,10 @@ pub(super) async fn run(shell: &Shell, arguments: &RecoverArgs) -> u8 {
         let session = match session {
             Ok(session) => session,
             Err(problem) => {
-                all.stopped.push(problem);
+                // What keeps it from one environment mostly keeps it from all.
+                if !all.stopped.contains(&problem) {
+                    all.stopped.push(problem);
+                }
                 continue;
             }
         };

@@ -29,8 +29,8 @@ pub mod yaml;
 pub use parse::parse_inputs;
 pub use raw::{ConfigFile, RawInputs};
 pub use typed::{
-    BuildInputs, EnvironmentInputs, Inputs, LimitInputs, LoadInputs, ReplayInputs, SafetyInputs,
-    TrafficInputs, Wish,
+    BuildInputs, Chosen, EnvironmentInputs, Inputs, LimitInputs, LoadInputs, ReplayInputs,
+    SafetyInputs, TrafficInputs, Wish,
 };
 
 #[cfg(test)]

@@ -7,12 +7,13 @@ use delivery::diagnostic::{Code, Diagnostic};
 use delivery::name::EnvironmentName;
 use delivery::policy::{BasePin, Mode, Policies, Policy};
 
-use super::config::{self, Level};
+use super::config;
 use super::environments;
 use super::layers::Layers;
+use super::origin::Given;
 use super::raw::RawInputs;
 use super::suggest;
-use super::typed::{BuildInputs, Inputs, Wish};
+use super::typed::{BuildInputs, Chosen, EnvironmentInputs, Inputs, Wish};
 use super::value::ValueProblem;
 use crate::secret::Secret;
 
@@ -20,29 +21,15 @@ use crate::secret::Secret;
 pub fn parse_inputs(raw: &RawInputs) -> (Inputs, Vec<Diagnostic>) {
     let mut problems = Vec::new();
     let config = config::parse_config(&raw.config, &mut problems);
-    let chosen = parse_chosen(raw, &config.top, &mut problems);
+    let layers = Layers::new(raw, true, None, &config.top, &mut problems);
+    let named = layers.text("environment");
+    let wanted = named
+        .as_ref()
+        .and_then(|given| EnvironmentName::parse(given.value.clone()).ok());
     let environments =
-        environments::parse_environments(raw, &config, chosen.as_ref(), &mut problems);
-    if let Some(name) = &chosen
-        && !environments
-            .iter()
-            .any(|known| known.environment.name == *name)
-    {
-        let names: Vec<&str> = environments
-            .iter()
-            .map(|known| known.environment.name.as_str())
-            .collect();
-        let mut layers = Layers::new(raw, true, None, &config.top, &mut problems);
-        if let Some(given) = layers.text("environment") {
-            let why = format!("must be one of the environments {}", names.join(", "));
-            layers.refuse(
-                "environment",
-                &given,
-                ValueProblem::new(why).help(suggest::help_for(name.as_str(), &names)),
-            );
-        }
-    }
+        environments::parse_environments(raw, &config, wanted.as_ref(), &mut problems);
     let mut layers = Layers::new(raw, true, None, &config.top, &mut problems);
+    let chosen = parse_chosen(named, &environments, &mut layers);
     layers.report_unknown();
     let inputs = Inputs {
         command: match layers.choice("command") {
@@ -73,20 +60,22 @@ pub fn parse_inputs(raw: &RawInputs) -> (Inputs, Vec<Diagnostic>) {
 }
 
 fn parse_chosen(
-    raw: &RawInputs,
-    top: &Level,
-    problems: &mut Vec<Diagnostic>,
-) -> Option<EnvironmentName> {
-    let mut layers = Layers::new(raw, true, None, top, problems);
-    layers.parsed("environment", |text| {
-        EnvironmentName::parse(text).map_err(|error| {
-            ValueProblem::new(format!(
-                "must be the name of an environment ({})",
-                error.rule
-            ))
-            .help(format!("use `{}`", text.to_lowercase()))
-        })
-    })
+    named: Option<Given<String>>,
+    environments: &[EnvironmentInputs],
+    layers: &mut Layers<'_>,
+) -> Chosen {
+    let Some(given) = named else {
+        return Chosen::Unsaid;
+    };
+    let names = environments.iter().map(|known| &known.environment.name);
+    if let Some(known) = names.clone().find(|name| name.as_str() == given.value) {
+        return Chosen::Known(known.clone());
+    }
+    let names: Vec<&str> = names.map(EnvironmentName::as_str).collect();
+    let why = format!("must be one of the environments {}", names.join(", "));
+    let problem = ValueProblem::new(why).help(suggest::help_for(&given.value, &names));
+    layers.refuse("environment", &given, problem);
+    Chosen::Unknown
 }
 
 fn parse_build(layers: &mut Layers<'_>) -> BuildInputs {

@@ -31,6 +31,27 @@ pub enum Wish {
     Status,
 }
 
+/// The environment that this job names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chosen {
+    /// Nobody names one.
+    Unsaid,
+    /// One of the list.
+    Known(EnvironmentName),
+    /// What is named is none of the list; a problem says so.
+    Unknown,
+}
+
+impl Chosen {
+    /// The environment, where one of the list is named.
+    pub fn name(&self) -> Option<&EnvironmentName> {
+        match self {
+            Self::Known(name) => Some(name),
+            Self::Unsaid | Self::Unknown => None,
+        }
+    }
+}
+
 /// Everything that was said.
 #[derive(Debug, Clone)]
 pub struct Inputs {
@@ -39,7 +60,7 @@ pub struct Inputs {
     /// Every environment, in the order of promotion; at least one.
     pub environments: Vec<EnvironmentInputs>,
     /// The one that this job names.
-    pub chosen: Option<EnvironmentName>,
+    pub chosen: Chosen,
     /// Branches whose pushes are deployed.
     pub branches: Vec<String>,
     /// The text of `rollback_to`.
@@ -295,4 +316,14 @@ pub fn missing(name: &str) -> Diagnostic {
         ));
     }
     diagnostic
+}
+
+/// Tells what is missing. What was said, and wrong, is told as that: it is not missing as well.
+pub fn tell_missing(missing: Vec<Diagnostic>, problems: &mut Vec<Diagnostic>) {
+    for one in missing {
+        let input = one.title.trim_end_matches("is missing");
+        if !problems.iter().any(|known| known.title.starts_with(input)) {
+            problems.push(one);
+        }
+    }
 }

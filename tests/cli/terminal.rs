@@ -143,6 +143,112 @@ fn verify_tells_a_refused_connection_from_a_pass() {
         .stderr(predicate::str::contains("D0302"));
 }
 
+/// Titles of the errors, in their order.
+fn errors(folder: &std::path::Path, arguments: &[&str]) -> Vec<String> {
+    let ended = program(folder).args(arguments).assert().code(2);
+    let told = String::from_utf8(ended.get_output().stderr.clone()).unwrap();
+    told.lines()
+        .filter_map(|line| Some(line.split_once("error[")?.1.replace("]", "")))
+        .collect()
+}
+
+#[test]
+fn an_environment_that_is_none_is_told_once_with_the_one_that_is_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let unknown = "D0102: `environment` must be one of the environments dev, test, staging, production, not `prod`";
+    let missing = [
+        "D0101: `project_id` is missing",
+        "D0101: `service` is missing",
+    ];
+    for command in ["rollback", "status", "revisions", "logs", "recover"] {
+        let told = errors(folder.path(), &[command, "--environment", "prod"]);
+        assert_eq!(told, [&[unknown], &missing[..]].concat(), "{command}");
+        program(folder.path())
+            .args([command, "--environment", "prod"])
+            .assert()
+            .stderr(predicate::str::contains("did you mean `production`?"));
+    }
+    let told = errors(folder.path(), &["evidence", "--environment", "Prod_X"]);
+    let unknown = unknown.replace("`prod`", "`Prod_X`");
+    assert_eq!(told, [unknown.as_str(), "D0101: `image` is missing"]);
+}
+
+#[test]
+fn everything_that_is_missing_is_told_once_also_where_the_first_thing_is() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(
+        errors(folder.path(), &["promote", "v1.0.0"]),
+        [
+            "D0101: `environment` is missing",
+            "D0101: the commit of `v1.0.0` is not known here",
+            "D0101: `image` is missing",
+            "D0101: `project_id` is missing",
+            "D0101: `service` is missing",
+        ]
+    );
+    assert_eq!(
+        errors(folder.path(), &["logs", "--revision", "No_Name"]),
+        [
+            "D0101: `project_id` is missing",
+            "D0101: `service` is missing",
+            "D0102: `No_Name` is not a revision name: lower-case letters, digits and hyphens, starting with a letter, not ending with a hyphen, fewer than 64 characters",
+            "D0101: `environment` is missing",
+        ]
+    );
+    let told = errors(folder.path(), &["rollback", "--rollback-to", "1.2"]);
+    assert_eq!(
+        told[1..],
+        [
+            "D0101: `project_id` is missing",
+            "D0101: `service` is missing"
+        ],
+        "{told:?}"
+    );
+}
+
+#[test]
+fn what_is_said_and_wrong_is_not_missing_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["status", "rollback"] {
+        let wrong = [
+            "--project-id",
+            "X",
+            "--service",
+            "UPPER",
+            "--region",
+            "us-central1-a",
+        ];
+        let arguments = [&[command, "--environment", "dev"], &wrong[..]].concat();
+        let told = errors(folder.path(), &arguments);
+        let inputs = told
+            .iter()
+            .map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "));
+        assert_eq!(
+            inputs.collect::<Vec<_>>(),
+            ["D0102: `service`", "D0102: `project_id`", "D0102: `region`"],
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn what_stops_every_environment_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = program(folder.path())
+        .args([
+            "recover",
+            "--service",
+            "ml-api",
+            "--project-id",
+            "demo-project",
+        ])
+        .args(["--cloud-url", "http://127.0.0.1:9"])
+        .assert()
+        .code(6);
+    let told = String::from_utf8(ended.get_output().stderr.clone()).unwrap();
+    assert_eq!(told.matches("error[D0501]").count(), 1, "{told}");
+}
+
 #[test]
 fn verify_tells_a_malformed_address_from_a_failure() {
     let folder = tempfile::tempdir().unwrap();
