@@ -69,7 +69,7 @@ pub enum Format {
 pub enum Task {
     /// Show what a promotion would do; writes nothing
     #[command(after_help = "Example:\n  ml-deploy plan v1.4.0 --environment production")]
-    Plan(PromoteArgs),
+    Plan(PlanArgs),
     /// Bring a version, or a commit of the main branch, into one environment
     #[command(
         after_help = "Examples:\n  ml-deploy promote v1.4.0 --environment test\n  ml-deploy promote main --build      build, push and deploy the checked-out commit to the first environment"
@@ -120,21 +120,29 @@ pub enum Task {
     Generate(GenerateArgs),
 }
 
-/// What is promoted, and how.
+/// What is promoted.
 #[derive(Debug, Args)]
-pub struct PromoteArgs {
+pub struct PlanArgs {
     /// A version tag such as v1.2.3, or a branch. Unless given: the branch that is checked out
     #[arg(value_name = "REF")]
     pub reference: Option<String>,
     /// The full commit. Unless given: what REF names in this checkout
     #[arg(long, value_name = "SHA")]
     pub commit: Option<String>,
-    /// Build and push the image first
-    #[arg(long)]
-    pub build: bool,
     /// Inputs.
     #[command(flatten)]
     pub flags: RunFlags,
+}
+
+/// What is promoted, and how.
+#[derive(Debug, Args)]
+pub struct PromoteArgs {
+    /// What.
+    #[command(flatten)]
+    pub what: PlanArgs,
+    /// Build and push the image first
+    #[arg(long)]
+    pub build: bool,
 }
 
 /// Where traffic goes back.
@@ -504,9 +512,10 @@ mod tests {
         let Some(Task::Promote(promote)) = cli.command else {
             panic!("{cli:?}")
         };
-        assert_eq!(promote.flags.0["project_id"], "p-1");
-        assert_eq!(promote.flags.0["env_vars"], "A=1\nB=2");
-        assert_eq!(promote.flags.0["no_cache"], "true");
+        let given = promote.what.flags.0;
+        assert_eq!(given["project_id"], "p-1");
+        assert_eq!(given["env_vars"], "A=1\nB=2");
+        assert_eq!(given["no_cache"], "true");
         assert!(Cli::try_parse_from(["ml-deploy", "promote", "--github-token", "x"]).is_err());
         assert!(Cli::try_parse_from(["ml-deploy", "status", "--cpu", "1"]).is_err());
     }

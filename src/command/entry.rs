@@ -17,7 +17,7 @@ use super::run::Source;
 use super::shell::{Shell, Streams};
 use super::signals::{Early, Signals};
 use super::{attached, check, generate, look, post, recover, run, signals, verify};
-use crate::cli::{Cli, GenerateArgs, PromoteArgs, Task};
+use crate::cli::{Cli, GenerateArgs, PlanArgs, PromoteArgs, Task};
 use crate::report::Reporter;
 
 /// Runs the program; gives its exit code. The one place where an outcome becomes a number is
@@ -117,8 +117,15 @@ async fn tell_more_signals(mut count: watch::Receiver<u32>, reporter: Arc<dyn Re
 
 async fn perform(shell: &Shell, task: Task) -> u8 {
     match task {
-        Task::Plan(arguments) => promote(shell, arguments, Mode::Show).await,
-        Task::Promote(arguments) => promote(shell, arguments, Mode::CarryOut).await,
+        Task::Plan(what) => promote(shell, what, Mode::Show, Source::Existing).await,
+        Task::Promote(PromoteArgs { what, build }) => {
+            let source = if build {
+                Source::Built
+            } else {
+                Source::Existing
+            };
+            promote(shell, what, Mode::CarryOut, source).await
+        }
         Task::Rollback(arguments) => {
             let mode = if arguments.plan {
                 Mode::Show
@@ -160,18 +167,12 @@ async fn perform(shell: &Shell, task: Task) -> u8 {
     }
 }
 
-async fn promote(shell: &Shell, arguments: PromoteArgs, mode: Mode) -> u8 {
-    let PromoteArgs {
+async fn promote(shell: &Shell, what: PlanArgs, mode: Mode, source: Source) -> u8 {
+    let PlanArgs {
         reference,
         commit,
-        build,
         flags,
-    } = arguments;
-    let source = if build {
-        Source::Built
-    } else {
-        Source::Existing
-    };
+    } = what;
     let job = Job::prepare(shell, flags.0, Ask::Reference { reference, commit }).await;
     run::run(shell, job, mode, source).await
 }

@@ -117,12 +117,18 @@ fn not_deployed(target: &Target) -> Diagnostic {
         service,
     } = target;
     Diagnostic::error(
-        Code::CloudFailed,
+        Code::NotDeployed,
         format!("`{service}` is not deployed yet: it has no log"),
     )
     .at(format!("environment {}", environment.name))
-    .cause(format!("project {project} has no service `{service}` in {region}"))
-    .help("deploy it first: `ml-deploy promote`; or check inputs `project_id`, `region` and `service`")
+    .cause(format!(
+        "project {project} has no service `{service}` in {region}"
+    ))
+    .help(format!(
+        "deploy it first: `ml-deploy promote REF --environment {}`",
+        environment.name
+    ))
+    .help("or check inputs `project_id`, `region` and `service`")
 }
 
 /// Looks, but not beyond a signal. On a terminal a look that went well needs no closing word.

@@ -250,6 +250,22 @@ fn what_stops_every_environment_is_told_once() {
 }
 
 #[test]
+fn a_plan_builds_nothing_and_its_help_promises_no_build() {
+    let folder = tempfile::tempdir().unwrap();
+    program(folder.path())
+        .args(["plan", "--help"])
+        .assert()
+        .code(0)
+        .stdout(predicate::str::contains("--build ").not())
+        .stdout(predicate::str::contains("--build-on-tag"));
+    program(folder.path())
+        .args(["plan", "main", "--build"])
+        .assert()
+        .code(2)
+        .stderr(predicate::str::contains("unexpected argument '--build'"));
+}
+
+#[test]
 fn verify_tells_a_malformed_address_from_a_failure() {
     let folder = tempfile::tempdir().unwrap();
     for address in ["ml-api.example", "ftp://ml-api.example", "http://"] {

@@ -82,8 +82,11 @@ async fn the_log_of_a_service_that_is_not_deployed_is_no_empty_log() -> Told {
     let world = world().await?;
     let output = terminal(&world, &["logs", "--environment", "dev"]).await?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(6), "{said}");
-    for expected in ["`ml-api-dev` is not deployed yet: it has no log", "help:"] {
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    for expected in [
+        "error[D0217]: `ml-api-dev` is not deployed yet: it has no log",
+        "   help: deploy it first: `ml-deploy promote REF --environment dev`",
+    ] {
         assert!(said.contains(expected), "{expected}: {said}");
     }
     world.end().await;

@@ -60,6 +60,7 @@ codes! {
     VersionReused = "D0214", Blocked, "The version stands for another digest in production.";
     NotARelease = "D0215", Blocked, "A build of a branch does not go to production.";
     ForeignChange = "D0216", Blocked, "Something about the service was made by another tool; the run goes on and says what it does about it.";
+    NotDeployed = "D0217", Blocked, "The service does not exist yet, so there is nothing of it to look at.";
 
     CandidateUnreachable = "D0221", Blocked, "The runner cannot reach the candidate: the service does not let it in.";
     SelfReviewAllowed = "D0222", Blocked, "Who starts a run could approve it, although `prevent_self_review` is asked for.";
