@@ -381,9 +381,11 @@ fn is_for_recovery(spec: &InputSpec) -> bool {
 #[derive(Debug, Clone, Default)]
 pub struct LimitFlags(pub BTreeMap<&'static str, String>);
 
-/// Inputs that limit what is measured.
+/// Inputs that limit what is measured at an address. Traffic in shares is a service's.
 fn is_limit(spec: &InputSpec) -> bool {
-    has_flag(spec) && spec.section == Section::Limits
+    let is_about_shares = matches!(spec.name, "traffic_steps" | "soak" | "on_inconclusive")
+        || spec.name.starts_with("canary_");
+    has_flag(spec) && spec.section == Section::Limits && !is_about_shares
 }
 
 /// Flags of the policies, and of what they look at.

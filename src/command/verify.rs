@@ -23,7 +23,7 @@ use crate::secret::Secret;
 use crate::verify::openapi::{ConformanceGate, SemverGate};
 use crate::verify::{
     Caller, Gate, GateContext, GoldenGate, GoldenRequest, GoldenSpec, Graces, IdentityGate,
-    LoadedSuite, Recording, Suite, SuiteGate, record, run_gates,
+    LoadedSuite, Recording, Suite, SuiteGate, obstacle, record, run_gates,
 };
 
 /// An ID token that somebody made already.
@@ -106,9 +106,16 @@ async fn work(
             spec: inputs_of(inputs, &arguments.predict_path),
             to: to.clone(),
         };
-        return recorded(&recording, &caller, sink.as_ref())
-            .await
-            .map_err(one);
+        return match recorded(&recording, &caller, sink.as_ref()).await {
+            Ok(outcome) => Ok(outcome),
+            Err(mut problem) => {
+                if let Some(obstacle) = obstacle(&caller, &arguments.health_path).await {
+                    problem.cause.extend(obstacle.cause);
+                    problem.help = obstacle.help;
+                }
+                Err(vec![problem])
+            }
+        };
     }
     let serving = match serving {
         Some(url) => Some(Caller::new(url, bearer).map_err(one)?),
@@ -127,9 +134,33 @@ async fn work(
         Ok(()) => Ok(Outcome::Verified),
         Err(mut problem) => {
             problem.cause = failed_cases(&evidence);
-            Err(vec![*problem])
+            Err(vec![
+                explained(*problem, &evidence, &caller, arguments).await,
+            ])
         }
     }
+}
+
+/// The failure of the gates by what it comes from: an API that answers nobody, or not this caller, has
+/// not failed a test. Where nobody wrote a test, none can be mended.
+async fn explained(
+    mut problem: Diagnostic,
+    evidence: &[Evidence],
+    caller: &Caller,
+    arguments: &VerifyArgs,
+) -> Diagnostic {
+    let path = &arguments.health_path;
+    let mut cases = evidence.iter().flat_map(|one| &one.cases);
+    let none_passed = !cases.any(|case| case.end == CaseEnd::Passed);
+    if none_passed && let Some(mut obstacle) = obstacle(caller, path).await {
+        obstacle.cause.append(&mut problem.cause);
+        return obstacle;
+    }
+    if arguments.tests.is_empty() && problem.code == Code::TestsFailed {
+        let way_out = format!("let {path} answer 200, or name a path that does: `--health-path`");
+        problem.help = vec![way_out];
+    }
+    problem
 }
 
 fn suites(shell: &Shell, arguments: &VerifyArgs) -> Result<Vec<LoadedSuite>, Vec<Diagnostic>> {

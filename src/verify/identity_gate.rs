@@ -179,6 +179,7 @@ impl IdentityGate {
             let redirect = answer.redirect().is_some();
             let status = answer.status.as_u16();
             let why = match status {
+                401 | 403 if caller.bearer.is_none() => ": no ID token was sent",
                 401 | 403 => ": the ID token is not accepted (roles/run.invoker?)",
                 _ if redirect => ", a redirect: none is followed",
                 _ => "",

@@ -17,6 +17,7 @@ mod identity;
 mod identity_gate;
 pub mod load;
 mod mask;
+mod obstacle;
 pub mod openapi;
 pub mod replay;
 mod run;
@@ -38,6 +39,7 @@ pub use golden::{
 pub use identity::{Identity, NoIdentity, identity, is_forbidden};
 pub use identity_gate::{Graces, IdentityGate};
 pub use mask::Mask;
+pub use obstacle::obstacle;
 pub use run::run_suites;
 pub use sample::{Sample, Samples, SuiteSamples};
 pub use suite::{

@@ -133,16 +133,6 @@ fn json_is_one_object_a_line() {
     );
 }
 
-#[test]
-fn verify_tells_a_refused_connection_from_a_pass() {
-    let folder = tempfile::tempdir().unwrap();
-    program(folder.path())
-        .args(["verify", "http://127.0.0.1:9"])
-        .assert()
-        .code(4)
-        .stderr(predicate::str::contains("D0302"));
-}
-
 /// Titles of the errors, in their order.
 fn errors(folder: &std::path::Path, arguments: &[&str]) -> Vec<String> {
     let ended = program(folder).args(arguments).assert().code(2);

@@ -203,3 +203,115 @@ fn what_is_recorded_is_a_golden_file() {
             "line 1: p: expected 0.6, got 0.5, difference 0.1000",
         ));
 }
+
+/// What is printed after the last case: the error.
+fn error(folder: &Path, arguments: &[&str]) -> String {
+    let ended = program(folder)
+        .arg("verify")
+        .args(arguments)
+        .assert()
+        .code(4);
+    let told = String::from_utf8(ended.get_output().stderr.clone()).unwrap();
+    let at = told.find("error[").unwrap();
+    let told = told[at..].split_once("\n\n").unwrap().0;
+    told.to_owned()
+}
+
+#[test]
+fn an_api_that_does_not_run_has_not_failed_a_test() {
+    let folder = tempfile::tempdir().unwrap();
+    // Bound and not listening any more: nobody answers there.
+    let url = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    assert_eq!(
+        error(folder.path(), &[&url]),
+        format!(
+            "error[D0304]: nothing listens at `{url}`
+  cause: the connection to 127.0.0.1 was refused
+  cause: api-tests/health answers failed
+   help: start the API, or give the address and the port that it listens on"
+        )
+    );
+    write(folder.path(), "inputs.csv", "x\n1\n");
+    let told = error(
+        folder.path(),
+        &[&url, "--record", "golden.jsonl", "--inputs", "inputs.csv"],
+    );
+    assert!(told.starts_with("error[D0634]"), "{told}");
+    assert!(
+        told.ends_with(
+            "   help: start the API, or give the address and the port that it listens on"
+        ),
+        "{told}"
+    );
+}
+
+fn locked(_: &str, _: &str, _: &str) -> (u16, String) {
+    (403, String::new())
+}
+
+#[test]
+fn an_api_that_lets_nobody_in_is_told_with_the_credential_that_it_wants() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = serve(locked);
+    let told = error(folder.path(), &[&url, "--commit", &"a".repeat(40)]);
+    assert_eq!(
+        told,
+        format!(
+            "error[D0304]: `{url}` does not let this caller in
+  cause: GET /health is answered 403: no ID token was sent
+  cause: answers/answers with success failed
+   help: a private service wants one: `--audience URL` makes it for the service's own address, with credentials that have roles/run.invoker there; one that you have goes into the variable ML_DEPLOY_ID_TOKEN
+   help: if it is the API that asks for a key, give it in `headers` of the test file, and let the health path answer without one"
+        )
+    );
+    program(folder.path())
+        .env("ML_DEPLOY_ID_TOKEN", "hunter2")
+        .args(["verify", &url])
+        .assert()
+        .code(4)
+        .stderr(predicate::str::contains(
+            "GET /health is answered 403: the ID token is not accepted",
+        ))
+        .stderr(predicate::str::contains(
+            "its audience has to be the service's own address",
+        ))
+        .stderr(predicate::str::contains("hunter2").not());
+}
+
+fn without_health(_: &str, _: &str, _: &str) -> (u16, String) {
+    (404, String::new())
+}
+
+#[test]
+fn where_nobody_wrote_a_test_none_is_to_be_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = serve(without_health);
+    let told = error(folder.path(), &[&url]);
+    assert_eq!(
+        told,
+        format!(
+            "error[D0302]: `{url}` failed the API tests
+  cause: api-tests/health answers failed
+   help: let /health answer 200, or name a path that does: `--health-path`"
+        )
+    );
+}
+
+#[test]
+fn the_help_lists_no_flag_that_has_no_effect() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = program(folder.path()).args(["verify", "--help"]).assert();
+    let help = String::from_utf8(help.get_output().stdout.clone()).unwrap();
+    assert!(help.contains("--slo-p95"), "{help}");
+    for flag in ["--traffic-steps", "--soak", "--on-inconclusive", "--canary"] {
+        assert!(!help.contains(flag), "{flag}: {help}");
+    }
+    program(folder.path())
+        .args(["verify", "http://127.0.0.1:9", "--soak", "5m"])
+        .assert()
+        .code(2)
+        .stderr(predicate::str::contains("unexpected argument '--soak'"));
+}

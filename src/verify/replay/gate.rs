@@ -52,7 +52,7 @@ impl Gate for ReplayGate {
 
     async fn run(&self, at: &GateContext<'_>) -> Vec<Evidence> {
         let Some(serving) = at.serving else {
-            let why = "nothing else serves yet, so there is nothing to compare with";
+            let why = "no other release serves: there is nothing to compare with";
             let case = case(at.sink, REPLAY, CaseEnd::Skipped(why.to_owned()), 0);
             return vec![Evidence::new(REPLAY, vec![case])];
         };

@@ -205,7 +205,12 @@ async fn what_cannot_be_compared_says_why() {
     let without = serve(Router::new().route("/version", get(|| async { "{}" }))).await;
     let broken = serve(Router::new().route("/openapi.json", get(|| async { "<html>" }))).await;
     for (candidate, serving, version, says) in [
-        (&api_142, None, Some("1.5.0"), "skipped: nothing serves yet"),
+        (
+            &api_142,
+            None,
+            Some("1.5.0"),
+            "skipped: no other release serves",
+        ),
         (
             &api_142,
             Some(&without),

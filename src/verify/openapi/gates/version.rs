@@ -63,7 +63,7 @@ impl Gate for SemverGate {
 impl SemverGate {
     async fn documents(&self, at: &GateContext<'_>) -> Result<(Document, Document), CaseEnd> {
         let Some(serving) = at.serving else {
-            let why = "nothing serves yet: there is no API to compare with";
+            let why = "no other release serves: there is no API to compare with";
             return Err(CaseEnd::Skipped(why.to_owned()));
         };
         let path = self.openapi_path.as_str();
