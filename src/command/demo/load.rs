@@ -18,8 +18,10 @@ const TOLD: usize = 5;
 /// What the client saw.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Tally {
-    /// Requests sent.
+    /// Requests that have ended: predictions, answers of `/version` and failures.
     pub(super) sent: u64,
+    /// Right predictions.
+    pub(super) predictions: u64,
     /// Requests that failed: not 200, the wrong schema, or slower than 5 s.
     pub(super) failed: u64,
     /// The first failures, in words.
@@ -35,7 +37,7 @@ impl Tally {
         self.sent += 1;
         self.slowest = self.slowest.max(answer.took);
         match answer.seen {
-            Ok(Seen::Prediction) => {}
+            Ok(Seen::Prediction) => self.predictions += 1,
             Ok(Seen::Version(version)) => *self.versions.entry(version).or_default() += 1,
             Err(failure) => {
                 self.failed += 1;
@@ -44,6 +46,30 @@ impl Tally {
                 }
             }
         }
+    }
+}
+
+impl Tally {
+    /// What each figure counts, in one line: the parts add up to the whole.
+    pub(super) fn in_words(&self, took: Duration) -> String {
+        let told: u64 = self.versions.values().sum();
+        let versions: Vec<String> = self
+            .versions
+            .iter()
+            .map(|(version, count)| format!("{version} {count}×"))
+            .collect();
+        let versions = match versions.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", versions.join(", ")),
+        };
+        format!(
+            "{} requests in {} s = {} predictions + {told} of /version{versions} + {} failed; the slowest took {} ms",
+            self.sent,
+            took.as_secs(),
+            self.predictions,
+            self.failed,
+            self.slowest.as_millis(),
+        )
     }
 }
 
@@ -175,6 +201,34 @@ mod tests {
         ] {
             assert!(check_prediction(&wrong).is_err(), "{wrong} was accepted");
         }
+    }
+
+    #[test]
+    fn the_parts_add_up_to_the_requests() {
+        let mut tally = Tally::default();
+        let version = |text: &str| Ok(Seen::Version(text.to_owned()));
+        for seen in [
+            Ok(Seen::Prediction),
+            version("v1.0.0"),
+            Ok(Seen::Prediction),
+            version("v1.1.0"),
+            Ok(Seen::Prediction),
+            version("v1.0.0"),
+            Err("503".to_owned()),
+        ] {
+            tally.count(Answer {
+                took: Duration::from_millis(40),
+                seen,
+            });
+        }
+        assert_eq!(
+            tally.in_words(Duration::from_secs(33)),
+            "7 requests in 33 s = 3 predictions + 3 of /version (v1.0.0 2×, v1.1.0 1×) + 1 failed; the slowest took 40 ms"
+        );
+        assert_eq!(
+            Tally::default().in_words(Duration::ZERO),
+            "0 requests in 0 s = 0 predictions + 0 of /version + 0 failed; the slowest took 0 ms"
+        );
     }
 
     #[test]

@@ -210,10 +210,8 @@ async fn look_around<W: Write>(
     narrator.command(&format!(
         "eval \"$(ml-deploy emulator --env --cloud-url {url})\""
     ))?;
-    for command in ["status", "revisions", "logs", "rollback --to v1.1.0"] {
-        narrator.command(&format!(
-            "ml-deploy {command} --environment production --service ml-api --project-id demo-project"
-        ))?;
+    for command in commands() {
+        narrator.command(&command)?;
     }
     if options.keep {
         narrator.say("The cloud stays up until Ctrl-C.")?;
@@ -224,6 +222,15 @@ async fn look_around<W: Write>(
         )?;
     }
     Ok(())
+}
+
+/// What there is to look at, and a way to change it.
+fn commands() -> [String; 4] {
+    ["status", "revisions", "logs", "rollback --rollback-to v1.1.0"].map(|command| {
+        format!(
+            "ml-deploy {command} --environment production --service ml-api --project-id demo-project"
+        )
+    })
 }
 
 /// The folder of this program, where a shell would not find it by itself.
@@ -239,4 +246,29 @@ fn tempfile_folder() -> anyhow::Result<tempfile::TempDir> {
         .prefix("ml-deploy-demo-")
         .tempdir()
         .context("cannot make a temporary folder")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use crate::cli::Cli;
+
+    /// As the help and the documents spell it: an alias works, and is a second word for one thing.
+    #[test]
+    fn the_commands_to_look_around_are_those_of_the_help() {
+        for command in super::commands() {
+            let words: Vec<&str> = command.split(' ').collect();
+            let mut cli = Cli::command();
+            cli.clone().try_get_matches_from(&words).unwrap();
+            let task = cli.find_subcommand_mut(words[1]).unwrap();
+            let flags: Vec<&str> = task
+                .get_arguments()
+                .filter_map(|one| one.get_long())
+                .collect();
+            for flag in words.iter().filter_map(|word| word.strip_prefix("--")) {
+                assert!(flags.contains(&flag), "--{flag} of `{command}`");
+            }
+        }
+    }
 }

@@ -233,19 +233,7 @@ impl<W: Write> Story<'_, W> {
         expected: &[&str],
         took: Duration,
     ) -> anyhow::Result<()> {
-        let seen: Vec<String> = tally
-            .versions
-            .iter()
-            .map(|(version, count)| format!("{version} {count}×"))
-            .collect();
-        let summary = format!(
-            "{} requests in {} s: {} failed; slowest {} ms; versions seen: {}",
-            tally.sent,
-            took.as_secs(),
-            tally.failed,
-            tally.slowest.as_millis(),
-            seen.join(", ")
-        );
+        let summary = tally.in_words(took);
         if tally.failed > 0 {
             for failure in &tally.failures {
                 self.narrator.say(failure)?;
