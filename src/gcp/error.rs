@@ -319,7 +319,10 @@ fn unanswered_diagnostic(
 ) -> Diagnostic {
     let mut diagnostic = Diagnostic::error(Code::CloudFailed, title)
         .cause(format!("{call}: {failure}{}", tries.in_words()));
-    diagnostic.cause.extend(chain(source));
+    // A refused connection has no further cause, only more words.
+    if failure != Failure::NobodyListens {
+        diagnostic.cause.extend(chain(source));
+    }
     diagnostic.help(match failure {
         Failure::NobodyListens => START_LOCAL_CLOUD,
         Failure::NotSent | Failure::NotConnected | Failure::TimedOut | Failure::Lost => {

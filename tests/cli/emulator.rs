@@ -105,3 +105,139 @@ fn unset_needs_no_local_cloud_and_belongs_to_env() {
         .assert()
         .code(2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_that_points_at_no_cloud_is_told_at_once_to_start_one() {
+    let world = World::start(TOOL).await.unwrap();
+    let url = world.url().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!("eval \"$('{TOOL}' emulator --env --cloud-url {url})\" && env");
+    let path = std::env::var("PATH").unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).env_clear().env("PATH", path);
+    let shell = shell.env("XDG_STATE_HOME", folder.path());
+    let variables = text(&shell.output().unwrap().stdout);
+    world.end().await;
+    let variables: Vec<(&str, &str)> = variables
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .collect();
+    for arguments in [
+        &["status"][..],
+        &["logs", "--environment", "dev"],
+        &["rollback", "--environment", "dev"],
+        &["recover", "--environment", "dev"],
+        &["evidence", "--digest", "DIGEST", "--environment", "dev"],
+        &[
+            "promote",
+            "v1.0.0",
+            "--commit",
+            "COMMIT",
+            "--environment",
+            "dev",
+        ],
+    ] {
+        let arguments = arguments.iter().map(|word| match *word {
+            "DIGEST" => format!("sha256:{}", "a".repeat(64)),
+            "COMMIT" => "a".repeat(40),
+            word => word.to_owned(),
+        });
+        let arguments: Vec<String> = arguments.collect();
+        let began = std::time::Instant::now();
+        let mut command = program(folder.path());
+        let command = command.envs(variables.iter().copied());
+        let command = command.args(&arguments);
+        let command = command
+            .env("INPUT_SERVICE", "ml-api")
+            .env("INPUT_PROJECT_ID", "demo-project");
+        let ended = command
+            .env(
+                "INPUT_IMAGE",
+                "us-central1-docker.pkg.dev/demo-project/ml/ml-api",
+            )
+            .assert()
+            .code(6);
+        let told = text(&ended.get_output().stderr);
+        assert!(
+            told.contains("start the local cloud: `ml-deploy emulator`"),
+            "{arguments:?}: {told}"
+        );
+        assert!(!told.contains("try 2 of"), "{arguments:?}: {told}");
+        assert!(
+            began.elapsed().as_secs() < 5,
+            "{arguments:?}: {:?}: {told}",
+            began.elapsed()
+        );
+    }
+}
+
+#[test]
+fn an_address_that_others_reach_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = |flag: &str, address: &str| {
+        let ended = program(folder.path())
+            .args(["emulator", flag, address])
+            // It says what it is about to do, before it finds that it cannot.
+            .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+            .assert()
+            .code(6);
+        let told = text(&ended.get_output().stderr);
+        let warned = told.lines().filter(|line| line.starts_with("warning:"));
+        warned.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told("--listen", "0.0.0.0:0"),
+        [
+            "warning: this local cloud listens on 0.0.0.0:0 and asks for no credentials: everybody who reaches that address can have tokens of it and run containers on this machine. Use 127.0.0.1 unless the network is yours alone."
+        ]
+    );
+    assert_eq!(
+        told("--data-plane", "0.0.0.0"),
+        [
+            "warning: the services of this local cloud answer on 0.0.0.0: everybody who reaches that address can call the public ones. Use 127.0.0.1 unless the network is yours alone."
+        ]
+    );
+    assert!(told("--listen", "127.0.0.1:0").is_empty());
+}
+
+/// What the documentation gives as a body is one.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_environment_can_be_set_up() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/emulator.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let row = page
+        .lines()
+        .find(|line| {
+            line.contains("PUT /_emulator/github/repos/OWNER/NAME/environments/ENVIRONMENT`")
+        })
+        .unwrap();
+    let (body, _) = row.split_once("| `{").unwrap().1.split_once("}`").unwrap();
+    let world = World::start(TOOL).await.unwrap();
+    let at = |path: &str| format!("{}{path}", world.url());
+    let client = reqwest::Client::new();
+    let put = client
+        .put(at("/_emulator/github/repos/o/n/environments/eu"))
+        .header("content-type", "application/json")
+        .body(format!("{{{body}}}"));
+    let answer = put.send().await.unwrap();
+    let status = answer.status();
+    assert!(
+        status.is_success(),
+        "{status}: {}",
+        answer.text().await.unwrap()
+    );
+    let get = client
+        .get(at("/repos/o/n/environments/eu"))
+        .bearer_auth("user:alice");
+    let told: serde_json::Value = get.send().await.unwrap().json().await.unwrap();
+    let rule = &told["protection_rules"].to_string();
+    for part in [
+        "\"login\":\"alice\"",
+        "\"slug\":\"ml\"",
+        "\"wait_timer\":10",
+        "\"prevent_self_review\":true",
+    ] {
+        assert!(rule.contains(part), "{part}: {rule}");
+    }
+    world.end().await;
+}

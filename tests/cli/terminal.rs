@@ -94,7 +94,9 @@ fn without_credentials_nothing_is_done_and_the_way_out_is_said() {
         .assert()
         .code(6)
         .stderr(predicate::str::contains("error[D0501]"))
-        .stderr(predicate::str::contains("help:"));
+        .stderr(predicate::str::contains(
+            "   help: use those of the local cloud: `eval \"$(ml-deploy emulator --env --cloud-url http://127.0.0.1:9)\"`\n\n",
+        ));
 }
 
 #[test]

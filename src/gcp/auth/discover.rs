@@ -100,8 +100,14 @@ pub async fn discover(
         return file::source(context, &text, &place);
     }
     if endpoints.is_local() {
-        return Err(no_credentials()
-            .cause("under a local cloud neither the metadata server nor gcloud is asked"));
+        let url = endpoints.run();
+        let missing = no_credentials();
+        return Err(Diagnostic {
+            help: vec![format!(
+                "use those of the local cloud: `eval \"$(ml-deploy emulator --env --cloud-url {url})\"`"
+            )],
+            ..missing.cause("under a local cloud neither the metadata server nor gcloud is asked")
+        });
     }
     let metadata_host = metadata_host.unwrap_or_else(|| "metadata.google.internal".to_owned());
     match Ambient::find(context, metadata_host).await {

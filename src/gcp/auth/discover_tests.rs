@@ -246,7 +246,13 @@ async fn nothing_found_says_what_to_do_and_asks_no_machine() {
     let server = token_world(200).await;
     let refused = find(&server, AuthInputs::default()).await.0.err().unwrap();
     assert_eq!(refused.code, Code::NoCredentials);
-    assert!(refused.help.len() >= 2);
+    let base = &server.base;
+    assert_eq!(
+        refused.help,
+        [format!(
+            "use those of the local cloud: `eval \"$(ml-deploy emulator --env --cloud-url {base})\"`"
+        )]
+    );
     assert!(server.seen().is_empty());
 }
 

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use super::oidc::{self, Claims, OidcRequest};
 use super::{ASSUMED_LIFETIME, Context, Fresh, Minter, SCOPE, jwt, no_id_token};
-use crate::gcp::error::GcpError;
+use crate::gcp::error::{Failure, GcpError};
 use crate::gcp::transport::{Body, Call};
 use crate::secret::Secret;
 
@@ -87,7 +87,14 @@ impl Federation {
                     |call, (name, value)| call.header(name.as_str(), value.clone()),
                 );
                 let bytes = self.context.transport.bytes(call).await;
-                let bytes = bytes.map_err(|error| failed(what, error.to_string()))?;
+                let bytes = bytes.map_err(|error| match error {
+                    // A local cloud's file: the job's permissions are not the matter.
+                    GcpError::Unanswered {
+                        failure: Failure::NobodyListens,
+                        ..
+                    } => error.into_diagnostic("get the token to exchange"),
+                    _ => failed(what, error.to_string()),
+                })?;
                 (what.to_owned(), bytes, field)
             }
             SubjectSource::File { path, field } => {
