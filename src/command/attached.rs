@@ -1,5 +1,7 @@
 //! `evidence`: what is attached to an image, environment by environment.
 
+use std::sync::Arc;
+
 use delivery::attestation::Finding;
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::release::ImageDigest;
@@ -41,11 +43,9 @@ async fn show(shell: &Shell, arguments: EvidenceArgs) -> Result<(), Vec<Diagnost
     if !problems.is_empty() {
         return Err(problems);
     }
-    let mut sessions = Vec::new();
-    for environment in &wanted {
-        let session = Session::open(shell, &inputs, environment, shell.sink());
-        sessions.push((*environment, session.await.map_err(one)?));
-    }
+    let sessions = Session::open_all(shell, &inputs, wanted.iter().copied(), shell.sink());
+    let sessions = sessions.await.map_err(one)?;
+    let sessions: Vec<_> = wanted.into_iter().zip(sessions).collect();
     let digest = match digest {
         Some(text) => ImageDigest::parse(text).map_err(|error| {
             let error = Diagnostic::error(Code::InputInvalid, error.to_string());
@@ -95,7 +95,7 @@ async fn look(
 
 /// The image with this tag: environments with repositories of their own have the same digest.
 async fn image_of(
-    sessions: &[(&EnvironmentInputs, Session)],
+    sessions: &[(&EnvironmentInputs, Arc<Session>)],
     tag: &str,
 ) -> Result<ImageDigest, Diagnostic> {
     let mut asked: Vec<&str> = Vec::new();

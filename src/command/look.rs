@@ -27,7 +27,9 @@ use crate::report::{RunSummary, text};
 pub(super) async fn status(shell: &Shell, flags: &BTreeMap<&'static str, String>) -> u8 {
     let looked = async {
         let (inputs, targets) = targets(shell, flags)?;
-        let sessions = sessions(shell, &inputs, &targets).await?;
+        let environments = targets.iter().map(|(environment, _)| environment);
+        let sessions = Session::open_all(shell, &inputs, environments, shell.sink()).await;
+        let sessions = sessions.map_err(|problem| vec![problem])?;
         let looks = targets.iter().zip(&sessions).map(|((_, target), session)| {
             let session = Arc::clone(session);
             async move { observe(&session.reader(), target, SystemClock.now()).await }
@@ -164,37 +166,6 @@ pub(super) fn write(shell: &Shell, text: &str, json: &Value) {
         shell.streams.out.say(&format!("{text}\n"));
     }
 }
-
-/// A session for each target. Environments with the same identity share one: its tokens and its
-/// connections are made once.
-async fn sessions(
-    shell: &Shell,
-    inputs: &Inputs,
-    targets: &Targets,
-) -> Result<Vec<Arc<Session>>, Vec<Diagnostic>> {
-    let mut known: Vec<(Identity<'_>, Arc<Session>)> = Vec::new();
-    let mut sessions = Vec::new();
-    for (environment, _) in targets {
-        let identity = (
-            &environment.workload_identity_provider,
-            &environment.service_account,
-        );
-        let session = match known.iter().find(|(other, _)| *other == identity) {
-            Some((_, session)) => Arc::clone(session),
-            None => {
-                let opened = Session::open(shell, inputs, environment, shell.sink()).await;
-                let session = Arc::new(opened.map_err(|problem| vec![problem])?);
-                known.push((identity, Arc::clone(&session)));
-                session
-            }
-        };
-        sessions.push(session);
-    }
-    Ok(sessions)
-}
-
-/// Provider and service account.
-type Identity<'a> = (&'a Option<String>, &'a Option<String>);
 
 async fn look(
     shell: &Shell,

@@ -22,6 +22,9 @@ pub(super) struct Session {
     pub(super) tokens: Arc<dyn TokenSource>,
 }
 
+/// Provider and service account.
+type Identity<'a> = (&'a Option<String>, &'a Option<String>);
+
 impl Session {
     /// Finds the credentials. No token is asked for yet: the short-lived ones must not grow old
     /// during a build.
@@ -34,8 +37,49 @@ impl Session {
         environment: &EnvironmentInputs,
         sink: Arc<dyn EventSink>,
     ) -> Result<Self, Diagnostic> {
-        let endpoints = Endpoints::choose(inputs.cloud_url.as_deref())?;
+        Self::over(Transport::new(sink)?, shell, inputs, environment).await
+    }
+
+    /// A session for each environment, over one pool of connections. Those with the same identity are
+    /// one: its tokens are made once.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) async fn open_all<'a>(
+        shell: &Shell,
+        inputs: &Inputs,
+        environments: impl IntoIterator<Item = &'a EnvironmentInputs>,
+        sink: Arc<dyn EventSink>,
+    ) -> Result<Vec<Arc<Self>>, Diagnostic> {
         let transport = Transport::new(sink)?;
+        let mut known: Vec<(Identity<'_>, Arc<Self>)> = Vec::new();
+        let mut sessions = Vec::new();
+        for environment in environments {
+            let identity = (
+                &environment.workload_identity_provider,
+                &environment.service_account,
+            );
+            let session = match known.iter().find(|(other, _)| *other == identity) {
+                Some((_, session)) => Arc::clone(session),
+                None => {
+                    let opened = Self::over(transport.clone(), shell, inputs, environment).await?;
+                    let opened = Arc::new(opened);
+                    known.push((identity, Arc::clone(&opened)));
+                    opened
+                }
+            };
+            sessions.push(session);
+        }
+        Ok(sessions)
+    }
+
+    async fn over(
+        transport: Transport,
+        shell: &Shell,
+        inputs: &Inputs,
+        environment: &EnvironmentInputs,
+    ) -> Result<Self, Diagnostic> {
+        let endpoints = Endpoints::choose(inputs.cloud_url.as_deref())?;
         let auth = AuthInputs {
             credentials_json: inputs.credentials_json.clone(),
             workload_identity_provider: environment.workload_identity_provider.clone(),

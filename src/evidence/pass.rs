@@ -1,5 +1,8 @@
 //! A pass, as it is found and as it is attached. Works over any store and any hand that signs.
 
+use std::future::ready;
+use std::pin::pin;
+
 use delivery::attestation::record::DELIVERY_RECORD;
 use delivery::attestation::statement::ResourceDescriptor;
 use delivery::attestation::test_result::TEST_RESULT;
@@ -10,12 +13,12 @@ use delivery::attestation::{
 use delivery::diagnostic::Diagnostic;
 use delivery::name::EnvironmentName;
 use delivery::release::{ImageDigest, ImageReference};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 
 use super::{EvidenceStore, Listed, NewEvidence, Signer};
 
 /// Attachments that are read at once.
-pub(super) const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 8;
 
 /// An environment that passed with an image.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,11 +50,9 @@ pub async fn find_pass(
             .then_with(|| other.created.cmp(&one.created))
             .then_with(|| one.reference.cmp(&other.reference))
     });
-    let reads = listed.iter().map(|one| store.read(digest, one));
-    let mut reads = stream::iter(reads).buffered(AT_ONCE);
+    let mut reads = pin!(reads(store, digest, &listed));
     let mut finding = Finding::Missing;
     while let Some(seen) = reads.try_next().await? {
-        let Some(seen) = seen else { continue };
         let next = judge_evidence(std::slice::from_ref(&seen), digest, environment, key);
         finding = finding.or(next);
         if finding.is_final(key.is_some()) {
@@ -84,9 +85,20 @@ pub async fn read_all(
     digest: &ImageDigest,
 ) -> Result<Vec<SeenEvidence>, Diagnostic> {
     let listed = store.list(digest).await?;
-    let reads = listed.iter().map(|one| store.read(digest, one));
-    let seen: Vec<_> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
-    Ok(seen.into_iter().flatten().collect())
+    reads(store, digest, &listed).try_collect().await
+}
+
+/// What these entries hold, in their order and some at a time; those that hold nothing are left out.
+/// Nothing more is read when no more is asked for.
+pub(super) fn reads<'a>(
+    store: &'a dyn EvidenceStore,
+    digest: &'a ImageDigest,
+    listed: &'a [Listed],
+) -> impl Stream<Item = Result<SeenEvidence, Diagnostic>> + Send + 'a {
+    let reads: Vec<_> = listed.iter().map(|one| store.read(digest, one)).collect();
+    stream::iter(reads)
+        .buffered(AT_ONCE)
+        .try_filter_map(|seen| ready(Ok(seen)))
 }
 
 /// Attaches to an image in another store what is attached to it here, as it is. What is there already

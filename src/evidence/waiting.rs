@@ -2,16 +2,16 @@
 
 use delivery::attestation::candidate::CANDIDATE_RECORD;
 use delivery::attestation::{
-    CandidateRecord, Envelope, ResourceDescriptor, Statement, TrustedKey, Waiting,
+    CandidateRecord, Envelope, ResourceDescriptor, SeenEvidence, Statement, TrustedKey, Waiting,
 };
 use delivery::diagnostic::Diagnostic;
 use delivery::name::RevisionName;
 use delivery::outcome::Outcome;
 use delivery::target::Target;
 use delivery::verdict::Evidence;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::TryStreamExt as _;
 
-use super::pass::AT_ONCE;
+use super::pass::reads;
 use super::rule::Proven;
 use super::{EvidenceStore, Listed, NewEvidence, Signer};
 use crate::deliver::regions::Landed;
@@ -93,9 +93,8 @@ pub(super) async fn find(
         .into_iter()
         .filter(is_one)
         .collect();
-    let reads = listed.iter().map(|one| store.read(digest, one));
-    let seen: Vec<_> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
-    let records = seen.iter().flatten().filter_map(|seen| {
+    let seen: Vec<SeenEvidence> = reads(store, digest, &listed).try_collect().await?;
+    let records = seen.iter().filter_map(|seen| {
         CandidateRecord::read(seen, digest, proven.rule.environment, key)
             .filter(|record| record.is_of(&proven.author.run, promoted))
     });

@@ -101,7 +101,13 @@ async fn evidence_tells_which_environments_have_passed_with_an_image() -> Told {
         .built_unproven(&commit, testkit::api("setosa"))
         .await?;
     super::release(&world, "v1.0.0", &commit, "dev", 0).await?;
+    let tokens = || {
+        let asked = world.exchanges();
+        asked.iter().filter(|one| one.path == "/v1/token").count()
+    };
+    let before = tokens();
     let output = terminal(&world, &["evidence", "--digest", &digest]).await?;
+    assert_eq!(tokens() - before, 1, "one identity, one token");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{said}");
     let lines: Vec<&str> = said.lines().collect();
