@@ -89,7 +89,7 @@ async fn work(
     let gates = suites
         .as_ref()
         .map_err(Clone::clone)
-        .and_then(|suites| gates(arguments, suites, commit.is_some()));
+        .and_then(|suites| gates(arguments, suites, commit.as_ref()));
     let gates = gates.unwrap_or_else(|found| {
         problems.extend(found);
         Vec::new()
@@ -175,7 +175,7 @@ fn suites(shell: &Shell, arguments: &VerifyArgs) -> Result<Vec<LoadedSuite>, Vec
 fn gates(
     arguments: &VerifyArgs,
     suites: &[LoadedSuite],
-    with_commit: bool,
+    commit: Option<&Commit>,
 ) -> Result<Vec<Box<dyn Gate>>, Vec<Diagnostic>> {
     let limits = limits::from_flags(&arguments.limits.0, suites)?;
     if limits.replay.is_some() && arguments.serving.is_none() {
@@ -189,7 +189,7 @@ fn gates(
         return Err(vec![problem]);
     }
     let mut gates: Vec<Box<dyn Gate>> = limits::cold_start(&limits, suites);
-    if with_commit || arguments.release.is_some() || arguments.model_version.is_some() {
+    if commit.is_some() || arguments.release.is_some() || arguments.model_version.is_some() {
         gates.push(Box::new(IdentityGate {
             version_path: Some(arguments.version_path.clone()),
             health_path: arguments.health_path.clone(),

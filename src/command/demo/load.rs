@@ -102,9 +102,9 @@ pub(super) async fn hold_rate(
             () = stop.cancelled() => break,
             _ = ticks.tick() => {
                 let (client, base_url) = (client.clone(), base_url.clone());
-                let predict = turn.is_multiple_of(2);
+                let question = if turn.is_multiple_of(2) { Question::Prediction } else { Question::Version };
                 turn += 1;
-                open.spawn(async move { ask(&client, &base_url, predict).await });
+                open.spawn(async move { ask(&client, &base_url, question).await });
             }
             Some(Ok(answer)) = open.join_next(), if !open.is_empty() => tally.count(answer),
         }
@@ -117,9 +117,16 @@ pub(super) async fn hold_rate(
     tally
 }
 
-async fn ask(client: &reqwest::Client, base_url: &str, predict: bool) -> Answer {
+/// What the client asks.
+#[derive(Clone, Copy)]
+enum Question {
+    Prediction,
+    Version,
+}
+
+async fn ask(client: &reqwest::Client, base_url: &str, question: Question) -> Answer {
     let started = Instant::now();
-    let seen = match tokio::time::timeout(SLOWEST, answer(client, base_url, predict)).await {
+    let seen = match tokio::time::timeout(SLOWEST, answer(client, base_url, question)).await {
         Ok(seen) => seen,
         Err(_) => Err(format!("no answer within {} s", SLOWEST.as_secs())),
     };
@@ -129,14 +136,17 @@ async fn ask(client: &reqwest::Client, base_url: &str, predict: bool) -> Answer 
     }
 }
 
-async fn answer(client: &reqwest::Client, base_url: &str, predict: bool) -> Result<Seen, String> {
+async fn answer(
+    client: &reqwest::Client,
+    base_url: &str,
+    question: Question,
+) -> Result<Seen, String> {
     let base_url = base_url.trim_end_matches('/');
-    let request = if predict {
-        client.post(format!("{base_url}/predict")).json(&json!({
+    let request = match question {
+        Question::Prediction => client.post(format!("{base_url}/predict")).json(&json!({
             "sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2
-        }))
-    } else {
-        client.get(format!("{base_url}/version"))
+        })),
+        Question::Version => client.get(format!("{base_url}/version")),
     };
     let response = request
         .send()
@@ -158,10 +168,9 @@ async fn answer(client: &reqwest::Client, base_url: &str, predict: bool) -> Resu
     }
     let value: Value =
         serde_json::from_slice(&body).map_err(|error| format!("no JSON: {error}"))?;
-    if predict {
-        check_prediction(&value)
-    } else {
-        check_version(&value)
+    match question {
+        Question::Prediction => check_prediction(&value),
+        Question::Version => check_version(&value),
     }
 }
 
