@@ -134,7 +134,14 @@ impl<'a> Job<'a> {
                 Vec::new()
             }
         };
-        let suites = match read_suites(shell, &environment, context.commit.as_ref()) {
+        // A rollback brings another commit than the job's; who answers is asked beside the tests.
+        let released = match stage {
+            Stage::Rollback { .. } => None,
+            Stage::PullRequest | Stage::Branch { .. } | Stage::Release { .. } => {
+                context.commit.as_ref()
+            }
+        };
+        let suites = match read_suites(shell, &environment, released) {
             Ok(suites) => suites,
             Err(found) => {
                 problems.extend(found);
@@ -286,11 +293,11 @@ fn choose<'a>(stage: &Stage, inputs: &'a Inputs) -> Result<&'a EnvironmentInputs
 fn read_suites(
     shell: &Shell,
     environment: &EnvironmentInputs,
-    commit: Option<&Commit>,
+    released: Option<&Commit>,
 ) -> Result<Vec<LoadedSuite>, Vec<Diagnostic>> {
     if environment.tests.is_empty() {
         let version_path = environment.version_path.as_deref();
-        let standard = Suite::standard(&environment.health_path, version_path, commit);
+        let standard = Suite::standard(&environment.health_path, version_path, released);
         return Ok(vec![standard.into()]);
     }
     shell.load_suites(&shell.root(), &environment.tests)
