@@ -23,6 +23,9 @@ pub fn parse_inputs(raw: &RawInputs) -> (Inputs, Vec<Diagnostic>) {
     let chosen = parse_chosen(raw, &config.top, &mut problems);
     let environments =
         environments::parse_environments(raw, &config, chosen.as_ref(), &mut problems);
+    let warnings = environments::no_production(&config, &environments)
+        .into_iter()
+        .collect();
     if let Some(name) = &chosen
         && !environments
             .iter()
@@ -67,6 +70,7 @@ pub fn parse_inputs(raw: &RawInputs) -> (Inputs, Vec<Diagnostic>) {
             .map(|given| Secret::new(given.value)),
         credentials_json: parse_key(&mut layers),
         cloud_url: layers.parsed("cloud_url", parse_cloud_url),
+        warnings,
     };
     check_identity(&inputs, &mut layers);
     (inputs, problems)

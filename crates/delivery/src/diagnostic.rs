@@ -60,12 +60,14 @@ codes! {
     VersionReused = "D0214", Blocked, "The version stands for another digest in production.";
     NotARelease = "D0215", Blocked, "A build of a branch does not go to production.";
     ForeignChange = "D0216", Blocked, "Something about the service was made by another tool; the run goes on and says what it does about it.";
+    NoProduction = "D0217", Blocked, "The list of environments has no production.";
 
     CandidateUnreachable = "D0221", Blocked, "The runner cannot reach the candidate: the service does not let it in.";
     SelfReviewAllowed = "D0222", Blocked, "Who starts a run could approve it, although `prevent_self_review` is asked for.";
     ApprovalMissing = "D0223", Blocked, "No reviewer has approved this run.";
     ConfigurationDrift = "D0224", Blocked, "Variables or secrets of the environment before would be missing here.";
     DriftUnknown = "D0225", Blocked, "The configuration of the environment before cannot be read; the run goes on without the comparison.";
+    ServiceClosed = "D0226", Blocked, "A public service becomes private.";
     RegionFailed = "D0241", VerificationFailed, "Another region failed: this one was stopped, and what served before serves in it.";
     RegionsUnlike = "D0242", Blocked, "The command looks at one region, and the environment has several.";
 
