@@ -347,6 +347,13 @@ impl Diagnostic {
         self
     }
 
+    /// Says where, unless it is said already.
+    #[must_use]
+    pub fn or_at(mut self, place: impl Into<String>) -> Self {
+        self.at.get_or_insert_with(|| place.into());
+        self
+    }
+
     /// Says where in a file of the repository.
     #[must_use]
     pub fn in_file(mut self, file: impl Into<String>, line: usize, column: usize) -> Self {
