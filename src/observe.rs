@@ -4,6 +4,7 @@ use cloud_api::run::{Revision, Service};
 use delivery::configuration::Configuration;
 use delivery::diagnostic::Diagnostic;
 use delivery::entrance::Ingress;
+use delivery::plan::render::place;
 use delivery::plan::{Intent, Missing, Wanted, missing};
 use delivery::snapshot::{ServiceSeen, Snapshot};
 use delivery::spec::Access;
@@ -42,7 +43,7 @@ pub async fn observe_for(
     let Some(wanted) = wanted.filter(in_a_hurry) else {
         return everything(reader, target, now).await;
     };
-    let say = |error: GcpError| error.into_diagnostic(&doing(target));
+    let say = |error: GcpError| failed(error, &doing(target), target);
     let (service, page) = tokio::join!(reader.service(target), reader.newest_revisions(target));
     let (Some(service), page) = (service.map_err(say)?, page.map_err(say)?) else {
         return Ok((absent(target, now), None));
@@ -87,7 +88,7 @@ async fn everything(
         };
         Ok::<_, GcpError>(Some((service, access)))
     };
-    let say = |error: GcpError| error.into_diagnostic(&doing(target));
+    let say = |error: GcpError| failed(error, &doing(target), target);
     let (service, revisions) = tokio::join!(service_and_access, reader.revisions(target));
     let (service, revisions) = (service.map_err(say)?, revisions.map_err(say)?);
     let Some((service, access)) = service else {
@@ -124,6 +125,14 @@ async fn with_answer(reader: &RunReader, mut snapshot: Snapshot) -> Snapshot {
 
 fn doing(target: &Target) -> String {
     format!("observe the service `{}`", target.service)
+}
+
+/// What went wrong, and where; the same missing credentials are told once for all environments.
+fn failed(error: GcpError, doing: &str, target: &Target) -> Diagnostic {
+    match error {
+        GcpError::Credentials(diagnostic) => *diagnostic,
+        error => error.into_diagnostic(doing).or_at(place(target)),
+    }
 }
 
 fn absent(target: &Target, now: Timestamp) -> Snapshot {
@@ -182,7 +191,7 @@ pub async fn observe_configuration(
     target: &Target,
 ) -> Result<Option<Configuration>, Diagnostic> {
     let doing = format!("look at the service `{}`", target.service);
-    let failed = |error: GcpError| error.into_diagnostic(&doing);
+    let failed = |error: GcpError| failed(error, &doing, target);
     let Some(service) = reader.service(target).await.map_err(failed)? else {
         return Ok(None);
     };

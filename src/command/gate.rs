@@ -97,6 +97,12 @@ async fn look(job: &Job<'_>, session: &Session, purpose: Purpose) -> GateSeen {
         visibility,
         started_by: job.context.actors.clone(),
         attempt: job.context.attempt,
+        all: job
+            .inputs
+            .environments
+            .iter()
+            .map(|one| one.environment.clone())
+            .collect(),
     }
 }
 

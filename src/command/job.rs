@@ -130,7 +130,12 @@ impl<'a> Job<'a> {
                 Vec::new()
             }),
         };
-        let suites = read_suites(shell, &environment, context.commit.as_ref());
+        // A rollback brings another commit than the job's; who answers is asked beside the tests.
+        let released = match stage {
+            Some(Stage::Rollback { .. }) => None,
+            _ => context.commit.as_ref(),
+        };
+        let suites = read_suites(shell, &environment, released);
         let suites = kept(suites, &mut problems).unwrap_or_default();
         let limits = limits::check(&environment.limits, &suites);
         let traffic = limits::check_traffic(&environment.traffic, inputs.deadline, &suites);
@@ -285,11 +290,11 @@ fn kept<T>(read: Result<T, Vec<Diagnostic>>, problems: &mut Vec<Diagnostic>) -> 
 fn read_suites(
     shell: &Shell,
     environment: &EnvironmentInputs,
-    commit: Option<&Commit>,
+    released: Option<&Commit>,
 ) -> Result<Vec<LoadedSuite>, Vec<Diagnostic>> {
     if environment.tests.is_empty() {
         let version_path = environment.version_path.as_deref();
-        let standard = Suite::standard(&environment.health_path, version_path, commit);
+        let standard = Suite::standard(&environment.health_path, version_path, released);
         return Ok(vec![standard.into()]);
     }
     shell.load_suites(&shell.root(), &environment.tests)

@@ -1,15 +1,15 @@
 //! Commands that only look: status, revisions, logs.
 
+mod shown;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::name::{EnvironmentName, RevisionName};
-use delivery::outcome::Outcome;
-use delivery::snapshot::{
-    Readiness, RevisionSeen, ServiceCondition, ServiceSeen, Snapshot, StateSeen,
-};
-use delivery::state::Timestamp;
+use delivery::outcome::{ExitCode, Outcome};
+use delivery::plan::render::place;
+use delivery::snapshot::Snapshot;
 use delivery::target::Target;
 use serde_json::{Value, json};
 
@@ -22,6 +22,7 @@ use crate::gcp::logging;
 use crate::inputs::{Chosen, EnvironmentInputs, Inputs, typed};
 use crate::observe::observe;
 use crate::report::{RunSummary, text};
+use shown::{revision_json, revision_text, status_json, status_text};
 
 /// `status`: what serves, in each environment, or in the one that is named.
 pub(super) async fn status(shell: &Shell, flags: &BTreeMap<&'static str, String>) -> u8 {
@@ -97,7 +98,7 @@ pub(super) async fn logs(
         let revision = named.or_else(|| serving(&snapshot));
         let lines = logging::last_lines(&session.api(), &target, revision.as_ref(), count)
             .await
-            .map_err(|error| vec![error.into_diagnostic("read the log")])?;
+            .map_err(|error| vec![error.into_diagnostic("read the log").or_at(place(&target))])?;
         for line in lines {
             let shown = text::plain_lines(&line.text).join("\n  ");
             let text = format!("{} {} {shown}", line.timestamp, line.severity);
@@ -113,7 +114,7 @@ pub(super) async fn logs(
 /// A log is asked of a service that does not exist.
 fn not_deployed(target: &Target) -> Diagnostic {
     let Target {
-        environment,
+        environment: _,
         project,
         region,
         service,
@@ -122,16 +123,20 @@ fn not_deployed(target: &Target) -> Diagnostic {
         Code::NotDeployed,
         format!("`{service}` is not deployed yet: it has no log"),
     )
-    .at(format!("environment {}", environment.name))
+    .at(place(target))
+    .state("nothing was changed: the service does not exist")
     .cause(format!(
         "project {project} has no service `{service}` in {region}"
     ))
     .help(format!(
         "deploy it first: `ml-deploy promote REF --environment {}`",
-        environment.name
+        target.environment.name
     ))
     .help("or check inputs `project_id`, `region` and `service`")
 }
+
+/// What is said of a service that could not be looked at.
+const NOT_SEEN: &str = "not seen: this only looks, and has changed nothing";
 
 /// Looks, but not beyond a signal. On a terminal a look that went well needs no closing word.
 pub(super) async fn finish(
@@ -147,7 +152,11 @@ pub(super) async fn finish(
     };
     match looked {
         Ok(()) => 0,
-        Err(problems) => {
+        Err(mut problems) => {
+            let failed = |one: &&mut Diagnostic| one.code.exit_code() == Some(ExitCode::Cloud);
+            for problem in problems.iter_mut().filter(failed) {
+                problem.state.get_or_insert_with(|| NOT_SEEN.to_owned());
+            }
             let run = RunSummary {
                 release_label: Some("the look".to_owned()),
                 ..RunSummary::default()
@@ -262,138 +271,4 @@ fn serving(snapshot: &Snapshot) -> Option<RevisionName> {
     let service = snapshot.service.as_ref()?;
     let largest = service.serving.iter().max_by_key(|share| share.percent)?;
     (largest.percent > 0).then(|| largest.revision.clone())
-}
-
-fn status_text(snapshot: &Snapshot) -> String {
-    let place = delivery::plan::render::place(&snapshot.target);
-    let Some(service) = &snapshot.service else {
-        return format!("{place}: not deployed yet");
-    };
-    let mut lines = vec![format!("{place}: {}", condition(&service.condition))];
-    lines.extend(service.uri.iter().map(|uri| format!("  {uri}")));
-    for share in service.serving.iter().filter(|share| share.percent > 0) {
-        let release = service
-            .revisions
-            .iter()
-            .find(|seen| seen.name == share.revision)
-            .map(describe);
-        lines.push(
-            format!(
-                "  {:>3} % {} {}",
-                share.percent,
-                share.revision,
-                release.unwrap_or_default()
-            )
-            .trim_end()
-            .to_owned(),
-        );
-    }
-    if let StateSeen::Known(state) = &service.state
-        && let Some(intent) = &state.intent
-    {
-        lines.push(format!(
-            "  run {} is bringing {}",
-            intent.run.0, intent.revision
-        ));
-    }
-    if service.traffic.follows_latest() {
-        lines.push("  traffic follows the latest revision: the next promotion pins it".to_owned());
-    }
-    text::plain_lines(&lines.join("\n")).join("\n")
-}
-
-fn condition(condition: &ServiceCondition) -> String {
-    match condition {
-        ServiceCondition::Ready => "ready".to_owned(),
-        ServiceCondition::Reconciling => "changing".to_owned(),
-        ServiceCondition::Failed(why) => format!("failed: {}", text::one_line(why)),
-    }
-}
-
-/// What a revision says about itself, in short.
-fn describe(revision: &RevisionSeen) -> String {
-    match &revision.record {
-        Some(record) => {
-            let version = record.version.as_ref().map_or_else(
-                || format!("sha-{}", record.commit.short()),
-                |version| format!("v{version} ({})", record.commit.short()),
-            );
-            format!("{version} {}", record.digest.short())
-        }
-        None => "not made by ml-deploy".to_owned(),
-    }
-}
-
-fn percent(service: &ServiceSeen, revision: &RevisionSeen) -> u32 {
-    service
-        .serving
-        .iter()
-        .filter(|share| share.revision == revision.name)
-        .map(|share| share.percent)
-        .sum()
-}
-
-/// `healthy`, `rejected`, or nothing, as our record says.
-fn remembered(service: &ServiceSeen, revision: &RevisionSeen) -> &'static str {
-    let StateSeen::Known(state) = &service.state else {
-        return "";
-    };
-    let name = &revision.name;
-    if state.rejected.iter().any(|entry| entry.revision == *name) {
-        "rejected"
-    } else if state.healthy.iter().any(|entry| entry.revision == *name) {
-        "healthy"
-    } else {
-        ""
-    }
-}
-
-fn readiness(readiness: &Readiness) -> String {
-    match readiness {
-        Readiness::Ready => "ready".to_owned(),
-        Readiness::Pending => "pending".to_owned(),
-        Readiness::Failed(why) => format!("failed: {}", text::one_line(why)),
-    }
-}
-
-fn time(timestamp: Timestamp) -> String {
-    chrono::DateTime::from_timestamp(timestamp.0, 0)
-        .map(|time| time.to_rfc3339())
-        .unwrap_or_default()
-}
-
-fn revision_text(service: &ServiceSeen, revision: &RevisionSeen) -> String {
-    let line = format!(
-        "{:>3} % {} {} · {} · {} {}",
-        percent(service, revision),
-        revision.name,
-        describe(revision),
-        time(revision.created_at),
-        readiness(&revision.readiness),
-        remembered(service, revision),
-    );
-    line.trim_end().to_owned()
-}
-
-fn revision_json(service: &ServiceSeen, revision: &RevisionSeen) -> Value {
-    json!({
-        "revision": revision.name,
-        "percent": percent(service, revision),
-        "created_at": time(revision.created_at),
-        "readiness": readiness(&revision.readiness),
-        "record": revision.record,
-        "remembered": remembered(service, revision),
-    })
-}
-
-fn status_json(snapshot: &Snapshot) -> Value {
-    let service = snapshot.service.as_ref().map(|service| {
-        let serving: Vec<Value> = service
-            .serving
-            .iter()
-            .map(|share| json!({"revision": share.revision, "percent": share.percent, "tag": share.tag, "uri": share.uri}))
-            .collect();
-        json!({"uri": service.uri, "condition": condition(&service.condition), "serving": serving})
-    });
-    json!({"target": snapshot.target, "service": service})
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::{Event, EventSink};
 use delivery::release::ImageDigest;
+use delivery::stage::Stage;
 use semver::Version;
 
 use super::build::{self, commit_tag};
@@ -160,37 +161,96 @@ fn no_image(job: &Job<'_>, repository: &str, tag: &str, waited: Duration) -> Dia
             format!("it did not appear within {minutes} min; a push to the branch builds it")
         }
     };
-    let first = job
-        .inputs
-        .names()
-        .first()
-        .copied()
-        .unwrap_or_default()
-        .to_owned();
-    let diagnostic = Diagnostic::error(
+    let wish = Wish {
+        branches: &job.inputs.branches,
+        first: job.inputs.names().first().copied().unwrap_or_default(),
+        is_release: matches!(job.stage, Stage::Release { .. }),
+        on_terminal: !job.shell.on_github,
+        build_on_tag: job.inputs.build.build_on_tag,
+    };
+    let mut diagnostic = Diagnostic::error(
         Code::NoImageForCommit,
         format!("there is no image `{repository}:{tag}` of this commit"),
     )
     .at(job.context.git_ref.clone())
     .cause(asked)
-    .state("nothing was changed")
-    .help(format!(
-        "push the commit to {} first, let its run end well, then run this job again",
-        job.inputs.branches.join(" or ")
-    ));
-    if job.inputs.build.build_on_tag {
-        diagnostic.help(format!(
-            "run the job of `{first}` first: with `build_on_tag` it builds the image"
-        ))
-    } else {
-        diagnostic
-            .help("or say `build_on_tag: true`, so that the tag's first environment builds it")
+    .state("nothing was changed");
+    diagnostic.help = wish.ways_to_an_image();
+    diagnostic
+}
+
+/// What decides how an image can come to be.
+struct Wish<'a> {
+    branches: &'a [String],
+    /// The first environment.
+    first: &'a str,
+    is_release: bool,
+    on_terminal: bool,
+    build_on_tag: bool,
+}
+
+impl Wish<'_> {
+    fn ways_to_an_image(&self) -> Vec<String> {
+        let Self {
+            branches,
+            first,
+            is_release,
+            on_terminal,
+            build_on_tag,
+        } = self;
+        let mut ways = vec![format!(
+            "push the commit to {} first, let its run end well, then run this again",
+            branches.join(" or ")
+        )];
+        if *on_terminal {
+            let branch = branches.first().map_or("main", String::as_str);
+            ways.push(format!(
+                "or build and push it from this checkout: `ml-deploy promote {branch} --build`, which deploys it to `{first}`"
+            ));
+        }
+        match (is_release, build_on_tag) {
+            (false, _) => {}
+            (true, true) => ways.push(format!(
+                "or run this for `{first}` first: with `build_on_tag` it builds the image"
+            )),
+            (true, false) => ways.push(
+                "or say `build_on_tag: true`, so that the tag's first environment builds it"
+                    .to_owned(),
+            ),
+        }
+        ways
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_image_has_the_ways_out_of_where_it_is_missing() {
+        let branches = ["main".to_owned(), "next".to_owned()];
+        let ways = |is_release, on_terminal, build_on_tag| {
+            let wish = Wish {
+                branches: &branches,
+                first: "dev",
+                is_release,
+                on_terminal,
+                build_on_tag,
+            };
+            wish.ways_to_an_image()
+        };
+        let push =
+            "push the commit to main or next first, let its run end well, then run this again";
+        let build = "or build and push it from this checkout: `ml-deploy promote main --build`, which deploys it to `dev`";
+        let on_tag = "or say `build_on_tag: true`, so that the tag's first environment builds it";
+        let first = "or run this for `dev` first: with `build_on_tag` it builds the image";
+        assert_eq!(ways(true, false, false), [push, on_tag]);
+        assert_eq!(ways(true, false, true), [push, first]);
+        assert_eq!(ways(true, true, false), [push, build, on_tag]);
+        // `build_on_tag` says nothing about a branch.
+        assert_eq!(ways(false, true, false), [push, build]);
+        assert_eq!(ways(false, false, true), [push]);
+    }
 
     #[test]
     fn a_version_is_a_valid_image_tag() {

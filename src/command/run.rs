@@ -103,6 +103,9 @@ async fn go(
         return trial::try_image(job).await;
     };
     run.environment = Some(target.environment.name.to_string());
+    for warning in &job.inputs.warnings {
+        job.sink.emit(Event::Warning(warning.clone()));
+    }
     let places: Vec<String> = job.targets.iter().map(place).collect();
     run.service = Some(places.join(", "));
     let session = Session::open(job.shell, &job.inputs, &job.environment, job.sink.clone());

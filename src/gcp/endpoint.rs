@@ -56,7 +56,7 @@ impl Endpoints {
             )
             .at(format!("{CLOUD_URL_VARIABLE} or --cloud-url"))
             .cause(why)
-            .help("use the address that `ml-deploy emulator` prints, such as http://127.0.0.1:8080")
+            .help("use the address that `ml-deploy emulator` prints, such as http://127.0.0.1:8085")
         };
         let url = Url::parse(base).map_err(|error| refused(&error.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -232,6 +232,13 @@ mod tests {
         ] {
             let refused = Endpoints::local(far).unwrap_err();
             assert_eq!(refused.code, Code::EndpointRefused, "{far}");
+            let way =
+                "use the address that `ml-deploy emulator` prints, such as http://127.0.0.1:8085";
+            assert_eq!(
+                refused.help,
+                [way],
+                "where it listens unless told otherwise"
+            );
         }
     }
 

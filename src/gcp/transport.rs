@@ -195,10 +195,17 @@ impl Call {
         })
     }
 
-    /// Method, host and path: no query, which may hold what is not for logs.
+    /// Method, host, port unless it is the usual one, and path: no query, which may hold what is not for
+    /// logs, and no user.
     fn name(&self) -> String {
         let place = Url::parse(&self.url)
-            .map(|url| format!("{}{}", url.host_str().unwrap_or_default(), url.path()))
+            .map(|url| {
+                let port = url
+                    .port()
+                    .map_or_else(String::new, |port| format!(":{port}"));
+                let host = url.host_str().unwrap_or_default();
+                format!("{host}{port}{}", url.path())
+            })
             .unwrap_or_default();
         format!("{} {place}", self.method)
     }

@@ -92,6 +92,8 @@ pub struct GateSeen {
     pub started_by: Vec<String>,
     /// Which attempt of the run this is, from 1.
     pub attempt: u32,
+    /// The environments of the configuration, with their GitHub environments.
+    pub all: Vec<Environment>,
 }
 
 impl GateSeen {
@@ -160,7 +162,7 @@ pub fn check_gate(
 ) -> Vec<Diagnostic> {
     let guarded = needs_rules(environment);
     let mut found = Vec::new();
-    found.extend(check_claim(environment, &seen.claim, guarded));
+    found.extend(claim::check(environment, purpose, seen));
     if guarded {
         let rules = rules::check(environment, prevent_self_review, seen);
         // Nobody can have approved where nobody is asked.
@@ -187,55 +189,6 @@ pub fn check_gate(
         }
     }
     found
-}
-
-fn check_claim(environment: &Environment, claim: &ClaimSeen, guarded: bool) -> Option<Diagnostic> {
-    let Environment {
-        name,
-        github_environment: wanted,
-        ..
-    } = environment;
-    let fix = format!("write `environment: {wanted}` into the job");
-    let unknown = |why: String| {
-        Diagnostic::error(
-            Code::ApprovalUnknown,
-            format!("whether this job runs in the GitHub environment `{wanted}` cannot be checked"),
-        )
-        .at(format!("environment {name}"))
-        .cause(why)
-    };
-    match claim {
-        ClaimSeen::Claim(Some(actual)) if actual.to_lowercase() == wanted.to_lowercase() => None,
-        ClaimSeen::Claim(Some(actual)) => Some(
-            Diagnostic::error(
-                Code::WrongGitHubEnvironment,
-                format!("{name} is deployed from the GitHub environment `{wanted}`, but this job runs in `{actual}`"),
-            )
-            .at(format!("environment {name}"))
-            .help(fix)
-            .help(format!("or name it in .github/ml-deploy.yml: `github_environment: {actual}`")),
-        ),
-        ClaimSeen::NotAsked => None,
-        _ if !guarded => None,
-        ClaimSeen::Claim(None) => Some(
-            Diagnostic::error(
-                Code::WrongGitHubEnvironment,
-                format!("{name} is deployed from the GitHub environment `{wanted}`, but this job runs in none"),
-            )
-            .at(format!("environment {name}"))
-            .help(fix),
-        ),
-        ClaimSeen::NoPermission => Some(
-            unknown("the job may not ask GitHub for an OIDC token".to_owned())
-                .help("give the job `permissions: id-token: write`"),
-        ),
-        ClaimSeen::Failed(why) => Some(unknown(why.clone()).help("run the job again")),
-        ClaimSeen::NoJob => Some(
-            unknown("this is no GitHub job".to_owned())
-                .help("promote from the workflow, where somebody approves")
-                .help("where something else than GitHub approves, say `approval: external`"),
-        ),
-    }
 }
 
 /// The run's own approval. A job starts without one when an administrator lets it past the protection,
@@ -283,6 +236,7 @@ fn check_approvals(
     }
 }
 
+mod claim;
 mod rules;
 
 #[cfg(test)]

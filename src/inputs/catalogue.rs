@@ -115,7 +115,8 @@ pub const INPUTS: &[InputSpec] = &[
          `period=`, `timeout=` (seconds, at most 240) and `failure_threshold=`.")
         .per_environment(),
     InputSpec::new(Service, "access", Kind::Choice(&["public", "private"]), "public",
-        "Who may call the service: everybody, or callers with an ID token and the invoker role.")
+        "Who may call the service: everybody, or callers with an ID token and the invoker role. It holds for \
+         each promotion: to leave it out closes a service that was public, which the plan shows and warns of (D0226).")
         .default("private")
         .per_environment(),
 
@@ -360,7 +361,9 @@ pub const ENVIRONMENT_KEYS: &[(&str, &str)] = &[
     (
         "tier",
         "`production` for the environment that users reach; `preproduction` for the others. \
-              Unless said: `production` for an environment named `production` or `prod`.",
+              Unless said: `production` for an environment named `production` or `prod`. A list without \
+              production asks nobody for an approval and keeps no order of versions: each run tells that (D0218) \
+              until the last environment has a `tier` of its own, whichever it is.",
     ),
 ];
 

@@ -208,6 +208,34 @@ fn parse_tier(name: &EnvironmentName, entry: &EnvironmentEntry, layers: &mut Lay
     }
 }
 
+/// Tells a list without production: the last environment is called something else, as a rule, and is
+/// left without an approval although users reach it. One whose tier is said is meant as it is, and the
+/// default list has a production.
+pub fn no_production(config: &Config, environments: &[EnvironmentInputs]) -> Option<Diagnostic> {
+    let last = config.environments.as_ref()?.last()?;
+    let name = last.keys.get("name")?.value.trim();
+    let has_production = environments
+        .iter()
+        .any(|one| one.environment.tier == Tier::Production);
+    if has_production || last.keys.contains_key("tier") {
+        return None;
+    }
+    Some(
+        Diagnostic::warning(
+            Code::NoProduction,
+            "no environment has the tier `production`: nobody is asked to approve, and no order of versions is kept",
+        )
+        .at(last.origin.to_string())
+        .cause(format!(
+            "without `tier`, only an environment named `production` or `prod` has it; the last one is `{name}`"
+        ))
+        .help(format!(
+            "where users reach `{name}`, write `tier: production` into its entry"
+        ))
+        .help("where none of them is for users, write `tier: preproduction` into it, and this is not told again"),
+    )
+}
+
 /// The entry's own service as it is; otherwise the base name and the environment's.
 fn parse_service_name(
     name: &EnvironmentName,

@@ -28,6 +28,9 @@ pub fn parse_inputs(raw: &RawInputs) -> (Inputs, Vec<Diagnostic>) {
         .and_then(|given| EnvironmentName::parse(given.value.clone()).ok());
     let environments =
         environments::parse_environments(raw, &config, wanted.as_ref(), &mut problems);
+    let warnings = environments::no_production(&config, &environments)
+        .into_iter()
+        .collect();
     let mut layers = Layers::new(raw, true, None, &config.top, &mut problems);
     let chosen = parse_chosen(named, &environments, &mut layers);
     layers.report_unknown();
@@ -54,6 +57,7 @@ pub fn parse_inputs(raw: &RawInputs) -> (Inputs, Vec<Diagnostic>) {
             .map(|given| Secret::new(given.value)),
         credentials_json: parse_key(&mut layers),
         cloud_url: layers.parsed("cloud_url", parse_cloud_url),
+        warnings,
     };
     check_identity(&inputs, &mut layers);
     (inputs, problems)

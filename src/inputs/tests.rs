@@ -117,6 +117,52 @@ environments:
     assert_eq!(dev.service.as_ref().unwrap().as_str(), "ml-api-dev");
 }
 
+/// What is told of a list of environments, as `title`, `at`, `cause` and `help`.
+fn told_of(environments: &str) -> Vec<Diagnostic> {
+    good(&[], Some(&format!("environments: {environments}"))).warnings
+}
+
+#[test]
+fn a_list_without_production_is_told_with_the_last_environment_and_the_key() {
+    let file = "environments:\n- dev\n- test\n- name: live\n  cpu: 2\n";
+    let told = good(&[("environment", "dev")], Some(file)).warnings;
+    let expected = Diagnostic::warning(
+        Code::NoProduction,
+        "no environment has the tier `production`: nobody is asked to approve, and no order of versions is kept",
+    )
+    .at(".github/ml-deploy.yml:4:3")
+    .cause("without `tier`, only an environment named `production` or `prod` has it; the last one is `live`")
+    .help("where users reach `live`, write `tier: production` into its entry")
+    .help("where none of them is for users, write `tier: preproduction` into it, and this is not told again");
+    assert_eq!(told, [expected]);
+}
+
+#[test]
+fn production_by_name_or_by_tier_is_production_and_a_tier_that_is_said_is_meant() {
+    assert_eq!(good(&[], None).warnings, []);
+    for quiet in [
+        "[dev, production]",
+        "[prod, mirror]",
+        "[dev, {name: live, tier: production}]",
+        "[{name: live, tier: production}, mirror]",
+        "[dev, {name: live, tier: preproduction}]",
+        "[{name: sandbox, tier: preproduction}]",
+    ] {
+        assert_eq!(told_of(quiet), [], "{quiet}");
+    }
+    for told in [
+        "[dev, live]",
+        "[live]",
+        "[{name: dev, tier: preproduction}, live]",
+    ] {
+        let codes: Vec<Code> = told_of(told).iter().map(|one| one.code).collect();
+        assert_eq!(codes, [Code::NoProduction], "{told}");
+    }
+    // The name alone is not enough where the tier says something else.
+    let both = "[dev, {name: production, tier: preproduction}, live]";
+    assert_eq!(told_of(both)[0].code, Code::NoProduction);
+}
+
 #[test]
 fn the_file_wins_over_what_other_tools_export() {
     let environment = BTreeMap::from([(

@@ -83,6 +83,8 @@ pub struct Inputs {
     pub credentials_json: Option<Secret>,
     /// A local cloud.
     pub cloud_url: Option<String>,
+    /// What was said and can be used, but is to be looked at twice.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// How the image is built.

@@ -102,13 +102,20 @@ pub fn render(chapters: &[Chapter]) -> String {
     for (code, meaning) in EXIT_CODES {
         page.push_str(&format!("| {} | {meaning} |\n", code as u8));
     }
-    page.push_str("\n## Errors\n\n| code | name | meaning | exit code |\n|---|---|---|---|\n");
+    page.push_str(
+        "\n## Errors\n\n\
+         The way out is the usual one; the message itself knows the case, with names and commands. What has no exit \
+         code only warns: the run goes on.\n\n\
+         | code | name | meaning | way out | exit code |\n|---|---|---|---|---|\n",
+    );
     for code in Code::ALL {
+        let exit = code.exit_code();
         page.push_str(&format!(
-            "| `{}` | {code:?} | {} | {} |\n",
+            "| `{}` | {code:?} | {} | {} | {} |\n",
             code.id(),
             code.meaning(),
-            code.exit_code() as u8
+            code.way_out(),
+            exit.map_or_else(|| "—".to_owned(), |exit| (exit as u8).to_string())
         ));
     }
     for chapter in chapters {
@@ -130,9 +137,33 @@ mod tests {
         assert!(
             Code::ALL
                 .iter()
-                .all(|code| described.contains(&(code.exit_code() as u8)))
+                .filter_map(|code| code.exit_code())
+                .all(|exit| described.contains(&(exit as u8)))
         );
-        assert!(render(&[]).contains("| `D0302` | TestsFailed |"));
+    }
+
+    #[test]
+    fn every_row_has_its_way_out_and_what_only_warns_has_no_exit_code() {
+        let page = render(&[]);
+        let row = |id: &str| {
+            let start = format!("| `{id}` |");
+            let found = page.lines().find(|line| line.starts_with(&start));
+            found.unwrap_or_default().to_owned()
+        };
+        assert_eq!(
+            row("D0214"),
+            "| `D0214` | VersionReused | The version stands for another digest in production. | Release this build under a new version. | 3 |"
+        );
+        assert_eq!(
+            row("D0216"),
+            "| `D0216` | ForeignChange | Something about the service was made by another tool; the run goes on and says what it does about it. | Deploy this service with ml-deploy only. | — |"
+        );
+        for code in Code::ALL {
+            let way_out = code.way_out();
+            let is_a_sentence = way_out.ends_with('.') && !way_out.contains(['|', '\n']);
+            assert!(is_a_sentence, "{code:?}: {way_out}");
+            assert!(row(code.id()).matches('|').count() == 6, "{code:?}");
+        }
     }
 
     #[test]

@@ -200,6 +200,7 @@ mod tests {
 
     use delivery::configuration::{Configuration, Hidden};
     use delivery::name::RevisionName;
+    use delivery::spec::Access;
 
     use super::*;
 
@@ -216,6 +217,8 @@ mod tests {
                     serving: Some(RevisionName::parse("api-v1").unwrap()),
                     before: Some(configuration("r/api@sha256:1", "hunter1")),
                     after: configuration("r/api@sha256:2", "hunter2"),
+                    access_before: Some(Access::Public),
+                    access_after: Some(Access::Private),
                     rollback_target: Some(RevisionName::parse("api-v1").unwrap()),
                 },
             )],
@@ -231,6 +234,7 @@ mod tests {
         for line in [
             "| changed | image | r/api&#64;sha256:1 | r/api&#64;sha256:2 |",
             "| changed | variable LEVEL\\|x |  |  |",
+            "| changed | setting access | public | private |",
             "- **approval**: required",
             "- **evidence**: staging passed",
             "- **drift**: &lt;b&gt;",
@@ -238,7 +242,11 @@ mod tests {
         ] {
             assert!(page.lines().any(|it| it == line), "{line}:\n{page}");
         }
-        let all = format!("{page}{}{:?}", view().json(&passes), view());
+        let json = view().json(&passes);
+        let access = json!({"subject": "setting", "name": "access", "turn": "changed",
+            "before": "public", "after": "private"});
+        assert_eq!(json["changes"][2], access, "{json}");
+        let all = format!("{page}{json}{:?}", view());
         assert!(!all.contains("hunter"), "{all}");
         assert_eq!(
             view().lines(&passes),

@@ -42,8 +42,24 @@ async fn a_failed_first_deploy_stays_closed_and_its_retry_goes_the_same_way() ->
         matches!(status, 401 | 403),
         "an untested digest answered a stranger with {status}"
     );
+    // Who looks is not told that it serves.
+    let status = world
+        .release_job("v1.0.0", &commit, "test")
+        .with("command", "status");
+    let failed = &world.revisions("ml-api-test").await?[0];
+    let told = format!(
+        "  closed to all but callers with an ID token; nothing that has passed its tests serves: `{failed}` failed the API tests: api-tests/predicts setosa: "
+    );
+    let end = world.run(&status).await?;
+    assert!(
+        end.log.lines().any(|line| line.starts_with(&told)),
+        "{told}\n{}",
+        end.log
+    );
     world.behaves(&digest, api("setosa"));
     release(&world, "v1.0.0", &commit, "test", 0).await?;
+    let end = world.run(&status).await?;
+    assert!(!end.log.contains("nothing that has passed"), "{}", end.log);
     let (status, _) = world.call("ml-api-test", "/health").await?;
     assert_eq!(status, 200);
     world.end().await;

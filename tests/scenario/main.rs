@@ -16,6 +16,7 @@ mod recovery;
 mod regions;
 mod regions_recovery;
 mod rollback;
+mod settings_told;
 mod terminal;
 mod traffic;
 

@@ -6,7 +6,7 @@ use testkit::{Job, World, api};
 
 use super::{Told, release, world};
 
-fn plan(job: Job) -> Job {
+pub(super) fn plan(job: Job) -> Job {
     job.with("command", "plan")
 }
 

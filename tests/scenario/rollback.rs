@@ -50,6 +50,31 @@ async fn previous_moves_traffic_back_without_a_new_revision() -> Told {
     Ok(())
 }
 
+/// The standard tests ask for the commit of a release; what a rollback brings is another one than the
+/// job's own.
+#[tokio::test]
+async fn without_tests_of_its_own_a_service_can_be_rolled_back_from_any_commit() -> Told {
+    let world = world().await?;
+    world.write(
+        ".github/ml-deploy.yml",
+        "service: ml-api\nproject_id: demo-project\nimage: us-central1-docker.pkg.dev/demo-project/ml/ml-api\n",
+    )?;
+    let (first, second) = (World::commit(1), World::commit(2));
+    for (tag, commit) in [("v1.0.0", &first), ("v1.1.0", &second)] {
+        world.built(commit, api("setosa")).await?;
+        release(&world, tag, commit, "dev", 0).await?;
+    }
+    let end = world.run(&world.rollback_job("previous", "dev")).await?;
+    assert_eq!(end.code, Some(0), "{}", end.log);
+    let serving = world.serving("ml-api-dev").await?;
+    assert!(
+        serving[0].0.starts_with("ml-api-dev-v1-0-0-"),
+        "{serving:?}"
+    );
+    world.end().await;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_version_and_a_revision_can_be_named() -> Told {
     let (world, _, _) = two_releases().await?;

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+use emulator::admin::{Fault, Rule};
 use testkit::World;
 
 use super::{PROGRAM, Told, world};
@@ -78,6 +79,73 @@ async fn status_tells_what_serves_in_each_environment() -> Told {
 }
 
 #[tokio::test]
+async fn a_service_that_cannot_be_looked_at_is_named_and_nothing_is_said_to_have_changed() -> Told {
+    let world = world().await?;
+    world.emulator.world().faults.add(Rule {
+        point: "GET /v2/projects/*/locations/*/services/**".to_owned(),
+        count: None,
+        fault: Fault {
+            status: "FAILED_PRECONDITION".to_owned(),
+            message: "it is down".to_owned(),
+            ..Fault::default()
+        },
+    });
+    for arguments in [
+        ["status", "--environment", "dev"],
+        ["revisions", "--environment", "dev"],
+    ] {
+        let output = terminal(&world, &arguments).await?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(6), "{said}");
+        for line in [
+            "error[D0505]: cannot observe the service `ml-api-dev`",
+            "  --> dev · us-central1/ml-api-dev",
+            "  state: not seen: this only looks, and has changed nothing",
+        ] {
+            assert!(said.lines().any(|it| it == line), "{line}:\n{said}");
+        }
+    }
+    world.end().await;
+    Ok(())
+}
+
+/// What is recorded of a revision has one word: failed before it had traffic, or rejected after.
+#[tokio::test]
+async fn a_revision_that_failed_is_not_called_rejected_and_one_that_was_rolled_back_is() -> Told {
+    let world = world().await?;
+    let commits = [1, 2, 3].map(World::commit);
+    for (commit, behaviour) in commits.iter().zip([
+        testkit::api("setosa"),
+        testkit::api("setosa"),
+        testkit::wrong_model(),
+    ]) {
+        world.built(commit, behaviour).await?;
+    }
+    super::release(&world, "v1.0.0", &commits[0], "test", 0).await?;
+    super::release(&world, "v1.1.0", &commits[1], "test", 0).await?;
+    super::release(&world, "v1.2.0", &commits[2], "test", 4).await?;
+    let end = world.run(&world.rollback_job("previous", "test")).await?;
+    assert_eq!(end.code, Some(0), "{}", end.log);
+    let output = terminal(&world, &["revisions", "--environment", "test"]).await?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let words: Vec<&str> = said
+        .lines()
+        .filter_map(|line| line.rsplit(' ').next())
+        .collect();
+    assert_eq!(words, ["failed", "rejected", "healthy"], "{said}");
+    let arguments = ["--format", "json", "status", "--environment", "test"];
+    let output = terminal(&world, &arguments).await?;
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let service = &told["service"];
+    assert_eq!(
+        (&service["access"], &service["tested"]),
+        (&"public".into(), &true.into())
+    );
+    world.end().await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_log_of_a_service_that_is_not_deployed_is_no_empty_log() -> Told {
     let world = world().await?;
     let output = terminal(&world, &["logs", "--environment", "dev"]).await?;
@@ -85,6 +153,8 @@ async fn the_log_of_a_service_that_is_not_deployed_is_no_empty_log() -> Told {
     assert_eq!(output.status.code(), Some(3), "{said}");
     for expected in [
         "error[D0217]: `ml-api-dev` is not deployed yet: it has no log",
+        "  --> dev · us-central1/ml-api-dev",
+        "  state: nothing was changed: the service does not exist",
         "   help: deploy it first: `ml-deploy promote REF --environment dev`",
     ] {
         assert!(said.contains(expected), "{expected}: {said}");

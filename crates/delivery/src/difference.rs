@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::configuration::{Configuration, SecretSource, probe_in_words};
 use crate::plan::RESERVED_VARIABLES;
-use crate::spec::SecretPlace;
+use crate::spec::{Access, SecretPlace};
 
 /// What kind of thing changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -69,6 +69,12 @@ pub fn difference(before: Option<&Configuration>, after: &Configuration) -> Vec<
         }),
     );
     changes
+}
+
+/// Whether others are let in at the end than now. It belongs to the service, not to a revision.
+pub fn access_difference(before: Option<Access>, after: Option<Access>) -> Option<Change> {
+    let word = |access: Option<Access>| access.map(|access| access.as_str().to_owned());
+    changed(Subject::Setting, "access", word(before), word(after))
 }
 
 fn turn<T: PartialEq>(before: Option<&T>, after: Option<&T>) -> Option<Turn> {

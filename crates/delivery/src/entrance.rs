@@ -3,6 +3,8 @@
 //! Source: <https://cloud.google.com/run/docs/securing/ingress>,
 //! <https://cloud.google.com/run/docs/securing/identity-aware-proxy-cloud-run>.
 
+use crate::target::Target;
+
 /// Where requests to a service may come from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Ingress {
@@ -97,9 +99,16 @@ impl Barrier {
         }
     }
 
-    /// Ways out; `service` and `region` go into commands.
-    pub fn ways_out(&self, service: &str, region: &str) -> Vec<String> {
-        let update = format!("gcloud run services update {service} --region {region}");
+    /// Ways out; what the service is goes into commands.
+    pub fn ways_out(&self, target: &Target) -> Vec<String> {
+        let Target {
+            environment: _,
+            project,
+            region,
+            service,
+        } = target;
+        let update =
+            format!("gcloud run services update {service} --region={region} --project={project}");
         match self {
             Self::Ingress(Ingress::None) => {
                 vec![format!("admit callers: `{update} --ingress=internal`, or `all`")]
@@ -122,6 +131,22 @@ impl Barrier {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::name::{EnvironmentName, ProjectId, Region, ServiceName};
+    use crate::target::{Approval, Environment, Tier};
+
+    fn target() -> Target {
+        Target {
+            environment: Environment {
+                name: EnvironmentName::parse("dev").unwrap(),
+                github_environment: "dev".to_owned(),
+                tier: Tier::Preproduction,
+                approval: Approval::None,
+            },
+            project: ProjectId::parse("demo-project").unwrap(),
+            region: Region::parse("us-central1").unwrap(),
+            service: ServiceName::parse("api").unwrap(),
+        }
+    }
 
     #[test]
     fn the_table_of_barriers() {
@@ -170,7 +195,9 @@ mod tests {
             assert_eq!(seen.barriers(), expected, "{seen:?}");
             for barrier in seen.barriers() {
                 assert!(!barrier.describe().is_empty());
-                assert!(!barrier.ways_out("api", "us-central1").is_empty());
+                let ways = barrier.ways_out(&target());
+                let command = "gcloud run services update api --region=us-central1 --project=demo";
+                assert!(ways.iter().any(|way| way.contains(command)), "{ways:?}");
             }
         }
     }

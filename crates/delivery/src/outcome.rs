@@ -90,9 +90,11 @@ impl Outcome {
             | Self::Recovered { .. }
             | Self::Waiting { .. }
             | Self::Verified => ExitCode::Success,
+            // A run that a mere warning has ended is a defect of ours.
             Self::Stopped(diagnostics) => diagnostics
                 .first()
-                .map_or(ExitCode::Internal, |diagnostic| diagnostic.code.exit_code()),
+                .and_then(|diagnostic| diagnostic.code.exit_code())
+                .unwrap_or(ExitCode::Internal),
             Self::RollbackFailed(_) => ExitCode::RollbackFailed,
         }
     }

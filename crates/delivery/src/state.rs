@@ -133,7 +133,7 @@ pub enum BroughtBy {
     Rollback,
 }
 
-/// Why a digest was rejected.
+/// What is against a digest. In words, the first is failed, the second rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rejection {
@@ -153,7 +153,7 @@ pub struct Rejected {
     /// Its configuration, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ConfigHash>,
-    /// How it came to be rejected.
+    /// Which of the two.
     pub kind: Rejection,
     /// In one line, at most 200 characters.
     pub reason: String,

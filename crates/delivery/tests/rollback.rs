@@ -7,7 +7,7 @@ mod world;
 use delivery::diagnostic::Code;
 use delivery::name::RevisionName;
 use delivery::plan::{Action, Planned, Wanted};
-use delivery::snapshot::Readiness;
+use delivery::snapshot::{Readiness, StateSeen};
 use delivery::spec::Access;
 use delivery::stage::RollbackTo;
 use delivery::state::Rejection;
@@ -266,13 +266,49 @@ fn deleted_and_broken_targets_are_passed_over_or_refused() {
     let none = blocked(&world, RollbackTo::Previous);
     assert_eq!(none.code, Code::NoRollbackTarget);
     assert_eq!(none.cause.len(), 2, "{none:?}");
-    assert!(none.help[0].contains(third.as_str()), "{none:?}");
-    let typo = RevisionName::parse(format!("{third}x")).unwrap();
-    let missing = blocked(&world, RollbackTo::Revision(typo));
+    let promote = "promote a release that works: push a new version tag";
+    assert_eq!(none.help, [promote], "`{third}` serves");
+}
+
+#[test]
+fn who_names_no_fit_target_is_told_of_the_healthy_ones_that_do_not_serve() {
+    let (mut world, [first, second, third]) = three();
+    let typo = |name: &RevisionName| {
+        RollbackTo::Revision(RevisionName::parse(format!("{name}x")).unwrap())
+    };
+    let missing = blocked(&world, typo(&first));
     assert_eq!(missing.code, Code::RollbackTargetUnfit);
+    let healthy =
+        format!("name one that was healthy here with `rollback_to`: `{second}`, `{first}`");
+    let near = format!("did you mean `{first}`?");
+    assert_eq!(missing.help, [near, healthy.clone()]);
+    // What serves is no way back, however near its name is.
+    let serving = blocked(&world, typo(&third));
     assert!(
-        missing.help[0].contains(&format!("did you mean `{third}`?")),
-        "{missing:?}"
+        serving
+            .help
+            .iter()
+            .all(|line| !line.contains(third.as_str())),
+        "{serving:?}"
+    );
+    assert_eq!(serving.help.last(), Some(&healthy));
+    let version = blocked(&world, RollbackTo::Version("9.9.9".parse().unwrap()));
+    assert_eq!(
+        (version.code, version.help),
+        (Code::NoRollbackTarget, vec![healthy])
+    );
+    // What was rolled back from is none either; where no record tells, what is there can be named.
+    world.run(&by_run(rollback(RollbackTo::Previous), 200, 1));
+    world.run(&by_run(rollback(RollbackTo::Previous), 201, 1));
+    let promote = "promote a release that works: push a new version tag";
+    assert_eq!(blocked(&world, typo(&first)).help.last().unwrap(), promote);
+    world.service_mut().state = StateSeen::Absent;
+    let other = format!(
+        "or name one that is not recorded healthy here with `rollback_to`; it gets traffic only if it passes its tests: `{third}`, `{second}`"
+    );
+    assert_eq!(
+        blocked(&world, RollbackTo::Previous).help,
+        [promote, &other]
     );
 }
 

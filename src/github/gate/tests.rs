@@ -47,6 +47,17 @@ fn good() -> GateSeen {
         visibility: Some("public".to_owned()),
         started_by: vec!["bob".to_owned()],
         attempt: 1,
+        all: vec![production(), dev()],
+    }
+}
+
+/// Another environment of the same configuration.
+fn dev() -> Environment {
+    Environment {
+        name: EnvironmentName::parse("dev").unwrap(),
+        github_environment: "Development".to_owned(),
+        tier: Tier::Preproduction,
+        approval: Approval::None,
     }
 }
 
@@ -208,6 +219,49 @@ fn other_environments_are_refused_only_in_the_wrong_place() {
     }
     let found = check_gate(&staging, false, Purpose::Promote, &seen(claim("dev")));
     assert_eq!(found[0].code, Code::WrongGitHubEnvironment);
+}
+
+#[test]
+fn the_way_out_of_the_wrong_place_is_never_another_environments_place() {
+    let help = |actual: &str| {
+        let seen = GateSeen {
+            claim: claim(actual),
+            ..good()
+        };
+        let found = check_gate(&production(), false, Purpose::Promote, &seen);
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0].help.clone()
+    };
+    let first = "write `environment: Production` into the job";
+    let own = "or, if this job is to deploy dev, give the action `environment: dev`";
+    assert_eq!(help("development"), [first, own]);
+    let new = "or, if `Live EU` is the GitHub environment of production, say so in the entry of production in .github/ml-deploy.yml: `github_environment: Live EU`";
+    assert_eq!(help("Live EU"), [first, new]);
+}
+
+#[test]
+fn a_rollback_on_a_terminal_is_not_told_to_promote() {
+    let seen = GateSeen {
+        claim: ClaimSeen::NoJob,
+        rules: RulesSeen::NotAsked,
+        approvals: ApprovalsSeen::NotAsked,
+        ..good()
+    };
+    let external = "where something else than GitHub approves, say `approval: external`";
+    for (purpose, how) in [
+        (
+            Purpose::RollBack,
+            "to have it checked, roll back by the workflow (examples/workflows/rollback.yml)",
+        ),
+        (
+            Purpose::Promote,
+            "promote from the workflow, where somebody approves",
+        ),
+    ] {
+        let found = check_gate(&production(), false, purpose, &seen);
+        assert_eq!(found[0].code, Code::ApprovalUnknown);
+        assert_eq!(found[0].help, [how, external]);
+    }
 }
 
 #[test]

@@ -145,7 +145,8 @@ impl Watch {
             // Another run is at work, or has died: it answers for the traffic.
             return;
         }
-        let blocked = problems.first().map(|one| one.code.exit_code()) == Some(ExitCode::Blocked);
+        let blocked =
+            problems.first().and_then(|one| one.code.exit_code()) == Some(ExitCode::Blocked);
         let split = service.wanted();
         match &self.settled {
             Some(settled) if *settled != split => {

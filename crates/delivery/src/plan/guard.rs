@@ -34,7 +34,7 @@ pub(crate) fn unreachable(standing: &Standing<'_>) -> Option<Diagnostic> {
     if barriers.is_empty() {
         return None;
     }
-    let (name, region) = (&standing.target.service, &standing.target.region);
+    let name = &standing.target.service;
     let mut diagnostic = blocked(
         standing,
         Code::CandidateUnreachable,
@@ -42,7 +42,7 @@ pub(crate) fn unreachable(standing: &Standing<'_>) -> Option<Diagnostic> {
     );
     for barrier in &barriers {
         diagnostic = diagnostic.cause(barrier.describe());
-        for way in barrier.ways_out(name.as_str(), region.as_str()) {
+        for way in barrier.ways_out(standing.target) {
             diagnostic = diagnostic.help(way);
         }
     }

@@ -41,6 +41,7 @@ pub use guard::{COMMIT_VARIABLE, RESERVED_VARIABLES, VERSION_VARIABLE};
 pub use lint::lint;
 pub use recover::recover;
 pub use seen::{Missing, missing};
+pub use standing::nothing_tested_serves;
 pub use together::recover_together;
 
 pub use outlook::{Outlook, Surroundings};

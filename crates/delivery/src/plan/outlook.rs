@@ -4,12 +4,13 @@
 use super::standing::Standing;
 use super::{Action, Plan, Planned, Wanted, guard};
 use crate::configuration::Configuration;
-use crate::diagnostic::Level;
-use crate::difference::{Change, difference};
+use crate::diagnostic::{Code, Diagnostic, Level};
+use crate::difference::{Change, access_difference, difference};
 use crate::drift::{Earlier, check_drift};
 use crate::entrance::Reach;
 use crate::name::{Region, RevisionName};
 use crate::snapshot::Readiness;
+use crate::spec::Access;
 
 /// What is known of the world around the target, beside the target itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +32,11 @@ pub struct Outlook {
     pub before: Option<Configuration>,
     /// How the revision is configured that serves in the end.
     pub after: Configuration,
+    /// Who may call the service now; `None` before there is one, and where the plan does not say who
+    /// may: a rollback in a hurry does not ask.
+    pub access_before: Option<Access>,
+    /// Who may call it in the end; `None` where the plan does not say.
+    pub access_after: Option<Access>,
     /// What `rollback_to: previous` moves traffic to once the plan is carried out.
     pub rollback_target: Option<RevisionName>,
 }
@@ -38,7 +44,10 @@ pub struct Outlook {
 impl Outlook {
     /// What changes.
     pub fn changes(&self) -> Vec<Change> {
-        difference(self.before.as_ref(), &self.after)
+        let access = access_difference(self.access_before, self.access_after);
+        let mut changes = difference(self.before.as_ref(), &self.after);
+        changes.extend(access);
+        changes
     }
 }
 
@@ -68,6 +77,7 @@ pub(crate) fn complete(wanted: &Wanted, standing: &Standing<'_>, planned: Planne
         .any(|step| matches!(step.action, Action::Verify { .. } | Action::Confirm { .. }));
     let mut blocks: Vec<_> = unreachable.filter(|_| calls).into_iter().collect();
     plan.outlook = outlook(standing, &plan);
+    plan.warnings.extend(closes(standing, &plan.outlook));
     let name = &standing.target.environment.name;
     let drift = earlier
         .as_ref()
@@ -84,6 +94,23 @@ pub(crate) fn complete(wanted: &Wanted, standing: &Standing<'_>, planned: Planne
     } else {
         Planned::Blocked(blocks)
     }
+}
+
+/// To leave `access` out closes a service that everybody may call, and nothing else would say so. Where
+/// nothing that was tested serves, nobody calls.
+fn closes(standing: &Standing<'_>, outlook: &Outlook) -> Option<Diagnostic> {
+    let change = (outlook.access_before, outlook.access_after);
+    if change != (Some(Access::Public), Some(Access::Private)) || standing.nothing_tested_serves() {
+        return None;
+    }
+    let title = format!(
+        "callers without an ID token will be refused: `{}` is public, and this makes it private",
+        standing.target.service
+    );
+    let warning = Diagnostic::warning(Code::ServiceClosed, title).at(standing.place());
+    Some(warning.help(
+        "where everybody is to call it, say `access: public`; unless said, a service is private",
+    ))
 }
 
 fn outlook(standing: &Standing<'_>, plan: &Plan) -> Outlook {
@@ -107,7 +134,20 @@ fn outlook(standing: &Standing<'_>, plan: &Plan) -> Outlook {
             .with(revision),
         None => of(&plan.revision).unwrap_or_default(),
     };
+    let access_after = plan.steps.iter().rev().find_map(|step| match &step.action {
+        Action::DeployCandidate { access, .. }
+        | Action::TagRevision { access, .. }
+        | Action::ShiftTraffic { access, .. }
+        | Action::Restore { access, .. } => *access,
+        Action::CreateService { .. } => Some(Access::Private),
+        Action::Verify { .. }
+        | Action::Watch { .. }
+        | Action::Confirm { .. }
+        | Action::Record { .. } => None,
+    });
     Outlook {
+        access_before: access_after.and(standing.service.map(|seen| seen.access)),
+        access_after,
         before: serving.as_ref().and_then(of),
         serving,
         after,

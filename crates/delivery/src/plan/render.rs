@@ -278,7 +278,10 @@ pub fn describe_undo(undo: &Undo) -> String {
             access,
         } => {
             let rejected = rejects.as_ref().map_or_else(String::new, |record| {
-                format!("; {} is rejected", record.revision)
+                format!(
+                    "; {} is recorded as failed, or as rejected once callers have reached it",
+                    record.revision
+                )
             });
             format!(
                 "traffic {}{}{rejected}",
@@ -288,7 +291,7 @@ pub fn describe_undo(undo: &Undo) -> String {
         }
         Undo::KeepClosed { state: _, rejects } => {
             let rejected = rejects.as_ref().map_or_else(String::new, |record| {
-                format!("; {} is rejected", record.revision)
+                format!("; {} is recorded as failed", record.revision)
             });
             format!("the service stays closed{rejected}")
         }

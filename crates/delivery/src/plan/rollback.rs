@@ -285,37 +285,61 @@ fn none(standing: &Standing<'_>, title: String) -> Diagnostic {
     listed(standing, diagnostic, None)
 }
 
-/// Adds what is there: the nearest name, then what can serve, newest first.
+/// Adds where it could go instead, newest first: never what serves, which is to be left.
 fn listed(
     standing: &Standing<'_>,
     mut diagnostic: Diagnostic,
     meant: Option<&RevisionName>,
 ) -> Diagnostic {
-    let ready: Vec<&str> = standing
+    let gets_traffic = |name: &RevisionName| {
+        let base = standing.base.as_ref();
+        base.is_some_and(|base| base.percent_of(name) > 0)
+    };
+    let free: Vec<&RevisionName> = standing
         .revisions()
-        .filter(|seen| seen.readiness == Readiness::Ready)
-        .map(|seen| seen.name.as_str())
+        .filter(|seen| seen.readiness == Readiness::Ready && !gets_traffic(&seen.name))
+        .map(|seen| &seen.name)
         .collect();
-    let near = meant.and_then(|name| crate::nearest::nearest(name.as_str(), ready.iter().copied()));
+    let names = free.iter().map(|name| name.as_str());
+    let near = meant.and_then(|name| crate::nearest::nearest(name.as_str(), names));
     if let Some(near) = near {
         diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
     }
-    if ready.is_empty() {
-        return diagnostic.help("no revision of this service can serve: promote a release instead");
-    }
-    let names: Vec<String> = ready
+    let record = &standing.record;
+    let passed: Vec<&RevisionName> = free
         .iter()
-        .take(LISTED)
-        .map(|name| format!("`{name}`"))
+        .filter(|name| record.rejected_entry(name).is_none())
+        .copied()
         .collect();
-    let rest = match ready.len().saturating_sub(LISTED) {
-        0 => String::new(),
-        more => format!(" and {more} older"),
-    };
+    let healthy: Vec<&RevisionName> = passed
+        .iter()
+        .filter(|name| record.healthy_entry(name).is_some())
+        .copied()
+        .collect();
+    if !healthy.is_empty() {
+        return diagnostic.help(format!(
+            "name one that was healthy here with `rollback_to`: {}",
+            in_words(&healthy)
+        ));
+    }
+    diagnostic = diagnostic.help("promote a release that works: push a new version tag");
+    if passed.is_empty() {
+        return diagnostic;
+    }
     diagnostic.help(format!(
-        "name one that can serve with `rollback_to`: {}{rest}",
-        names.join(", ")
+        "or name one that is not recorded healthy here with `rollback_to`; it gets traffic only if it passes its tests: {}",
+        in_words(&passed)
     ))
+}
+
+/// The first [`LISTED`] of them.
+fn in_words(names: &[&RevisionName]) -> String {
+    let first = names.iter().take(LISTED).map(|name| format!("`{name}`"));
+    let first = first.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(LISTED) {
+        0 => first,
+        more => format!("{first} and {more} older"),
+    }
 }
 
 fn change(

@@ -334,6 +334,12 @@ impl<'a> Standing<'a> {
     }
 }
 
+/// True when nothing that has passed its tests serves: a first deploy failed or did not come to its end,
+/// or there is no service. What a promotion would close first.
+pub fn nothing_tested_serves(snapshot: &Snapshot) -> bool {
+    Standing::of(snapshot).nothing_tested_serves()
+}
+
 fn is_ready(service: &ServiceSeen, to: &Destination) -> bool {
     matches!(to, Destination::Revision(name) if service.revisions.iter()
         .any(|seen| seen.name == *name && seen.readiness == Readiness::Ready))
