@@ -17,6 +17,7 @@ mod kills;
 mod mutants;
 mod program;
 mod rollouts;
+mod running;
 mod scenarios;
 mod story;
 mod verifier;

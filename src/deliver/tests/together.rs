@@ -259,9 +259,10 @@ async fn previous_leads_no_further_where_a_dead_run_is_ahead_in_one_region() {
         if is_taken_back {
             let (guard, sink) = (guard_at(0), EventList::default());
             let world = scene.world(&guard, &sink);
-            let target = &scene.targets[behind];
-            let end = recover(&world, target, &asker("103/1")).await;
-            assert!(matches!(end, Recovered::Ended { .. }), "{end:#?}");
+            // As the tool does that looks at this region alone.
+            let site = &scene.sites()[behind..=behind];
+            let ends = recover_all(&world, site, &asker("103/1")).await;
+            assert!(matches!(ends[0], Recovered::Ended { .. }), "{ends:#?}");
         }
         let back = |to, run| wanted(Intent::Rollback { to }, run);
         let landed = scene.deliver(&back(RollbackTo::Previous, 200), LATER).await;

@@ -52,6 +52,17 @@ impl Watch {
         }
     }
 
+    /// The run has ended and says that its post step has nothing to look for.
+    pub(crate) fn says_that_nothing_is_open(&mut self, cloud: &Cloud, wanted: &Wanted) {
+        let record = cloud.service.as_ref().map(Service::record);
+        let record = record.unwrap_or_default();
+        if text(&record, "/intent/run") == Some(&wanted.run.0) {
+            let run = &wanted.run.0;
+            let told = format!("the intent of {run} is open, and its post step will not look");
+            self.broken(Invariant::LeftOver, told);
+        }
+    }
+
     fn succeeded(&mut self, cloud: &Cloud, wanted: &Wanted, outcome: &Outcome, revision: &str) {
         let Some(service) = &cloud.service else {
             self.broken(Invariant::ExitCodeLies, "there is no service");
