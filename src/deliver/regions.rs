@@ -13,6 +13,7 @@ use delivery::stage::RollbackTo;
 use delivery::state::RunRef;
 use delivery::target::Target;
 
+use super::apart::none_alone;
 use super::ends::told;
 use super::recover::{Scope, in_words, recover_within};
 use super::together::{is_split, is_uneven};
@@ -76,7 +77,8 @@ pub async fn deliver_all(world: &World<'_>, sites: &[Site<'_>], wanted: &Wanted)
         .iter()
         .zip(members)
         .map(|(site, member)| one(world, site, member, wanted));
-    futures_util::future::join_all(all).await
+    let landed = futures_util::future::join_all(all).await;
+    none_alone(world, sites, &wanted.run, landed).await
 }
 
 /// A run that died may have come further in one region than in another. What each region would
@@ -217,7 +219,7 @@ pub fn together(landed: &[Landed]) -> Outcome {
 }
 
 /// Each diagnostic says in which region it was.
-fn named(outcome: Outcome, region: &Region) -> Outcome {
+pub(super) fn named(outcome: Outcome, region: &Region) -> Outcome {
     let name = |diagnostics: Vec<Diagnostic>| {
         let name = |mut diagnostic: Diagnostic| {
             let at = diagnostic.at.unwrap_or_default();

@@ -359,3 +359,33 @@ async fn what_waits_for_its_promotion_in_one_region_alone_is_promoted() {
         assert_eq!(traffic.percent_of(&record.healthy[0].revision), 100);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_one_region_had_recorded_is_taken_back_when_the_other_fails_after_it() {
+    // Each region's record meets a stranger: in one it stands already, and that region finds itself up to
+    // date; the other one has to plan again, and may not.
+    for (recorded, failed) in [(1, 0), (0, 1)] {
+        let memory = Memory::default();
+        first_release(&memory).await;
+        let before = REGIONS.map(|region| memory.seen(region));
+        memory.fault(REGIONS[recorded], 3, Fault::Followed);
+        memory.fault(REGIONS[failed], 3, Fault::Stranger);
+        let landed = deliver_planned(&memory, &promote(2), [true; 2], no_second_plan).await;
+        assert_eq!(
+            REGIONS.map(|region| memory.seen(region)),
+            before,
+            "{landed:#?}"
+        );
+        let outcome = together(&landed);
+        let codes: Vec<Code> = outcome.diagnostics().iter().map(|one| one.code).collect();
+        assert_eq!(
+            codes,
+            [Code::ServiceBusy, Code::RegionFailed],
+            "{outcome:#?}"
+        );
+        let state = outcome.diagnostics()[1].state.clone().unwrap();
+        let serves = "api-v1-1-0-f6f20c serves 100 %";
+        assert!(state.contains(serves), "{outcome:#?}");
+        assert!(!landed.iter().any(|one| one.told.left_open), "{landed:#?}");
+    }
+}
