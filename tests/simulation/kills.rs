@@ -114,7 +114,8 @@ pub(crate) fn in_turns<S>(cases: &mut Vec<Kill<S>>, successors: &[Successor]) {
     cases.retain(|_| {
         number += 1;
         let (turn, of) = ((number - 1) / all, (number - 1) % all);
-        of == turn * (all - 1) % all
+        // Each comes after both moments.
+        of == (turn + turn / all) % all
     });
 }
 

@@ -16,6 +16,7 @@ mod foreign;
 mod kills;
 mod mutants;
 mod program;
+mod regions;
 mod rollouts;
 mod running;
 mod scenarios;

@@ -145,8 +145,14 @@ impl Program {
             let run = running.process.run.clone();
             place.world.now().watch.forced.insert(run);
         }
-        let ends = self.ended(&running, wish, despite).await;
-        running.recovered(wish, ends)
+        tokio::select! {
+            biased;
+            () = running.process.died.notified() => {
+                running.died();
+                None
+            }
+            ends = self.ended(&running, wish, despite) => running.recovered(wish, ends),
+        }
     }
 
     /// The post step of a run that ended so: ends what it has left open, and looks only where that may be
@@ -168,18 +174,34 @@ impl Program {
         };
         running.guard.deadline = Instant::now() + POST_TIME;
         running.guard.confirm_grace = POST_CONFIRM;
+        tokio::select! {
+            biased;
+            () = running.process.died.notified() => {
+                running.died();
+                None
+            }
+            ended = self.looked_and_ended(&running, wish, patience) => ended,
+        }
+    }
+
+    async fn looked_and_ended(
+        self,
+        running: &Running<'_>,
+        wish: &Wish,
+        patience: Duration,
+    ) -> Option<Outcome> {
         let (run, targets) = (&wish.wanted.run, running.targets());
         let left = left_open(&running.over(), &targets, run, patience).await;
-        let unread = left.unread.first().map(|(_, problem)| problem.clone());
-        let ends = match unread {
-            _ if !left.is_nothing() => self.ended(&running, wish, Despite::Nobody).await,
-            Some(problem) => targets
-                .iter()
-                .map(|_| Recovered::Stopped(vec![problem.clone()]))
-                .collect(),
-            None => targets.iter().map(|_| Recovered::Nothing).collect(),
-        };
-        running.recovered(wish, ends)
+        if !left.is_nothing() {
+            let ends = self.ended(running, wish, Despite::Nobody).await;
+            return running.recovered(wish, ends);
+        }
+        if let Some((_, problem)) = left.unread.first() {
+            let end = Recovered::Stopped(vec![problem.clone()]);
+            return running.recovered(wish, vec![end; targets.len()]);
+        }
+        running.nothing_was_left(wish);
+        None
     }
 
     async fn ended(self, running: &Running<'_>, wish: &Wish, despite: Despite) -> Vec<Recovered> {

@@ -139,6 +139,26 @@ impl<'a> Running<'a> {
         self.places[0].world.now().note(line);
     }
 
+    /// A post step has found nothing of its run.
+    pub(crate) fn nothing_was_left(&self, wish: &Wish) {
+        self.note(&format!("{} finds nothing", self.process.run));
+        for place in self.places {
+            let mut inner = place.world.now();
+            let Inner { cloud, watch, .. } = &mut *inner;
+            watch.nothing_was_left(cloud, &wish.wanted);
+            inner.tell_new_violations();
+        }
+    }
+
+    /// Its machine died.
+    pub(crate) fn died(&self) {
+        let run = &self.process.run;
+        self.note(&format!("{run} is dead"));
+        for place in self.places {
+            place.world.now().watch.died(run);
+        }
+    }
+
     /// What was unfinished is ended in each region: how all of it ended, as it is told. `None`: nothing
     /// was unfinished.
     pub(crate) fn recovered(&self, wish: &Wish, ends: Vec<Recovered>) -> Option<Outcome> {
@@ -148,8 +168,15 @@ impl<'a> Running<'a> {
             {
                 let mut inner = place.world.now();
                 inner.note(&format!("{run} recovers: {end:?}"));
+                let is_calm = inner.trouble.is_over();
                 let Inner { cloud, watch, .. } = &mut *inner;
-                watch.recovered(cloud, &wish.wanted, &end);
+                match &end {
+                    // It may fail while things go wrong, and says so.
+                    Recovered::Stopped(_) | Recovered::Failed(_) if !is_calm => {
+                        watch.in_doubt = true;
+                    }
+                    _ => watch.recovered(cloud, &wish.wanted, &end),
+                }
                 inner.tell_new_violations();
             }
             all.take(self.sink.as_ref(), &place.target, end);

@@ -87,7 +87,7 @@ impl Successor {
     ];
 
     /// It ends what is open at once, and promotes nothing.
-    fn recovers(self) -> bool {
+    pub(crate) fn recovers(self) -> bool {
         matches!(self, Self::Post | Self::Forced)
     }
 }
@@ -329,7 +329,8 @@ impl Stage<'_> {
     }
 }
 
-fn as_told(outcome: &Outcome, expect: Expect) -> bool {
+/// Whether a run has ended as told.
+pub(crate) fn as_told(outcome: &Outcome, expect: Expect) -> bool {
     match (outcome, expect) {
         (_, Expect::Anything)
         | (Outcome::Promoted { .. }, Expect::Promoted)
