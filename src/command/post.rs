@@ -18,10 +18,10 @@ use tokio::time::Instant;
 use super::job::{read_context, read_inputs};
 use super::look;
 use super::recorder::Recorder;
-use super::recover::{Ends, Scene, finish};
+use super::recover::{Scene, finish};
 use super::session::Session;
 use super::shell::Shell;
-use crate::deliver::{Recovered, left_open};
+use crate::deliver::{Ends, Recovered, left_open};
 use crate::execute::Guard;
 use crate::inputs::{EnvironmentInputs, Inputs, Wish};
 
@@ -89,8 +89,7 @@ pub(super) async fn run(shell: &Shell) -> u8 {
         let opened = Session::open(shell, &inputs, environment, sink.clone()).await;
         match &opened {
             Err(problem) => {
-                let all_unknown = targets.iter().map(|one| unknown(one, problem.clone()));
-                all.stopped.extend(all_unknown);
+                all.stop(targets.iter().map(|one| unknown(one, problem.clone())));
             }
             Ok(session) => {
                 let scene = Scene {
@@ -134,15 +133,14 @@ async fn look_and_end(shell: &Shell, scene: &Scene<'_>, main: Option<MainEnd>, a
     }
     if left.is_nothing() {
         let unread = left.unread.into_iter();
-        all.stopped
-            .extend(unread.map(|(target, problem)| unknown(&target, problem)));
+        all.stop(unread.map(|(target, problem)| unknown(&target, problem)));
         return;
     }
     for (target, end) in scene.targets.iter().zip(scene.recover(&asker).await) {
         match end {
             // The main step, or another run, has ended it in this moment.
             Recovered::Nothing | Recovered::Held(_) => {}
-            end => all.take(scene.sink, target, end),
+            end => all.take(scene.sink.as_ref(), target, end),
         }
     }
 }

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use delivery::diagnostic::{Code, Diagnostic};
-use delivery::event::Event;
+use delivery::diagnostic::Diagnostic;
 use delivery::outcome::Outcome;
-use delivery::plan::recover::{Asker, Despite, Lease, Recovery};
-use delivery::plan::render::{place, render_plan};
+use delivery::plan::recover::{Asker, Despite, Recovery};
+use delivery::plan::render::render_plan;
 use delivery::state::RunRef;
 use delivery::target::Target;
 use tokio::time::Instant;
@@ -19,7 +18,7 @@ use super::shell::Shell;
 use super::verifier::DeployedVerifier;
 use crate::cli::RecoverArgs;
 use crate::deliver::regions::Site;
-use crate::deliver::{Recovered, World, look_for_unfinished, recover_all, recovered};
+use crate::deliver::{Ends, Recovered, World, look_for_unfinished, recover_all};
 use crate::execute::Guard;
 use crate::inputs::EnvironmentInputs;
 use crate::report::{RunSummary, text};
@@ -63,10 +62,7 @@ pub(super) async fn run(shell: &Shell, arguments: &RecoverArgs) -> u8 {
         let session = match session {
             Ok(session) => session,
             Err(problem) => {
-                // What keeps it from one environment mostly keeps it from all.
-                if !all.stopped.contains(&problem) {
-                    all.stopped.push(problem);
-                }
+                all.stop([problem]);
                 continue;
             }
         };
@@ -80,7 +76,9 @@ pub(super) async fn run(shell: &Shell, arguments: &RecoverArgs) -> u8 {
         if *plan {
             scene.show(shell, &asker, &mut all).await;
         } else {
-            all.take_all(&scene, scene.recover(&asker).await);
+            for (target, end) in scene.targets.iter().zip(scene.recover(&asker).await) {
+                all.take(scene.sink.as_ref(), target, end);
+            }
         }
     }
     match all.outcome() {
@@ -172,15 +170,15 @@ impl Scene<'_> {
         let Some(first) = verifiers.first() else {
             return;
         };
-        let world = self.world(&cloud, first);
+        let (world, sink) = (self.world(&cloud, first), self.sink.as_ref());
         let targets: Vec<&Target> = self.targets.iter().collect();
         let looked = look_for_unfinished(&world, &targets, asker).await;
         for (target, recovery) in self.targets.iter().zip(looked) {
             match recovery {
-                Err(problem) => all.stopped.push(problem),
-                Ok(Recovery::Nothing) => all.take(self.sink, target, Recovered::Nothing),
-                Ok(Recovery::Waits(lease)) => all.take(self.sink, target, Recovered::Held(lease)),
-                Ok(Recovery::Blocked(problems)) => all.stopped.extend(problems),
+                Err(problem) => all.stop([problem]),
+                Ok(Recovery::Nothing) => all.take(sink, target, Recovered::Nothing),
+                Ok(Recovery::Waits(lease)) => all.take(sink, target, Recovered::Held(lease)),
+                Ok(Recovery::Blocked(problems)) => all.stop(problems),
                 Ok(Recovery::Proceed(rescue)) => {
                     let lines = text::plain_lines(&render_plan(&rescue.plan)).join("\n");
                     if shell.on_github || shell.format == crate::cli::Format::Json {
@@ -192,92 +190,4 @@ impl Scene<'_> {
             }
         }
     }
-}
-
-/// How it ended in each target.
-#[derive(Default)]
-pub(super) struct Ends {
-    states: Vec<String>,
-    pub(super) stopped: Vec<Diagnostic>,
-    failed: Vec<Diagnostic>,
-}
-
-impl Ends {
-    /// Tells how it ended in each target of a scene.
-    fn take_all(&mut self, scene: &Scene<'_>, ends: Vec<Recovered>) {
-        for (target, end) in scene.targets.iter().zip(ends) {
-            self.take(scene.sink, target, end);
-        }
-    }
-
-    /// Tells how it ended in one target.
-    pub(super) fn take(&mut self, sink: &Recorder, target: &Target, end: Recovered) {
-        match end {
-            Recovered::Nothing => {
-                let note = format!("{}: nothing is unfinished", place(target));
-                sink.emit_note(note);
-            }
-            Recovered::Held(lease) => self.stopped.push(held(target, &lease)),
-            Recovered::Ended {
-                lease,
-                way,
-                state,
-                problems,
-            } => {
-                for problem in problems {
-                    sink.warn(problem.as_warning());
-                }
-                sink.warn(recovered(target, &lease, way, &state));
-                self.states.push(state);
-            }
-            Recovered::Stopped(problems) => self.stopped.extend(problems),
-            Recovered::Failed(problems) => self.failed.extend(problems),
-        }
-    }
-
-    /// How all of it ended; `None` where there was nothing to do. The worst counts.
-    pub(super) fn outcome(mut self) -> Option<Outcome> {
-        if !self.failed.is_empty() {
-            self.failed.append(&mut self.stopped);
-            return Some(Outcome::RollbackFailed(self.failed));
-        }
-        if !self.stopped.is_empty() {
-            return Some(Outcome::Stopped(self.stopped));
-        }
-        let state = self.states.join("; ");
-        (!state.is_empty()).then_some(Outcome::Recovered { state })
-    }
-}
-
-impl Recorder {
-    fn emit_note(&self, note: String) {
-        delivery::event::EventSink::emit(self, Event::Note(note));
-    }
-
-    fn warn(&self, warning: Diagnostic) {
-        delivery::event::EventSink::emit(self, Event::Warning(warning));
-    }
-}
-
-/// Somebody may still be at work.
-fn held(target: &Target, lease: &Lease) -> Diagnostic {
-    let Lease {
-        run,
-        revision,
-        until,
-        regions: _,
-    } = lease;
-    let run = &run.0;
-    let environment = &target.environment.name;
-    Diagnostic::error(
-        Code::LeaseLives,
-        format!("run `{run}` is bringing `{revision}`, and may still be at work"),
-    )
-    .at(place(target))
-    .cause(format!("its lease ends at {until}"))
-    .state("nothing was changed")
-    .help(format!("wait until {until}, and run this again"))
-    .help(format!(
-        "or, if it is known to be dead: `ml-deploy recover --environment {environment} --run {run}`"
-    ))
 }

@@ -39,34 +39,15 @@ pub(super) async fn take_back(
     } else {
         Scope::Own
     };
-    // What ends the run early must not end its way back; a signal, also one that comes now, hurries it.
-    let hurry = CancellationToken::new();
-    let guard = Guard {
-        cancelled: hurry.clone(),
-        deadline: Instant::now() + TIME,
-        convoy: None,
-        ..world.guard.clone()
-    };
-    let hurried = World {
-        guard: &guard,
-        ..*world
-    };
     let asker = Asker {
         run: wanted.run.clone(),
         despite: Despite::Nobody,
     };
-    let signalled = async {
-        signal.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-        hurry.cancel();
-        std::future::pending::<Recovered>().await
-    };
-    let recovered = tokio::select! {
-        biased;
-        recovered = recover_within(&hurried, target, &asker, scope) => recovered,
-        () = out_of_time(world.guard) => Recovered::Failed(vec![cut_short(target)]),
-        never = signalled => never,
-    };
+    let recovering = in_own_time(world, async |world| {
+        recover_within(world, target, &asker, scope).await
+    });
+    let recovered = recovering.await;
+    let recovered = recovered.unwrap_or_else(|| Recovered::Failed(vec![cut_short(target)]));
     told.left_open = matches!(recovered, Recovered::Stopped(_) | Recovered::Failed(_));
     match recovered {
         // Somebody else has it, or has ended it.
@@ -101,6 +82,37 @@ pub(super) async fn take_back(
             problems.extend(more);
             Outcome::RollbackFailed(problems)
         }
+    }
+}
+
+/// A way back: what ends the run early must not end it, and a signal, also one that comes now, hurries
+/// it. `None`: there was no time for it.
+pub(super) async fn in_own_time<T>(
+    world: &World<'_>,
+    way_back: impl AsyncFnOnce(&World<'_>) -> T,
+) -> Option<T> {
+    let hurry = CancellationToken::new();
+    let guard = Guard {
+        cancelled: hurry.clone(),
+        deadline: Instant::now() + TIME,
+        convoy: None,
+        ..world.guard.clone()
+    };
+    let hurried = World {
+        guard: &guard,
+        ..*world
+    };
+    let signalled = async {
+        world.guard.cancelled.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+        hurry.cancel();
+        std::future::pending::<Option<T>>().await
+    };
+    tokio::select! {
+        biased;
+        done = way_back(&hurried) => Some(done),
+        () = out_of_time(world.guard) => None,
+        never = signalled => never,
     }
 }
 

@@ -6,12 +6,16 @@
 //! | `back` | the way back of a run that has written, and must not go on |
 //! | `recover` | what a run that died has left in one service |
 //! | `together` | the same in several regions |
+//! | `ends` | how that ended, as it is told |
+//! | `apart` | a region that had recorded what another one failed with |
 //! | [`regions`] | several regions together |
 //!
 //! Everything outside comes in through [`World`], so that the same loop runs over the real cloud, the
 //! local one and a simulated one.
 
+mod apart;
 mod back;
+mod ends;
 mod recover;
 pub mod regions;
 mod seam;
@@ -19,7 +23,8 @@ mod seam;
 mod tests;
 mod together;
 
-pub use recover::{Recovered, open_intent, recover, recovered};
+pub use ends::Ends;
+pub use recover::Recovered;
 pub use seam::{Cloud, Planner, Seen, World};
 pub use together::{Left, left_open, look_for_unfinished, recover_all};
 

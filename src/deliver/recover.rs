@@ -11,7 +11,7 @@ use delivery::plan::recover::{
 };
 use delivery::plan::render::place;
 use delivery::snapshot::{Snapshot, StateSeen};
-use delivery::state::{OpenIntent, StateRecord};
+use delivery::state::StateRecord;
 use delivery::target::Target;
 
 use super::{LOOK, MOST_PLANS, Seen, World, busy, carry_out, stopped};
@@ -23,8 +23,6 @@ pub(super) const PAUSE: Duration = Duration::from_millis(500);
 /// Which unfinished rollouts are ended, and which way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// Whatever the asker may end, as the record says.
-    Any,
     /// Whatever the asker may end, and only back.
     AnyBack,
     /// What the asker's own run began, as the record says.
@@ -69,17 +67,6 @@ pub(super) async fn record(world: &World<'_>, target: &Target) -> Result<StateRe
     })
 }
 
-/// The intent that stands in the target's record. One read.
-///
-/// # Errors
-/// When the service cannot be read.
-pub async fn open_intent(
-    world: &World<'_>,
-    target: &Target,
-) -> Result<Option<OpenIntent>, Diagnostic> {
-    Ok(record(world, target).await?.intent)
-}
-
 /// Everything that there is to be seen.
 pub(super) async fn see(world: &World<'_>, target: &Target) -> Result<Seen, Diagnostic> {
     let observing = world.cloud.observe(target, None, world.guard.clock.now());
@@ -105,12 +92,7 @@ pub(super) fn seen_fit(recovery: Recovery) -> Recovery {
     }
 }
 
-/// Ends an unfinished rollout of the target, if there is one that `asker` may end.
-pub async fn recover(world: &World<'_>, target: &Target, asker: &Asker) -> Recovered {
-    recover_within(world, target, asker, Scope::Any).await
-}
-
-/// As [`recover`], within a scope.
+/// Ends an unfinished rollout of the target, within the scope, if there is one that `asker` may end.
 pub(super) async fn recover_within(
     world: &World<'_>,
     target: &Target,
@@ -123,7 +105,7 @@ pub(super) async fn recover_within(
             Err(problem) => return Recovered::Stopped(vec![problem]),
         };
         let recovery = match scope {
-            Scope::Any | Scope::Own => plan_recovery(asker, &seen.snapshot),
+            Scope::Own => plan_recovery(asker, &seen.snapshot),
             Scope::AnyBack | Scope::OwnBack => plan_way_back(asker, &seen.snapshot),
         };
         let rescue = match seen_fit(recovery) {
@@ -171,9 +153,9 @@ pub(super) async fn ended(
         }),
         // The way back may have been taken all the same, by the undo of the plan.
         ExecutionEnd::Stopped(problems) | ExecutionEnd::LeftOpen(problems) => {
-            let open = open_intent(world, target).await;
-            let is_closed =
-                open.is_ok_and(|open| open.is_none_or(|intent| intent.run != lease.run));
+            let stands = |record: StateRecord| record.intent.is_some_and(|it| it.run == lease.run);
+            let read = record(world, target).await;
+            let is_closed = read.is_ok_and(|record| !stands(record));
             Some(if is_closed {
                 Recovered::Ended {
                     state: in_words(world, target, Way::Back).await,
@@ -216,7 +198,7 @@ pub(super) async fn in_words(world: &World<'_>, target: &Target, way: Way) -> St
 }
 
 /// Nothing that was unfinished is ended in silence.
-pub fn recovered(target: &Target, lease: &Lease, way: Way, state: &str) -> Diagnostic {
+pub(super) fn recovered(target: &Target, lease: &Lease, way: Way, state: &str) -> Diagnostic {
     let (run, revision) = (&lease.run.0, &lease.revision);
     let (title, cause) = match way {
         Way::Back => (

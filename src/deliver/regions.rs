@@ -13,9 +13,11 @@ use delivery::stage::RollbackTo;
 use delivery::state::RunRef;
 use delivery::target::Target;
 
+use super::apart::none_alone;
+use super::ends::told;
 use super::recover::{Scope, in_words, recover_within};
 use super::together::{is_split, is_uneven};
-use super::{Recovered, Told, World, deliver, recover_all, recovered};
+use super::{Recovered, Told, World, deliver, recover_all};
 use crate::execute::{Guard, Member, Verifier, convoy};
 
 /// One region's service and its tests.
@@ -75,7 +77,8 @@ pub async fn deliver_all(world: &World<'_>, sites: &[Site<'_>], wanted: &Wanted)
         .iter()
         .zip(members)
         .map(|(site, member)| one(world, site, member, wanted));
-    futures_util::future::join_all(all).await
+    let landed = futures_util::future::join_all(all).await;
+    none_alone(world, sites, &wanted.run, landed).await
 }
 
 /// A run that died may have come further in one region than in another. What each region would
@@ -140,25 +143,11 @@ async fn step_back(world: &World<'_>, sites: &[Site<'_>], run: &RunRef) -> Optio
 async fn landed(world: &World<'_>, target: &Target, end: Recovered) -> Landed {
     // Its post step looks again.
     let left_open = matches!(end, Recovered::Stopped(_) | Recovered::Failed(_));
-    let outcome = match end {
-        Recovered::Nothing | Recovered::Held(_) => Outcome::Recovered {
+    let outcome = match told(world.sink, target, end) {
+        Some(outcome) => outcome,
+        None => Outcome::Recovered {
             state: in_words(world, target, Way::Back).await,
         },
-        Recovered::Ended {
-            lease,
-            way,
-            state,
-            problems,
-        } => {
-            for problem in problems {
-                world.sink.emit(Event::Warning(problem.as_warning()));
-            }
-            let warning = recovered(target, &lease, way, &state);
-            world.sink.emit(Event::Warning(warning));
-            Outcome::Recovered { state }
-        }
-        Recovered::Stopped(problems) => Outcome::Stopped(problems),
-        Recovered::Failed(problems) => Outcome::RollbackFailed(problems),
     };
     Landed {
         region: target.region.clone(),
@@ -230,7 +219,7 @@ pub fn together(landed: &[Landed]) -> Outcome {
 }
 
 /// Each diagnostic says in which region it was.
-fn named(outcome: Outcome, region: &Region) -> Outcome {
+pub(super) fn named(outcome: Outcome, region: &Region) -> Outcome {
     let name = |diagnostics: Vec<Diagnostic>| {
         let name = |mut diagnostic: Diagnostic| {
             let at = diagnostic.at.unwrap_or_default();

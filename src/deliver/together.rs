@@ -50,7 +50,8 @@ pub async fn left_open(
     }
 }
 
-async fn read_left(world: &World<'_>, targets: &[Target], run: &RunRef) -> Left {
+/// What `run` left in these services. One read each.
+pub(super) async fn read_left(world: &World<'_>, targets: &[Target], run: &RunRef) -> Left {
     let reads = targets.iter().map(|target| async {
         tokio::select! {
             biased;

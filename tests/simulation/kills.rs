@@ -1,5 +1,7 @@
 //! Every scenario as it is, and killed at each of its requests.
 
+use std::ops::RangeInclusive;
+
 use crate::program::Program;
 use crate::story::{Report, Story, Successor, at, play};
 use crate::world::{Happening, Moment, Trouble};
@@ -55,27 +57,47 @@ fn scenarios_end_as_told() {
     );
 }
 
-/// One kill.
-struct Kill {
-    story: Story,
+/// One kill of a story.
+pub(crate) struct Kill<S> {
+    pub(crate) story: S,
     request: u64,
     moment: Moment,
-    successor: Successor,
+    pub(crate) successor: Successor,
 }
 
-/// Every kill of every scenario, whoever comes after it.
-fn kills() -> Vec<Kill> {
+impl<S> Kill<S> {
+    pub(crate) fn trouble(&self) -> Trouble {
+        at(self.request, Happening::Kill(self.moment))
+    }
+
+    /// By which it is played again.
+    pub(crate) fn name(&self, story: &str) -> String {
+        let Self {
+            story: _,
+            request,
+            moment,
+            successor,
+        } = self;
+        format!("{story}:{request}:{moment:?}:{successor:?}")
+    }
+}
+
+/// Every kill of every story, whoever comes after it; `requests` has the first and the last request of a
+/// story at which it is killed.
+pub(crate) fn kills<S: Clone>(
+    stories: Vec<S>,
+    requests: impl Fn(&S) -> RangeInclusive<u64>,
+    successors: &[Successor],
+) -> Vec<Kill<S>> {
     let mut cases = Vec::new();
-    for story in scenarios::all() {
-        let calm = Trouble::default();
-        let requests = play(Program::real(), &story, 1, calm, Successor::Rerun).requests;
-        for request in 1..=requests {
+    for story in stories {
+        for request in requests(&story) {
             for moment in [Moment::Before, Moment::After] {
-                cases.extend(Successor::ALL.map(|successor| Kill {
+                cases.extend(successors.iter().map(|successor| Kill {
                     story: story.clone(),
                     request,
                     moment,
-                    successor,
+                    successor: *successor,
                 }));
             }
         }
@@ -83,33 +105,46 @@ fn kills() -> Vec<Kill> {
     cases
 }
 
-fn kill(case: &Kill) -> Report {
-    let trouble = at(case.request, Happening::Kill(case.moment));
-    play(Program::real(), &case.story, 1, trouble, case.successor)
+/// Who comes after it takes turns from kill to kill; a soak tries all of them.
+pub(crate) fn in_turns<S>(cases: &mut Vec<Kill<S>>, successors: &[Successor]) {
+    if batch::is_soak() {
+        return;
+    }
+    let (mut number, all) = (0, successors.len());
+    cases.retain(|_| {
+        number += 1;
+        let (turn, of) = ((number - 1) / all, (number - 1) % all);
+        // Each comes after both moments.
+        of == (turn + turn / all) % all
+    });
 }
 
-fn name(case: &Kill) -> String {
-    let Kill {
-        story,
-        request,
-        moment,
-        successor,
-    } = case;
-    format!("{}:{request}:{moment:?}:{successor:?}", story.name)
+fn all() -> Vec<Kill<Story>> {
+    let calm = |story: &Story| {
+        let calm = Trouble::default();
+        1..=play(Program::real(), story, 1, calm, Successor::Rerun).requests
+    };
+    kills(scenarios::all(), calm, &Successor::ALL)
+}
+
+fn kill(case: &Kill<Story>) -> Report {
+    play(
+        Program::real(),
+        &case.story,
+        1,
+        case.trouble(),
+        case.successor,
+    )
+}
+
+fn name(case: &Kill<Story>) -> String {
+    case.name(&case.story.name)
 }
 
 #[test]
 fn killed_at_each_request_the_next_run_brings_order() {
-    let mut cases = kills();
-    // Who comes after it takes turns; a soak tries all of them.
-    if !batch::is_soak() {
-        let (mut number, all) = (0, Successor::ALL.len());
-        cases.retain(|_| {
-            number += 1;
-            let (turn, of) = ((number - 1) / all, (number - 1) % all);
-            of == turn * (all - 1) % all
-        });
-    }
+    let mut cases = all();
+    in_turns(&mut cases, &Successor::ALL);
     batch::all("kills", &cases, |case| told(&name(case), &kill(case)));
 }
 
@@ -119,7 +154,7 @@ fn one_kill_again() {
     let Ok(wanted) = std::env::var("ML_DEPLOY_SIM_KILL") else {
         return;
     };
-    let case = kills().into_iter().find(|case| name(case) == wanted);
+    let case = all().into_iter().find(|case| name(case) == wanted);
     let report = kill(&case.expect("a kill of this name"));
     println!("{}", report.trace.join("\n"));
     assert!(told(&wanted, &report).is_none(), "{:?}", report.violations);

@@ -1,27 +1,27 @@
-//! The program under test: the real delivery over the simulated world. A mutant differs in one part.
+//! The program under test: the real delivery over the simulated world, in one region or in several
+//! together. A mutant differs in one part.
 
-use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use async_trait::async_trait;
-use delivery::diagnostic::Diagnostic;
-use delivery::event::{Event, EventSink};
 use delivery::outcome::Outcome;
+use delivery::plan::Wanted;
 use delivery::plan::recover::{Asker, Despite};
-use delivery::target::Target;
-use ml_deploy::deliver::{self, Cloud, Planner, Prospect, Seen};
-use ml_deploy::execute::{CloudWriter, Guard};
-use ml_deploy::gcp::api::Api;
-use ml_deploy::gcp::auth::TokenSource;
-use ml_deploy::gcp::endpoint::Endpoints;
-use ml_deploy::gcp::run::{Live, RunReader};
-use ml_deploy::gcp::transport::Transport;
-use ml_deploy::secret::Secret;
+use futures_util::future::LocalBoxFuture;
+use ml_deploy::deliver::regions::{Landed, Site, deliver_all, together};
+use ml_deploy::deliver::{self, Planner, Prospect, Recovered, left_open, recover_all};
+use ml_deploy::execute::CloudWriter;
 use tokio::time::Instant;
 
-use crate::verifier::{Blindness, SimulatedVerifier};
-use crate::wire::{Bend, Wire};
+use crate::running::{Place, Running};
+use crate::verifier::Blindness;
+use crate::wire::Bend;
 use crate::wishes::Wish;
-use crate::world::{Process, ProcessClock, World};
+
+/// How long a post step waits for a main step that has not told its end, how long it may take, and how
+/// long a release may take to be confirmed, as the program has it.
+const PATIENCE: Duration = Duration::from_secs(3);
+const POST_TIME: Duration = Duration::from_secs(120);
+const POST_CONFIRM: Duration = Duration::from_secs(30);
 
 /// How a run ended.
 #[derive(Debug)]
@@ -32,13 +32,37 @@ pub(crate) enum End {
     Ended(Outcome),
 }
 
+/// What a run says that it may have left open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    Nothing,
+    Open,
+}
+
 /// Stands between the loop and the cloud.
 pub(crate) type Wrap = fn(Box<dyn CloudWriter>) -> Box<dyn CloudWriter>;
+
+/// Delivers to all sites together.
+pub(crate) type Deliver = for<'a> fn(
+    &'a deliver::World<'a>,
+    &'a [Site<'a>],
+    &'a Wanted,
+) -> LocalBoxFuture<'a, Vec<Landed>>;
+
+/// Ends what is unfinished in the sites.
+pub(crate) type Recover = for<'a> fn(
+    &'a deliver::World<'a>,
+    &'a [Site<'a>],
+    &'a Asker,
+) -> LocalBoxFuture<'a, Vec<Recovered>>;
 
 /// The parts that a mutant may differ in.
 #[derive(Clone, Copy)]
 pub(crate) struct Program {
     pub(crate) planner: Planner,
+    pub(crate) deliver: Deliver,
+    pub(crate) recover: Recover,
+    pub(crate) together: fn(&[Landed]) -> Outcome,
     pub(crate) bend: Option<Bend>,
     pub(crate) blindness: Option<Blindness>,
     pub(crate) wrap: Option<Wrap>,
@@ -47,249 +71,152 @@ pub(crate) struct Program {
 
 impl Program {
     /// As it is.
-    pub(crate) const fn real() -> Self {
+    pub(crate) fn real() -> Self {
         Self {
             planner: delivery::plan::plan,
+            deliver: |world, sites, wanted| Box::pin(deliver_all(world, sites, wanted)),
+            recover: |world, sites, asker| Box::pin(recover_all(world, sites, asker)),
+            together,
             bend: None,
             blindness: None,
             wrap: None,
             tell: None,
         }
     }
-}
 
-struct Nobody;
-
-impl EventSink for Nobody {
-    fn emit(&self, _event: Event) {}
-}
-
-/// What the program says, in the trace.
-pub(crate) struct Trace {
-    pub(crate) world: Arc<World>,
-    pub(crate) run: String,
-}
-
-impl EventSink for Trace {
-    fn emit(&self, event: Event) {
-        let line = match event {
-            Event::StepStarted { id, .. } => format!("step {id}"),
-            Event::StepFinished { id, result, .. } => format!("step {id}: {result}"),
-            Event::Note(text) => text,
-            Event::Warning(warning) => format!("warning: {}", warning.title),
-            _ => return,
-        };
-        self.world.now().note(&format!("   {}: {line}", self.run));
-    }
-}
-
-struct AnyToken;
-
-#[async_trait]
-impl TokenSource for AnyToken {
-    async fn access_token(&self) -> Result<Secret, Diagnostic> {
-        Ok(Secret::new("token"))
-    }
-
-    async fn id_token(&self, _audience: &str) -> Result<Secret, Diagnostic> {
-        Ok(Secret::new("token"))
-    }
-
-    fn describe(&self) -> String {
-        "the simulated deployer".to_owned()
-    }
-}
-
-/// The cloud with another writer.
-struct Wrapped {
-    reader: RunReader,
-    wrap: Wrap,
-}
-
-#[async_trait]
-impl Cloud for Wrapped {
-    async fn observe(
-        &self,
-        target: &Target,
-        wanted: Option<&delivery::plan::Wanted>,
-        now: delivery::state::Timestamp,
-    ) -> Result<Seen, Diagnostic> {
-        let seen = Cloud::observe(&self.reader, target, wanted, now).await?;
-        Ok(Seen {
-            writer: (self.wrap)(seen.writer),
-            ..seen
-        })
-    }
-
-    async fn read(&self, target: &Target) -> Result<Option<Live>, Diagnostic> {
-        Cloud::read(&self.reader, target).await
-    }
-}
-
-fn transport() -> &'static Transport {
-    static TRANSPORT: OnceLock<Transport> = OnceLock::new();
-    TRANSPORT.get_or_init(|| Transport::new(Arc::new(Nobody)).unwrap())
-}
-
-pub(crate) fn reader(
-    world: &Arc<World>,
-    process: &Arc<Process>,
-    bend: Option<Bend>,
-    quiet: bool,
-) -> RunReader {
-    let wire = Wire {
-        world: Arc::clone(world),
-        process: Arc::clone(process),
-        bend,
-        quiet,
-    };
-    let sink: Arc<dyn EventSink> = if quiet {
-        Arc::new(Nobody)
-    } else {
-        Arc::new(Trace {
-            world: Arc::clone(world),
-            run: process.run.clone(),
-        })
-    };
-    let transport = transport().over(Arc::new(wire), sink);
-    RunReader::new(Api::new(transport, Endpoints::google(), Arc::new(AnyToken)))
-}
-
-pub(crate) fn guard(world: &World, process: &Arc<Process>, wish: &Wish) -> Guard {
-    let deadline = Instant::now() + wish.deadline;
-    let mut guard = Guard::new(process.cancelled.clone(), deadline);
-    guard.clock = Arc::new(ProcessClock {
-        process: Arc::clone(process),
-        begun: world.begun,
-    });
-    guard
-}
-
-impl Program {
-    /// Runs it to its end, or until its machine dies.
-    pub(crate) async fn run(self, world: &Arc<World>, target: &Target, wish: &Wish) -> End {
-        let run = &wish.wanted.run.0;
-        let process = Process::new(run);
-        let reader = reader(world, &process, self.bend, false);
-        let wrapped = self.wrap.map(|wrap| Wrapped {
-            reader: reader.clone(),
-            wrap,
-        });
-        let cloud: &dyn Cloud = match &wrapped {
-            Some(wrapped) => wrapped,
-            None => &reader,
-        };
-        let verifier = SimulatedVerifier {
-            world: Arc::clone(world),
-            process: Arc::clone(&process),
-            tells_commit: wish.tells_commit,
-            blindness: self.blindness,
-            claimed: wish.commit(),
-        };
-        let sink = Trace {
-            world: Arc::clone(world),
-            run: run.clone(),
-        };
-        let guard = guard(world, &process, wish);
-        let over = deliver::World {
-            cloud,
-            planner: self.planner,
-            verifier: &verifier,
-            sink: &sink,
-            guard: &guard,
-        };
-        if let delivery::plan::Intent::Rollback { .. } = wish.wanted.intent {
-            let mut inner = world.now();
-            let cloud = inner.cloud.clone();
-            inner.watch.rollback_begins(run, &cloud);
-        }
-        {
-            let mut inner = world.now();
-            inner.note(&format!("{run} begins"));
-        }
-        let end = tokio::select! {
-            biased;
-            () = process.died.notified() => End::Killed,
-            (outcome, _) = deliver::deliver(&over, target, &wish.wanted) => {
-                End::Ended(self.tell.map_or_else(|| outcome.clone(), |tell| tell(outcome.clone())))
+    /// Runs it to its end, or until its machine dies: how it ended, and what it said that it has left, if
+    /// it came to say so.
+    pub(crate) async fn run(self, places: &[Place], wish: &Wish) -> (End, Option<Left>) {
+        let running = Running::new(self, places, wish);
+        let run = running.process.run.clone();
+        for place in places {
+            let mut inner = place.world.now();
+            if let delivery::plan::Intent::Rollback { .. } = wish.wanted.intent {
+                let cloud = inner.cloud.clone();
+                inner.watch.rollback_begins(&run, &cloud);
             }
-        };
-        let mut inner = world.now();
-        let words = in_words(&end);
-        inner.note(&format!("{run} ends: {words}"));
-        let crate::world::Inner { cloud, watch, .. } = &mut *inner;
-        match &end {
-            End::Killed => watch.died(run),
-            End::Ended(outcome) => watch.ended(cloud, &wish.wanted, outcome),
         }
-        inner.tell_new_violations();
-        end
+        running.note(&format!("{run} begins"));
+        let (over, sites) = (running.over(), running.sites());
+        let landed = tokio::select! {
+            biased;
+            () = running.process.died.notified() => None,
+            landed = (self.deliver)(&over, &sites, &wish.wanted) => Some(landed),
+        };
+        let end = match &landed {
+            None => End::Killed,
+            Some(landed) => End::Ended(self.as_told(&(self.together)(landed))),
+        };
+        let left = landed.as_deref().map(left);
+        let words = in_words(&end);
+        running.note(&format!("{run} ends: {words}"));
+        for (index, place) in places.iter().enumerate() {
+            let mut inner = place.world.now();
+            let crate::world::Inner { cloud, watch, .. } = &mut *inner;
+            match &landed {
+                None => watch.died(&run),
+                Some(landed) => {
+                    let outcome = self.as_told(&landed[index].outcome);
+                    watch.ended(cloud, &wish.wanted, &outcome);
+                }
+            }
+            if left == Some(Left::Nothing) {
+                watch.says_that_nothing_is_open(cloud, &wish.wanted);
+            }
+            inner.tell_new_violations();
+        }
+        (end, left)
     }
 
-    /// Ends what a run has left open, if it may.
+    fn as_told(self, outcome: &Outcome) -> Outcome {
+        let tell = self.tell;
+        tell.map_or_else(|| outcome.clone(), |tell| tell(outcome.clone()))
+    }
+
+    /// `ml-deploy recover`: ends what is open, if it may. `None`: nothing was.
     pub(crate) async fn recover(
         self,
-        world: &Arc<World>,
-        target: &Target,
+        places: &[Place],
         wish: &Wish,
         despite: Despite,
-    ) {
-        let process = Process::new(&wish.wanted.run.0);
-        let reader = reader(world, &process, self.bend, false);
-        let verifier = SimulatedVerifier {
-            world: Arc::clone(world),
-            process: Arc::clone(&process),
-            tells_commit: wish.tells_commit,
-            blindness: self.blindness,
-            claimed: wish.commit(),
-        };
-        let sink = Trace {
-            world: Arc::clone(world),
-            run: process.run.clone(),
-        };
-        let guard = guard(world, &process, wish);
-        let over = deliver::World {
-            cloud: &reader,
-            planner: self.planner,
-            verifier: &verifier,
-            sink: &sink,
-            guard: &guard,
-        };
-        if despite == Despite::Anybody {
-            world.now().watch.forced.insert(process.run.clone());
+    ) -> Option<Outcome> {
+        let running = Running::new(self, places, wish);
+        for place in places.iter().filter(|_| despite == Despite::Anybody) {
+            let run = running.process.run.clone();
+            place.world.now().watch.forced.insert(run);
         }
+        tokio::select! {
+            biased;
+            () = running.process.died.notified() => {
+                running.died();
+                None
+            }
+            ends = self.ended(&running, wish, despite) => running.recovered(wish, ends),
+        }
+    }
+
+    /// The post step of a run that ended so: ends what it has left open, and looks only where that may be
+    /// something.
+    pub(crate) async fn post(
+        self,
+        places: &[Place],
+        wish: &Wish,
+        main: Option<Left>,
+    ) -> Option<Outcome> {
+        let mut running = Running::new(self, places, wish);
+        let patience = match main {
+            None => PATIENCE,
+            Some(Left::Open) => Duration::ZERO,
+            Some(Left::Nothing) => {
+                running.note("its post step does not look");
+                return None;
+            }
+        };
+        running.guard.deadline = Instant::now() + POST_TIME;
+        running.guard.confirm_grace = POST_CONFIRM;
+        tokio::select! {
+            biased;
+            () = running.process.died.notified() => {
+                running.died();
+                None
+            }
+            ended = self.looked_and_ended(&running, wish, patience) => ended,
+        }
+    }
+
+    async fn looked_and_ended(
+        self,
+        running: &Running<'_>,
+        wish: &Wish,
+        patience: Duration,
+    ) -> Option<Outcome> {
+        let (run, targets) = (&wish.wanted.run, running.targets());
+        let left = left_open(&running.over(), &targets, run, patience).await;
+        if !left.is_nothing() {
+            let ends = self.ended(running, wish, Despite::Nobody).await;
+            return running.recovered(wish, ends);
+        }
+        if let Some((_, problem)) = left.unread.first() {
+            let end = Recovered::Stopped(vec![problem.clone()]);
+            return running.recovered(wish, vec![end; targets.len()]);
+        }
+        running.nothing_was_left(wish);
+        None
+    }
+
+    async fn ended(self, running: &Running<'_>, wish: &Wish, despite: Despite) -> Vec<Recovered> {
         let asker = Asker {
             run: wish.wanted.run.clone(),
             despite,
         };
-        let recovered = deliver::recover(&over, target, &asker).await;
-        let mut inner = world.now();
-        inner.note(&format!("{} recovers: {recovered:?}", process.run));
-        let crate::world::Inner { cloud, watch, .. } = &mut *inner;
-        watch.recovered(cloud, &wish.wanted, &recovered);
-        inner.tell_new_violations();
+        (self.recover)(&running.over(), &running.sites(), &asker).await
     }
 
-    /// What it would do now; nothing goes wrong meanwhile.
-    pub(crate) async fn look(self, world: &Arc<World>, target: &Target, wish: &Wish) -> String {
-        let process = Process::new(&wish.wanted.run.0);
-        let reader = reader(world, &process, None, true);
-        let verifier = SimulatedVerifier {
-            world: Arc::clone(world),
-            process: Arc::clone(&process),
-            tells_commit: wish.tells_commit,
-            blindness: None,
-            claimed: None,
-        };
-        let guard = guard(world, &process, wish);
-        let over = deliver::World {
-            cloud: &reader,
-            planner: self.planner,
-            verifier: &verifier,
-            sink: &Nobody,
-            guard: &guard,
-        };
-        match deliver::look(&over, target, &wish.wanted).await {
+    /// What it would do now in a region; nothing goes wrong meanwhile.
+    pub(crate) async fn look(self, place: &Place, wish: &Wish) -> String {
+        let places = std::slice::from_ref(place);
+        let running = Running::quiet(self.planner, places, wish);
+        match deliver::look(&running.over(), &place.target, &wish.wanted).await {
             Ok(Prospect::UpToDate { .. }) => "up to date".to_owned(),
             Ok(Prospect::Blocked(problems)) => format!("blocked: {}", problems[0]),
             Ok(Prospect::Plan(plan)) => {
@@ -298,6 +225,14 @@ impl Program {
             }
             Err(problem) => format!("no look: {problem}"),
         }
+    }
+}
+
+fn left(landed: &[Landed]) -> Left {
+    if landed.iter().any(|one| one.told.left_open) {
+        Left::Open
+    } else {
+        Left::Nothing
     }
 }
 
@@ -316,6 +251,7 @@ pub(crate) fn in_words(end: &End) -> String {
                 Outcome::Promoted { revision, .. } => format!("{code} promoted {revision}"),
                 Outcome::UpToDate { revision, .. } => format!("{code} up to date {revision}"),
                 Outcome::RolledBack { revision, .. } => format!("{code} rolled back to {revision}"),
+                Outcome::Recovered { state } => format!("{code} recovered: {state}"),
                 _ => format!("{code} {}", problems.join(" | ")),
             }
         }

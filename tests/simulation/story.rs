@@ -1,7 +1,7 @@
 //! A story: what is there, what happens, how it must end.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use delivery::diagnostic::Code;
@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 
 use crate::cloud::{Behaviour, HttpRequest, Pace, SERVICE};
 use crate::foreign::Foreign;
-use crate::program::{End, Program, in_words};
+use crate::program::{End, Left, Program, in_words};
+use crate::running::Place;
 use crate::watch::{Invariant, Violation};
 use crate::wishes::{Wish, digest, promote, target};
-use crate::world::{Happening, Trouble, World};
+use crate::world::{Happening, Inner, Trouble, World};
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
@@ -86,7 +87,7 @@ impl Successor {
     ];
 
     /// It ends what is open at once, and promotes nothing.
-    fn recovers(self) -> bool {
+    pub(crate) fn recovers(self) -> bool {
         matches!(self, Self::Post | Self::Forced)
     }
 }
@@ -120,9 +121,13 @@ pub(crate) fn play(
     runtime.block_on(async {
         let calm = trouble.at.is_empty() && trouble.faults + trouble.foreign == 0;
         let world = World::new(seed, story.pace.clone(), trouble);
+        let place = Place {
+            world: Arc::clone(&world),
+            target: target(story.tier),
+        };
         let stage = Stage {
             program,
-            world: Arc::clone(&world),
+            places: [place],
             story,
             successor,
             calm,
@@ -142,7 +147,7 @@ pub(crate) fn play(
 
 struct Stage<'a> {
     program: Program,
-    world: Arc<World>,
+    places: [Place; 1],
     story: &'a Story,
     successor: Successor,
     /// Nothing goes wrong: each run ends as told.
@@ -150,9 +155,13 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
+    fn now(&self) -> MutexGuard<'_, Inner> {
+        self.places[0].world.now()
+    }
+
     async fn play(&self) {
         {
-            let mut inner = self.world.now();
+            let mut inner = self.now();
             let all = self.story.behaviours.iter().copied();
             for (number, behaviour) in all.chain([(NEXT_BAD, Behaviour::Bad)]) {
                 let digest = digest(number).as_str().to_owned();
@@ -163,53 +172,53 @@ impl Stage<'_> {
         for act in &self.story.acts {
             match act {
                 Act::Run(wish, expect) => {
-                    let end = self.run(wish, *expect).await;
-                    if matches!(end, End::Killed) {
-                        self.bring_order(wish).await;
+                    let left = self.run(wish, *expect).await;
+                    if left.is_none() {
+                        self.bring_order(wish, None).await;
                     }
-                    last = Some(wish.clone());
+                    last = Some((wish, left));
                 }
                 Act::Together(first, second, later) => {
-                    let target = target(self.story.tier);
                     let second_run = async {
                         tokio::time::sleep(*later).await;
-                        self.program.run(&self.world, &target, second).await
+                        self.program.run(&self.places, second).await
                     };
-                    tokio::join!(self.program.run(&self.world, &target, first), second_run);
-                    last = Some(first.clone());
+                    let first_run = self.program.run(&self.places, first);
+                    let ((_, left), _) = tokio::join!(first_run, second_run);
+                    last = Some((first, left));
                 }
                 Act::Made { open_to } => self.made(*open_to).await,
                 Act::Stranger(foreign) => {
-                    self.world.now().stranger(*foreign);
+                    self.now().stranger(*foreign);
                     tokio::time::sleep(Duration::from_secs(30)).await;
                 }
                 Act::Wait(time) => tokio::time::sleep(*time).await,
             }
         }
         self.rest().await;
-        if let Some(wish) = last.filter(|_| self.in_doubt()) {
-            self.bring_order(&wish).await;
+        if let Some((wish, main)) = last.filter(|_| self.in_doubt()) {
+            self.bring_order(wish, main).await;
         }
         self.rest().await;
-        let mut inner = self.world.now();
-        let crate::world::Inner { cloud, watch, .. } = &mut *inner;
+        let mut inner = self.now();
+        let Inner { cloud, watch, .. } = &mut *inner;
         watch.at_rest(cloud);
         inner.tell_new_violations();
     }
 
     fn in_doubt(&self) -> bool {
-        self.world.now().watch.in_doubt
+        self.now().watch.in_doubt
     }
 
     async fn rest(&self) {
         tokio::time::sleep(Duration::from_secs(600)).await;
     }
 
-    async fn run(&self, wish: &Wish, expect: Expect) -> End {
-        let target = target(self.story.tier);
-        let end = self.program.run(&self.world, &target, wish).await;
+    /// What it says that it has left; `None` where it died.
+    async fn run(&self, wish: &Wish, expect: Expect) -> Option<Left> {
+        let (end, left) = self.program.run(&self.places, wish).await;
         let End::Ended(outcome) = &end else {
-            return end;
+            return None;
         };
         if self.calm && !as_told(outcome, expect) {
             self.broken(
@@ -220,32 +229,32 @@ impl Stage<'_> {
         if outcome.exit_code() as u8 == 0 {
             self.plan_again(wish).await;
         }
-        end
+        left
     }
 
     /// A finished run leaves nothing to do, unless another tool has moved the traffic since its last write.
     async fn plan_again(&self, wish: &Wish) {
         tokio::time::sleep(Duration::from_secs(60)).await;
-        if self.world.now().watch.moved_since {
+        if self.now().watch.moved_since {
             return;
         }
-        let target = target(self.story.tier);
-        let said = self.program.look(&self.world, &target, wish).await;
+        let said = self.program.look(&self.places[0], wish).await;
         if said != "up to date" {
             self.broken(Invariant::NotIdempotent, format!("planned again: {said}"));
         }
     }
 
     fn broken(&self, invariant: Invariant, text: String) {
-        let mut inner = self.world.now();
+        let mut inner = self.now();
         inner.watch.broken(invariant, text);
         inner.tell_new_violations();
     }
 
-    /// Somebody comes after a run that died or could not restore. Nothing goes wrong any more.
-    async fn bring_order(&self, wish: &Wish) {
+    /// Somebody comes after a run that died or could not restore, which ended so. Nothing goes wrong any
+    /// more.
+    async fn bring_order(&self, wish: &Wish, main: Option<Left>) {
         {
-            let mut inner = self.world.now();
+            let mut inner = self.now();
             inner.calm_down();
             inner.note(&format!("{:?} comes to bring order", self.successor));
         }
@@ -259,8 +268,15 @@ impl Stage<'_> {
             Successor::Same => self.order(&wish.clone().by(901)).await,
             Successor::Next => self.order(&next()).await,
             Successor::NextBad => self.order(&promote(NEXT_BAD, "9.1.0", 902)).await,
-            Successor::Post => self.recover(wish, Despite::Nobody).await,
-            Successor::Forced => self.recover(&wish.clone().by(903), Despite::Anybody).await,
+            // Nothing is promoted: what is open is ended, and nothing of it is left to the next run.
+            Successor::Post => drop(self.program.post(&self.places, wish, main).await),
+            Successor::Forced => {
+                let person = wish.clone().by(903);
+                let recovering = self
+                    .program
+                    .recover(&self.places, &person, Despite::Anybody);
+                recovering.await;
+            }
         }
         // What the dead run sent may still arrive, and no etag refuses it where nothing was written since.
         self.rest().await;
@@ -274,18 +290,10 @@ impl Stage<'_> {
         self.run(wish, Expect::Anything).await;
     }
 
-    /// Nothing is promoted: what is open is ended, and nothing of it is left to the next run.
-    async fn recover(&self, wish: &Wish, despite: Despite) {
-        let target = target(self.story.tier);
-        self.program
-            .recover(&self.world, &target, wish, despite)
-            .await;
-    }
-
     /// Another tool makes the service.
     async fn made(&self, open_to: OpenTo) {
         {
-            let mut inner = self.world.now();
+            let mut inner = self.now();
             let template = json!({
                 "revision": "api-00001-abc",
                 "annotations": {"client": "gcloud"},
@@ -321,7 +329,8 @@ impl Stage<'_> {
     }
 }
 
-fn as_told(outcome: &Outcome, expect: Expect) -> bool {
+/// Whether a run has ended as told.
+pub(crate) fn as_told(outcome: &Outcome, expect: Expect) -> bool {
     match (outcome, expect) {
         (_, Expect::Anything)
         | (Outcome::Promoted { .. }, Expect::Promoted)

@@ -3,6 +3,7 @@
 
 mod ends;
 mod moments;
+mod together;
 mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +43,8 @@ pub(crate) enum Invariant {
     NeverEnds,
     /// The program made no plan that its own rules forbid.
     Defect,
+    /// The regions of one service serve the same release.
+    RegionsApart,
     /// The story ended otherwise than told.
     WrongEnd,
 }
@@ -88,6 +91,8 @@ pub(crate) struct Watch {
     rollbacks: BTreeSet<String>,
     /// What served before such a write: it comes back if the write cannot be confirmed.
     before_rollback: Option<(String, Split, bool)>,
+    /// What was before the newest record of a run over several regions.
+    earlier: Option<together::Earlier>,
     /// Digests that served when the rollback at work began.
     pub(crate) left: Option<BTreeSet<String>>,
     /// Runs that were killed.

@@ -15,13 +15,44 @@ use crate::world::{Fault, Moment, Process, World};
 /// Changes what is sent: how a mutant of the program would behave.
 pub(crate) type Bend = fn(&mut HttpRequest);
 
-/// The network of one run.
+/// The network between a run and one region.
 pub(crate) struct Wire {
     pub(crate) world: Arc<World>,
     pub(crate) process: Arc<Process>,
     pub(crate) bend: Option<Bend>,
     /// Nothing goes wrong, and nobody counts.
     pub(crate) quiet: bool,
+}
+
+/// The networks of all regions of a run, by their names.
+pub(crate) struct Network {
+    pub(crate) wires: Vec<(String, Wire)>,
+}
+
+/// Where the model is, whatever region it stands for.
+const HOME: &str = "/locations/us-central1/";
+
+#[async_trait]
+impl Exchange for Network {
+    async fn exchange(&self, mut request: Request) -> Result<Answer, Unanswered> {
+        let place = |region: &str| format!("/locations/{region}/");
+        let path = request.url.path().to_owned();
+        let is_there = |(region, _): &&(String, Wire)| path.contains(&place(region));
+        let (region, wire) = self.wires.iter().find(is_there).unwrap_or(&self.wires[0]);
+        let place = place(region);
+        if place == HOME {
+            return wire.exchange(request).await;
+        }
+        request.url.set_path(&path.replace(&place, HOME));
+        let answer = wire.exchange(request).await?;
+        let text = String::from_utf8_lossy(&answer.body);
+        let body = text.replace(HOME, &place).into_bytes();
+        Ok(Answer { body, ..answer })
+    }
+
+    fn chance(&self) -> f64 {
+        self.wires[0].1.chance()
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -76,6 +76,13 @@ pub(crate) struct Trouble {
     pub(crate) revoked: bool,
 }
 
+impl Trouble {
+    /// Nothing goes wrong any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.at.is_empty() && self.faults + self.foreign == 0 && !self.revoked
+    }
+}
+
 /// One run of the program.
 #[derive(Debug)]
 pub(crate) struct Process {

@@ -100,3 +100,18 @@ async fn what_another_run_has_left_is_not_this_runs_to_end() {
     assert_eq!(intent.run, RunRef("9/1".to_owned()));
     assert!(!told.left_open);
 }
+
+#[tokio::test]
+async fn a_run_that_may_not_go_on_after_a_strangers_write_takes_back_what_it_began() {
+    // The candidate stands; the traffic is met by a stranger.
+    let memory = Memory::default();
+    first_release(&memory).await;
+    let before = REGIONS.map(|region| memory.seen(region));
+    memory.fault(REGIONS[1], 2, Fault::Stranger);
+    let landed = deliver_planned(&memory, &promote(2), [true; 2], no_second_plan).await;
+    let outcome = together(&landed);
+    assert_eq!(outcome.diagnostics()[0].code, Code::ServiceBusy);
+    let state = outcome.diagnostics()[0].state.clone().unwrap();
+    assert!(state.contains("taken back"), "{state}");
+    assert_eq!(REGIONS.map(|region| memory.seen(region)), before);
+}

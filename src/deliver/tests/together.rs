@@ -259,9 +259,10 @@ async fn previous_leads_no_further_where_a_dead_run_is_ahead_in_one_region() {
         if is_taken_back {
             let (guard, sink) = (guard_at(0), EventList::default());
             let world = scene.world(&guard, &sink);
-            let target = &scene.targets[behind];
-            let end = recover(&world, target, &asker("103/1")).await;
-            assert!(matches!(end, Recovered::Ended { .. }), "{end:#?}");
+            // As the tool does that looks at this region alone.
+            let site = &scene.sites()[behind..=behind];
+            let ends = recover_all(&world, site, &asker("103/1")).await;
+            assert!(matches!(ends[0], Recovered::Ended { .. }), "{ends:#?}");
         }
         let back = |to, run| wanted(Intent::Rollback { to }, run);
         let landed = scene.deliver(&back(RollbackTo::Previous, 200), LATER).await;
@@ -356,5 +357,35 @@ async fn what_waits_for_its_promotion_in_one_region_alone_is_promoted() {
         let (traffic, record) = memory.seen(region).unwrap();
         assert_eq!((record.healthy.len(), record.intent), (2, None));
         assert_eq!(traffic.percent_of(&record.healthy[0].revision), 100);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_region_had_recorded_is_taken_back_when_the_other_fails_after_it() {
+    // Each region's record meets a stranger: in one it stands already, and that region finds itself up to
+    // date; the other one has to plan again, and may not.
+    for (recorded, failed) in [(1, 0), (0, 1)] {
+        let memory = Memory::default();
+        first_release(&memory).await;
+        let before = REGIONS.map(|region| memory.seen(region));
+        memory.fault(REGIONS[recorded], 3, Fault::Followed);
+        memory.fault(REGIONS[failed], 3, Fault::Stranger);
+        let landed = deliver_planned(&memory, &promote(2), [true; 2], no_second_plan).await;
+        assert_eq!(
+            REGIONS.map(|region| memory.seen(region)),
+            before,
+            "{landed:#?}"
+        );
+        let outcome = together(&landed);
+        let codes: Vec<Code> = outcome.diagnostics().iter().map(|one| one.code).collect();
+        assert_eq!(
+            codes,
+            [Code::ServiceBusy, Code::RegionFailed],
+            "{outcome:#?}"
+        );
+        let state = outcome.diagnostics()[1].state.clone().unwrap();
+        let serves = "api-v1-1-0-f6f20c serves 100 %";
+        assert!(state.contains(serves), "{outcome:#?}");
+        assert!(!landed.iter().any(|one| one.told.left_open), "{landed:#?}");
     }
 }

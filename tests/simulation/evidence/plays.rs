@@ -13,7 +13,8 @@ use super::story::{Act, Counts, Report, Story, play};
 use super::vault::Keys;
 use crate::batch;
 use crate::cloud::{Behaviour, Pace};
-use crate::story::{Successor, at};
+use crate::kills::{Kill, in_turns, kills};
+use crate::story::Successor;
 use crate::wishes::{Wish, promote, rollback};
 use crate::world::{Happening, Moment, Trouble};
 
@@ -133,42 +134,21 @@ fn stories_of_evidence_end_as_told() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// One kill.
-struct Kill {
-    story: Story,
-    request: u64,
-    moment: Moment,
-    successor: Successor,
-}
-
-fn kills() -> Vec<Kill> {
-    let mut cases = Vec::new();
-    for story in scenarios() {
-        for request in 1..=calm(Mutant::None, &story).requests {
-            for moment in [Moment::Before, Moment::After] {
-                cases.extend(SUCCESSORS.map(|successor| Kill {
-                    story: story.clone(),
-                    request,
-                    moment,
-                    successor,
-                }));
-            }
-        }
-    }
-    cases
+fn every_kill() -> Vec<Kill<Story>> {
+    let requests = |story: &Story| 1..=calm(Mutant::None, story).requests;
+    kills(scenarios(), requests, &SUCCESSORS)
 }
 
 /// The name of a kill, and what came of it.
-fn killed(case: &Kill) -> (String, Report) {
+fn killed(case: &Kill<Story>) -> (String, Report) {
     let Kill {
-        story,
-        request,
-        moment,
-        successor,
+        story, successor, ..
     } = case;
-    let name = format!("{}:{request}:{moment:?}:{successor:?}", story.name);
-    let trouble = at(*request, Happening::Kill(*moment));
-    (name, play(Mutant::None, story, 1, trouble, *successor))
+    let name = case.name(&story.name);
+    (
+        name,
+        play(Mutant::None, story, 1, case.trouble(), *successor),
+    )
 }
 
 /// Killed at any request, those to the place of evidence among them: the next completed run leaves the
@@ -177,7 +157,7 @@ fn killed(case: &Kill) -> (String, Report) {
 /// `ML_DEPLOY_SIM_EVIDENCE_KILL='STORY:REQUEST:MOMENT:SUCCESSOR'` plays one again.
 #[test]
 fn killed_at_each_request_the_evidence_of_what_serves_is_there_at_last() {
-    let mut cases = kills();
+    let mut cases = every_kill();
     if let Ok(wanted) = std::env::var("ML_DEPLOY_SIM_EVIDENCE_KILL") {
         let case = cases.iter().map(killed).find(|(name, _)| *name == wanted);
         let (_, report) = case.expect("a kill of this name");
@@ -185,14 +165,7 @@ fn killed_at_each_request_the_evidence_of_what_serves_is_there_at_last() {
         assert!(report.broken.is_empty(), "{:?}", report.broken);
         return;
     }
-    if !batch::is_soak() {
-        let mut number = 0;
-        cases.retain(|_| {
-            number += 1;
-            // Who comes after it takes turns.
-            (number - 1) % 2 == (number - 1) / 2 % 2
-        });
-    }
+    in_turns(&mut cases, &SUCCESSORS);
     let counts = Mutex::new(Counts::default());
     batch::all("kills with evidence", &cases, |case| {
         let (name, report) = killed(case);

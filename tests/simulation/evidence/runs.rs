@@ -10,18 +10,18 @@ use delivery::diagnostic::Diagnostic;
 use delivery::gate::Mode;
 use delivery::outcome::Outcome;
 use delivery::plan::Intent;
-use delivery::target::{Target, Tier};
+use delivery::target::Target;
 use delivery::verdict::Evidence;
 use ml_deploy::deliver::regions::{Landed, Site, deliver_all, together};
-use ml_deploy::deliver::{self, Planner, Told};
+use ml_deploy::deliver::{Planner, Told};
 use ml_deploy::evidence::rule::{Author, Next, Proven, Rule, Tests};
 use ml_deploy::execute::{Identity, UnderTest, UnderWatch, Verifier};
 
 use super::vault::{SimulatedArchive, Vault, environment};
-use crate::program::{self, End, Trace};
+use crate::program::{self, End, Program};
+use crate::running::{Place, Running};
 use crate::verifier::SimulatedVerifier;
-use crate::wishes::{Wish, target};
-use crate::world::{Process, World};
+use crate::wishes::Wish;
 
 /// The environment that is delivered to, and the one before it.
 pub(super) const HERE: &str = "test";
@@ -57,12 +57,12 @@ pub(super) enum Mutant {
 }
 
 /// What was measured, as the program's recorder keeps it.
-struct Recording {
-    inner: SimulatedVerifier,
+struct Recording<'a> {
+    inner: &'a SimulatedVerifier,
     kept: Mutex<Vec<Evidence>>,
 }
 
-impl Recording {
+impl Recording<'_> {
     fn keep(&self, evidence: &[Evidence]) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|one| evidence.iter().all(|new| new.gate != one.gate));
@@ -76,7 +76,7 @@ impl Recording {
 }
 
 #[async_trait]
-impl Verifier for Recording {
+impl Verifier for Recording<'_> {
     async fn verify(&self, what: &UnderTest<'_>) -> Vec<Evidence> {
         let evidence = self.inner.verify(what).await;
         self.keep(&evidence);
@@ -108,7 +108,7 @@ fn planner(part: Part) -> Planner {
 
 /// One run of it.
 pub(super) struct Run<'a> {
-    pub(super) world: &'a Arc<World>,
+    pub(super) place: &'a Place,
     pub(super) vault: &'a Arc<Vault>,
     pub(super) mutant: Mutant,
     pub(super) next: Next,
@@ -118,14 +118,18 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     /// Runs it to its end, or until its machine dies; looks all the while at what serves.
     pub(super) async fn run(&self, wish: &Wish, part: Part) -> End {
-        let process = Process::new(&wish.wanted.run.0);
-        self.world
-            .now()
-            .note(&format!("{part:?} of {} begins", process.run));
+        let world = &self.place.world;
+        let program = Program {
+            planner: planner(part),
+            ..Program::real()
+        };
+        let running = Running::new(program, std::slice::from_ref(self.place), wish);
+        let run = &running.process.run;
+        running.note(&format!("{part:?} of {run} begins"));
         if let Intent::Rollback { .. } = wish.wanted.intent {
-            let mut inner = self.world.now();
+            let mut inner = world.now();
             let cloud = inner.cloud.clone();
-            inner.watch.rollback_begins(&process.run, &cloud);
+            inner.watch.rollback_begins(run, &cloud);
         }
         let mut let_in = BTreeSet::new();
         let watching = async {
@@ -136,23 +140,21 @@ impl Run<'_> {
         };
         let end = tokio::select! {
             biased;
-            () = process.died.notified() => End::Killed,
+            () = running.process.died.notified() => End::Killed,
             () = watching => unreachable!(),
-            outcome = self.carried(&process, wish, part) => End::Ended(outcome),
+            outcome = self.carried(&running, wish, part) => End::Ended(outcome),
         };
         self.look(&mut let_in);
         let words = program::in_words(&end);
         {
-            let mut inner = self.world.now();
+            let mut inner = world.now();
             let crate::world::Inner { cloud, watch, .. } = &mut *inner;
             match &end {
                 End::Killed => watch.in_doubt = true,
                 End::Ended(outcome) => watch.ended(cloud, &wish.wanted, outcome),
             }
         }
-        self.world
-            .now()
-            .note(&format!("{} ends: {words}", process.run));
+        running.note(&format!("{run} ends: {words}"));
         end
     }
 
@@ -162,7 +164,7 @@ impl Run<'_> {
             return;
         }
         let digests: Vec<String> = {
-            let inner = self.world.now();
+            let inner = self.place.world.now();
             let service = inner.cloud.service.iter();
             let revisions = service.flat_map(|one| &one.revisions);
             let digests = revisions.map(|one| one.digest());
@@ -182,33 +184,15 @@ impl Run<'_> {
         }
     }
 
-    async fn carried(&self, process: &Arc<Process>, wish: &Wish, part: Part) -> Outcome {
-        let target = target(Tier::Preproduction);
-        let reader = program::reader(self.world, process, None, false);
+    async fn carried(&self, running: &Running<'_>, wish: &Wish, part: Part) -> Outcome {
+        let target = &self.place.target;
         let verifier = Recording {
-            inner: SimulatedVerifier {
-                world: Arc::clone(self.world),
-                process: Arc::clone(process),
-                tells_commit: wish.tells_commit,
-                blindness: None,
-                claimed: wish.commit(),
-            },
+            inner: &running.verifiers[0],
             kept: Mutex::default(),
         };
-        let sink = Trace {
-            world: Arc::clone(self.world),
-            run: process.run.clone(),
-        };
-        let guard = program::guard(self.world, process, wish);
-        let over = deliver::World {
-            cloud: &reader,
-            planner: planner(part),
-            verifier: &verifier,
-            sink: &sink,
-            guard: &guard,
-        };
+        let over = running.over();
         let sites = [Site {
-            target: &target,
+            target,
             verifier: &verifier,
         }];
         let deliver = async {
@@ -221,8 +205,8 @@ impl Run<'_> {
         };
         let archive = SimulatedArchive {
             vault: Arc::clone(self.vault),
-            world: Arc::clone(self.world),
-            process: Arc::clone(process),
+            world: Arc::clone(&self.place.world),
+            process: Arc::clone(&running.process),
             trusting: self.mutant == Mutant::UnsignedCounts,
         };
         let (here, before) = (environment(HERE), environment(self.asks()));
@@ -235,11 +219,11 @@ impl Run<'_> {
                 next: self.next,
             },
             archive: &archive,
-            cloud: &reader,
-            targets: std::slice::from_ref(&target),
+            cloud: running.cloud.as_ref(),
+            targets: std::slice::from_ref(target),
             release,
             configuration: spec.hash(),
-            started: guard.clock.now(),
+            started: running.guard.clock.now(),
             tests: if part == Part::Promote {
                 Tests::Before
             } else {
@@ -247,10 +231,10 @@ impl Run<'_> {
             },
             author: author(wish),
             measured: &measured,
-            sink: &sink,
-            guard: &guard,
+            sink: running.sink.as_ref(),
+            guard: &running.guard,
         };
-        let outcome = self.around(&proven, &target, deliver).await;
+        let outcome = self.around(&proven, target, deliver).await;
         outcome.unwrap_or_else(|problem| Outcome::Stopped(vec![problem]))
     }
 

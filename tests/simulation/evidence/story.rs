@@ -9,14 +9,16 @@ use delivery::gate::Mode;
 use delivery::outcome::Outcome;
 use delivery::plan::Intent;
 use delivery::release::ImageDigest;
+use delivery::target::Tier;
 use ml_deploy::evidence::rule::Next;
 
 use super::runs::{AFTER, BEFORE, HERE, Mutant, Part, Run};
 use super::vault::{Keys, Vault};
 use crate::cloud::{Behaviour, Pace};
 use crate::program::{End, in_words};
+use crate::running::Place;
 use crate::story::Successor;
-use crate::wishes::{Wish, digest};
+use crate::wishes::{Wish, digest, target};
 use crate::world::{Trouble, World};
 
 /// One thing that happens.
@@ -101,7 +103,10 @@ pub(super) fn play(
         let mut stage = Stage {
             mutant,
             vault: Vault::new(story.keys),
-            world: Arc::clone(&world),
+            place: Place {
+                world: Arc::clone(&world),
+                target: target(Tier::Preproduction),
+            },
             story,
             successor,
             calm,
@@ -124,7 +129,7 @@ pub(super) fn play(
 struct Stage<'a> {
     mutant: Mutant,
     vault: Arc<Vault>,
-    world: Arc<World>,
+    place: Place,
     story: &'a Story,
     successor: Successor,
     /// Nothing goes wrong.
@@ -151,7 +156,7 @@ impl Stage<'_> {
     async fn play(&mut self) {
         for (number, behaviour) in &self.story.behaviours {
             let digest = digest(*number).as_str().to_owned();
-            let mut inner = self.world.now();
+            let mut inner = self.place.world.now();
             inner.cloud.behaviours.insert(digest, *behaviour);
         }
         let key_of_before = (self.story.keys == Keys::Each).then_some(BEFORE);
@@ -217,7 +222,7 @@ impl Stage<'_> {
     async fn run(&mut self, wish: &Wish, part: Part) -> End {
         let passed = image_of(wish).is_some_and(|image| self.vault.has_passed(image, HERE));
         let run = Run {
-            world: &self.world,
+            place: &self.place,
             vault: &self.vault,
             mutant: self.mutant,
             next: self.story.next,
@@ -257,7 +262,7 @@ impl Stage<'_> {
 
     /// Nothing goes wrong, or not any more.
     fn is_calm(&self) -> bool {
-        let inner = self.world.now();
+        let inner = self.place.world.now();
         let trouble = &inner.trouble;
         trouble.at.is_empty() && trouble.faults == 0 && !trouble.revoked
     }
@@ -265,7 +270,7 @@ impl Stage<'_> {
     /// Somebody comes after a run that died. Nothing goes wrong any more.
     async fn bring_order(&mut self, wish: &Wish, parts: &[Part], code: Option<u8>) {
         {
-            let mut inner = self.world.now();
+            let mut inner = self.place.world.now();
             inner.calm_down();
             inner.note(&format!("{:?} comes to bring order", self.successor));
         }

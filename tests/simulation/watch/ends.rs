@@ -40,15 +40,36 @@ impl Watch {
             Outcome::Stopped(problems) => self.stopped(cloud, wanted, problems),
             Outcome::RollbackFailed(problems) => {
                 let says = problems.iter().any(|problem| {
-                    problem.code == Code::UndoFailed
+                    matches!(problem.code, Code::UndoFailed | Code::RegionsApart)
                         && problem.help.iter().any(|line| line.starts_with("act now"))
                 });
-                if problems.len() < 2 || !says {
+                let apart = problems.iter().any(|one| one.code == Code::RegionsApart);
+                if (problems.len() < 2 && !apart) || !says {
                     self.broken(Invariant::OldTrafficLost, "exit 5 does not say what to do");
                 }
                 self.in_doubt = true;
             }
             Outcome::Recovered { .. } | Outcome::Waiting { .. } | Outcome::Verified => {}
+        }
+    }
+
+    /// The run has ended and says that its post step has nothing to look for.
+    pub(crate) fn says_that_nothing_is_open(&mut self, cloud: &Cloud, wanted: &Wanted) {
+        let record = cloud.service.as_ref().map(Service::record);
+        let record = record.unwrap_or_default();
+        if text(&record, "/intent/run") == Some(&wanted.run.0) {
+            let run = &wanted.run.0;
+            let told = format!("the intent of {run} is open, and its post step will not look");
+            self.broken(Invariant::LeftOver, told);
+        }
+    }
+
+    /// A post step has found nothing of its run. What another run has left is not its to end.
+    pub(crate) fn nothing_was_left(&mut self, cloud: &Cloud, wanted: &Wanted) {
+        self.says_that_nothing_is_open(cloud, wanted);
+        let record = cloud.service.as_ref().map(Service::record);
+        if record.is_none_or(|record| text(&record, "/intent/run").is_none()) {
+            self.recovered(cloud, wanted, &Recovered::Nothing);
         }
     }
 
@@ -197,6 +218,12 @@ impl Watch {
                 // Somebody died, and what he left is as it would be if he had said so himself.
                 self.stopped(cloud, wanted, &[]);
                 self.in_doubt = false;
+            }
+            // A rollback is not undone: it is told that the regions serve different releases.
+            Recovered::Failed(problems)
+                if problems.iter().all(|one| one.code == Code::RegionsApart) =>
+            {
+                self.in_doubt = true;
             }
             // Another run holds it: the one that died, where two were at work, may be that one.
             Recovered::Held(_) => {}

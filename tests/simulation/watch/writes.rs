@@ -49,6 +49,7 @@ impl Watch {
         self.moved_since = false;
         self.wrote_last = Some(run.to_owned());
         self.rolled_in_one_write(before, service, run);
+        self.taken_back_together(&is, service, run);
         let traffic_changed = before.is_none_or(|before| before.traffic != service.traffic);
         let made = before.is_none_or(|before| before.revisions.len() < service.revisions.len());
         let split = service.wanted();
@@ -125,6 +126,7 @@ impl Watch {
             .is_some_and(|name| self.tested.contains(name) && meet_alone(service, name));
         // A promotion of what served already may have changed who may call.
         if closes.recorded && confirmed {
+            self.remember_earlier(service);
             self.settled = Some(split.clone());
             self.settled_public = service.is_public();
             self.access_open = false;
