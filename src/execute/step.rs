@@ -96,8 +96,11 @@ impl<'a> Execution<'a> {
                     access: *access,
                     ..record_only(state)
                 };
-                let live = self.write(step, change, "traffic").await?;
-                Ok(serving_in_words(&live.serving))
+                let written = match self.write(step, change, "traffic").await {
+                    Err(Failure::Conflict) => self.overtaken(traffic, state).await,
+                    written => written,
+                };
+                Ok(serving_in_words(&written?.serving))
             }
             Action::Watch {
                 revision,
@@ -144,6 +147,31 @@ impl<'a> Execution<'a> {
                 Ok(serving_in_words(&live.serving))
             }
         }
+    }
+
+    /// Somebody wrote right after a shift that closes the record, as that of a rollback does. Where it
+    /// stands as it was written, this run goes on: no intent is left by which a new plan could tell what
+    /// served before it.
+    async fn overtaken(
+        &mut self,
+        traffic: &TrafficSplit,
+        state: &StateRecord,
+    ) -> Result<Live, Failure> {
+        let closes = state.intent.is_none() && self.accepted.as_ref() == Some(state);
+        let read = if closes {
+            self.cloud.reload().await
+        } else {
+            Ok(None)
+        };
+        let stands = |live: &Live| {
+            super::record(live) == Some(state) && super::undo::same(&live.traffic, traffic)
+        };
+        let Some(live) = read.ok().flatten().filter(stands) else {
+            return Err(Failure::Conflict);
+        };
+        self.moved.at = Instant::now();
+        self.live = Some(live.clone());
+        Ok(live)
     }
 
     /// Writes the record. With one that closes the rollout accepted, it is over: nothing is left to be

@@ -374,7 +374,7 @@ fn is_back(live: &Live, back: &Back<'_>) -> bool {
 }
 
 /// The same shares and tags, in whatever order.
-fn same(one: &TrafficSplit, other: &TrafficSplit) -> bool {
+pub(super) fn same(one: &TrafficSplit, other: &TrafficSplit) -> bool {
     let shares = |split: &TrafficSplit, of: &TrafficSplit| {
         split
             .shares()

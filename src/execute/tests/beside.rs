@@ -69,3 +69,57 @@ fn no_answer() -> WriteError {
     let problem = Diagnostic::error(Code::CloudFailed, "no answer");
     WriteError::Unknown(Box::new(problem))
 }
+
+/// verify, shift-traffic with the record as it is to stay, confirm: what moves back leaves no intent.
+fn rollback() -> Plan {
+    let mut plan = promotion();
+    let last = plan.steps.pop();
+    let Some(Action::Record { state: end }) = last.map(|step| step.action) else {
+        panic!("the promotion ends with its record");
+    };
+    plan.steps.remove(0);
+    plan.steps.remove(0);
+    for step in &mut plan.steps {
+        if let Action::ShiftTraffic { state, .. } = &mut step.action {
+            state.clone_from(&end);
+        }
+    }
+    plan
+}
+
+/// The traffic is shifted, and before that is seen somebody has written.
+async fn overtaken(verifier: &FakeVerifier, by: Option<TrafficSplit>) -> (FakeCloud, ExecutionEnd) {
+    let mut cloud = FakeCloud::with(true, [Some(Fault::Settle(WriteError::Conflict))]);
+    let plan = rollback();
+    let Action::ShiftTraffic { state, .. } = &plan.steps[0].action else {
+        panic!("{plan:?}");
+    };
+    cloud.swapped_at_reload = by.map(|split| (split, StateSeen::Known(state.clone())));
+    let end = run(&plan, &mut cloud, verifier).await;
+    (cloud, end)
+}
+
+#[tokio::test]
+async fn a_rollback_that_a_label_overtakes_goes_on_and_back_if_it_is_not_confirmed() {
+    let (cloud, end) = overtaken(&FakeVerifier::default(), None).await;
+    assert!(matches!(end, ExecutionEnd::Done { .. }), "{end:?}");
+    assert_eq!(cloud.writes, ["traffic new"]);
+
+    let verifier = FakeVerifier::default();
+    let others = (0..999).map(|_| Some("another commit".to_owned()));
+    verifier.commits.lock().unwrap().extend(others);
+    let (cloud, end) = overtaken(&verifier, None).await;
+    assert_eq!(stopped(end).code, Code::NotConfirmed);
+    assert_eq!(cloud.writes, ["traffic new", "traffic old"]);
+    assert_eq!(cloud.traffic(), &all_to(OLD));
+}
+
+#[tokio::test]
+async fn a_rollback_that_other_traffic_overtakes_is_planned_anew() {
+    let (cloud, end) = overtaken(&FakeVerifier::default(), Some(all_to("api-foreign"))).await;
+    assert!(
+        matches!(end, ExecutionEnd::Conflict { began: false }),
+        "{end:?}"
+    );
+    assert_eq!(cloud.writes, ["traffic new"]);
+}
