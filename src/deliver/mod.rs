@@ -7,13 +7,11 @@
 //! | `recover` | what a run that died has left in one service |
 //! | `together` | the same in several regions |
 //! | `ends` | how that ended, as it is told |
-//! | `apart` | a region that had recorded what another one failed with |
 //! | [`regions`] | several regions together |
 //!
 //! Everything outside comes in through [`World`], so that the same loop runs over the real cloud, the
 //! local one and a simulated one.
 
-mod apart;
 mod back;
 mod ends;
 mod recover;

@@ -13,7 +13,6 @@ use delivery::stage::RollbackTo;
 use delivery::state::RunRef;
 use delivery::target::Target;
 
-use super::apart::none_alone;
 use super::ends::told;
 use super::recover::{Scope, in_words, recover_within};
 use super::together::{is_split, is_uneven};
@@ -77,8 +76,7 @@ pub async fn deliver_all(world: &World<'_>, sites: &[Site<'_>], wanted: &Wanted)
         .iter()
         .zip(members)
         .map(|(site, member)| one(world, site, member, wanted));
-    let landed = futures_util::future::join_all(all).await;
-    none_alone(world, sites, &wanted.run, landed).await
+    futures_util::future::join_all(all).await
 }
 
 /// A run that died may have come further in one region than in another. What each region would

@@ -89,7 +89,7 @@ pub(super) async fn read_left(world: &World<'_>, targets: &[Target], run: &RunRe
 }
 
 /// True where a run over several of these services has its rollout open in one of them and not in
-/// another. Not where it is the candidate of `run` itself that waits for its promotion: another region
+/// another, or has come to open a first deploy in one of them only. Not where it is the candidate of `run` itself that waits for its promotion: another region
 /// may have had the release already. One read each; what cannot be read is for the plan to tell.
 pub(super) async fn is_uneven(world: &World<'_>, targets: &[&Target], run: &RunRef) -> bool {
     let records = records(world, targets).await;
@@ -99,8 +99,15 @@ pub(super) async fn is_uneven(world: &World<'_>, targets: &[&Target], run: &RunR
             let other = other.intent.as_ref();
             other.is_some_and(|other| other.run.is_of_same(&open.run))
         };
+        // What had passed first of all is open to callers, and is what its region would return to.
+        let is_ahead = |other: &StateRecord| {
+            let other = other.intent.as_ref();
+            let is_first = open.undo.is_none() && open.passed.is_some();
+            is_first && other.is_some_and(|other| other.passed.is_none())
+        };
         let waits = open.waits() && run.continues(&open.run);
-        open.regions.len() > 1 && !waits && !records.iter().all(has_it)
+        let is_even = records.iter().all(has_it) && !records.iter().any(is_ahead);
+        open.regions.len() > 1 && !waits && !is_even
     })
 }
 

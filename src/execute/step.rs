@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::seam::UnderTest;
+use super::undo::Back;
 use super::watch::Share;
 use super::{Execution, Stop};
 use crate::gcp::run::{Change, Live, WriteError};
@@ -96,11 +97,8 @@ impl<'a> Execution<'a> {
                     access: *access,
                     ..record_only(state)
                 };
-                let written = match self.write(step, change, "traffic").await {
-                    Err(Failure::Conflict) => self.overtaken(traffic, state).await,
-                    written => written,
-                };
-                Ok(serving_in_words(&written?.serving))
+                let live = self.write(step, change, "traffic").await?;
+                Ok(serving_in_words(&live.serving))
             }
             Action::Watch {
                 revision,
@@ -147,31 +145,6 @@ impl<'a> Execution<'a> {
                 Ok(serving_in_words(&live.serving))
             }
         }
-    }
-
-    /// Somebody wrote right after a shift that closes the record, as that of a rollback does. Where it
-    /// stands as it was written, this run goes on: no intent is left by which a new plan could tell what
-    /// served before it.
-    async fn overtaken(
-        &mut self,
-        traffic: &TrafficSplit,
-        state: &StateRecord,
-    ) -> Result<Live, Failure> {
-        let closes = state.intent.is_none() && self.accepted.as_ref() == Some(state);
-        let read = if closes {
-            self.cloud.reload().await
-        } else {
-            Ok(None)
-        };
-        let stands = |live: &Live| {
-            super::record(live) == Some(state) && super::undo::same(&live.traffic, traffic)
-        };
-        let Some(live) = read.ok().flatten().filter(stands) else {
-            return Err(Failure::Conflict);
-        };
-        self.moved.at = Instant::now();
-        self.live = Some(live.clone());
-        Ok(live)
     }
 
     /// Writes the record. With one that closes the rollout accepted, it is over: nothing is left to be
@@ -266,12 +239,36 @@ impl<'a> Execution<'a> {
             settled = self.cloud.settle(&pending) => settled,
             never = tick(self.sink, what) => match never {},
         };
-        let live = settled.map_err(|error| failure(error, started))?;
+        let live = match settled {
+            Err(WriteError::Conflict) => self.overtaken(&change).await?,
+            settled => settled.map_err(|error| failure(error, started))?,
+        };
         self.live = Some(live.clone());
         if written_traffic(&change).is_some() {
             self.moved.at = Instant::now();
         }
         Ok(live)
+    }
+
+    /// Somebody wrote after a write of this run that was accepted. Where that one closes the record and
+    /// stands, with the traffic as it was left, the run goes on: nothing is left to be planned anew, and
+    /// no intent is left by which a new plan could tell what served before.
+    async fn overtaken(&mut self, change: &Change<'_>) -> Result<Live, Failure> {
+        let stands = Back {
+            traffic: self.own_traffic.last().map(|(_, split)| split),
+            state: change.state.clone(),
+            access: change.access,
+        };
+        if change.state.intent.is_some() {
+            return Err(Failure::Conflict);
+        }
+        let read = tokio::select! {
+            biased;
+            stop = self.guard.stopped() => return Err(Failure::Stopped(stop)),
+            read = self.cloud.reload() => read.ok().flatten(),
+        };
+        read.filter(|live| stands.is_led_to(live))
+            .ok_or(Failure::Conflict)
     }
 
     async fn verify(

@@ -25,10 +25,23 @@ const TIME_AFTER_SIGNAL: Duration = Duration::from_millis(4_500);
 const TRIES: u32 = 4;
 
 /// What the way back writes.
-struct Back<'a> {
-    traffic: Option<&'a TrafficSplit>,
-    state: StateRecord,
-    access: Option<Access>,
+pub(super) struct Back<'a> {
+    pub(super) traffic: Option<&'a TrafficSplit>,
+    pub(super) state: StateRecord,
+    pub(super) access: Option<Access>,
+}
+
+impl Back<'_> {
+    /// True when the service is as this write leaves it: by an earlier try whose answer was lost, or by
+    /// the run's post step.
+    pub(super) fn is_led_to(&self, live: &Live) -> bool {
+        let record = matches!(&live.state, StateSeen::Known(record) if *record == self.state);
+        let traffic = self.traffic.is_none_or(|split| same(split, &live.traffic));
+        let access = self
+            .access
+            .is_none_or(|access| (access == Access::Public) == live.invoker_check_off);
+        record && traffic && access
+    }
 }
 
 /// Where the way back has led.
@@ -114,7 +127,7 @@ impl Execution<'_> {
                     }
                 }
             }
-            if self.began && is_back(&live, back) {
+            if self.began && back.is_led_to(&live) {
                 return Ok(Gone::Back(self.in_words(&live)));
             }
             let change = Change {
@@ -362,19 +375,8 @@ fn busy() -> Diagnostic {
     )
 }
 
-/// True when the service is as the way back would leave it: by an earlier try of it whose answer was
-/// lost, or by the run's post step.
-fn is_back(live: &Live, back: &Back<'_>) -> bool {
-    let record = matches!(&live.state, StateSeen::Known(record) if *record == back.state);
-    let traffic = back.traffic.is_none_or(|split| same(split, &live.traffic));
-    let access = back
-        .access
-        .is_none_or(|access| (access == Access::Public) == live.invoker_check_off);
-    record && traffic && access
-}
-
 /// The same shares and tags, in whatever order.
-pub(super) fn same(one: &TrafficSplit, other: &TrafficSplit) -> bool {
+fn same(one: &TrafficSplit, other: &TrafficSplit) -> bool {
     let shares = |split: &TrafficSplit, of: &TrafficSplit| {
         split
             .shares()

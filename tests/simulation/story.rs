@@ -119,7 +119,7 @@ pub(crate) fn play(
         .build()
         .unwrap();
     runtime.block_on(async {
-        let calm = trouble.at.is_empty() && trouble.faults + trouble.foreign == 0;
+        let calm = trouble.is_over();
         let world = World::new(seed, story.pace.clone(), trouble);
         let place = Place {
             world: Arc::clone(&world),

@@ -389,3 +389,43 @@ async fn what_one_region_had_recorded_is_taken_back_when_the_other_fails_after_i
         assert!(!landed.iter().any(|one| one.told.left_open), "{landed:#?}");
     }
 }
+
+fn public(mut wanted: Wanted) -> Wanted {
+    if let Intent::Promote { spec, .. } = &mut wanted.intent {
+        spec.access = Access::Public;
+    }
+    wanted
+}
+
+/// The service is opened in one region, and the run dies before it is in the other: the next release would
+/// return to that in the one, and to nothing in the other.
+#[tokio::test(start_paused = true)]
+async fn a_first_deploy_that_was_opened_in_one_region_alone_is_ended_before_the_next_release() {
+    // Two regions are created, then each is opened.
+    for at in [(4, false), (3, true)] {
+        let scene = Scene {
+            memory: Memory::default(),
+            targets: REGIONS.map(target),
+            tests: [Tests(true), Tests(true)],
+        };
+        assert!(scene.killed(&public(promote(1)), at).await);
+        let passed = REGIONS.map(|region| {
+            let (_, record) = scene.memory.seen(region).unwrap();
+            record.intent.unwrap().passed.is_some()
+        });
+        assert_ne!(passed[0], passed[1], "{at:?}");
+        let bad = Scene {
+            tests: [Tests(true), Tests(false)],
+            ..scene
+        };
+        let next = by(public(promote(2)), "99/1", 1);
+        let landed = bad.deliver(&next, LATER).await;
+        let outcome = together(&landed);
+        assert!(matches!(outcome, Outcome::Stopped(_)), "{outcome:#?}");
+        for region in REGIONS {
+            let all = bad.memory.lock();
+            let live = all[region].live.as_ref().unwrap();
+            assert!(!live.invoker_check_off, "{region} is open: {outcome:#?}");
+        }
+    }
+}

@@ -41,7 +41,7 @@ async fn beside_a_stranger(faults: Vec<Option<Fault>>) -> (FakeCloud, ExecutionE
     (cloud, end)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_intent_goes_the_traffic_stays_and_who_may_call_is_as_before() {
     let (cloud, end) = beside_a_stranger(Vec::new()).await;
     let stopped = stopped(end);
@@ -51,7 +51,7 @@ async fn the_intent_goes_the_traffic_stays_and_who_may_call_is_as_before() {
     assert_eq!(cloud.state().intent, None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_intent_that_could_not_be_taken_out_is_told() {
     let conflicts = (0..9).map(|_| Some(Fault::Send(WriteError::Conflict)));
     let refused = vec![None, Some(Fault::Send(no_answer()))];
@@ -99,7 +99,7 @@ async fn overtaken(verifier: &FakeVerifier, by: Option<TrafficSplit>) -> (FakeCl
     (cloud, end)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_rollback_that_a_label_overtakes_goes_on_and_back_if_it_is_not_confirmed() {
     let (cloud, end) = overtaken(&FakeVerifier::default(), None).await;
     assert!(matches!(end, ExecutionEnd::Done { .. }), "{end:?}");
@@ -114,7 +114,7 @@ async fn a_rollback_that_a_label_overtakes_goes_on_and_back_if_it_is_not_confirm
     assert_eq!(cloud.traffic(), &all_to(OLD));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_rollback_that_other_traffic_overtakes_is_planned_anew() {
     let (cloud, end) = overtaken(&FakeVerifier::default(), Some(all_to("api-foreign"))).await;
     assert!(

@@ -8,7 +8,7 @@ fn not_ready() -> WriteError {
     )
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_promotion_goes_through_and_tells_what_each_step_brought() {
     let mut cloud = FakeCloud::new(true);
     let verifier = FakeVerifier::default();
@@ -53,7 +53,7 @@ async fn a_promotion_goes_through_and_tells_what_each_step_brought() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_first_deploy_is_created_closed_and_opened_last() {
     let mut cloud = FakeCloud::new(false);
     let end = run(&first_deploy(), &mut cloud, &FakeVerifier::default()).await;
@@ -61,7 +61,7 @@ async fn a_first_deploy_is_created_closed_and_opened_last() {
     assert_eq!(cloud.writes, ["create closed", "traffic new open"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_candidate_that_does_not_start_is_undone_with_text_logs_and_state() {
     let mut cloud = FakeCloud::with(true, [Some(Fault::Settle(not_ready()))]);
     let stopped = stopped(run(&promotion(), &mut cloud, &FakeVerifier::default()).await);
@@ -87,7 +87,7 @@ async fn a_candidate_that_does_not_start_is_undone_with_text_logs_and_state() {
     assert_eq!(cloud.state().intent, None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_refused_first_write_undoes_nothing() {
     let mut cloud = FakeCloud::with(true, [Some(Fault::Send(WriteError::Failed(problem())))]);
     let stopped = stopped(run(&promotion(), &mut cloud, &FakeVerifier::default()).await);
@@ -99,7 +99,7 @@ async fn a_refused_first_write_undoes_nothing() {
     assert_eq!(cloud.writes, ["deploy"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_write_of_unknown_outcome_is_undone() {
     let fault = Fault::SendAfter(WriteError::Unknown(problem()));
     let mut cloud = FakeCloud::with(true, [Some(fault)]);
@@ -111,7 +111,7 @@ async fn a_write_of_unknown_outcome_is_undone() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn failing_tests_promote_nothing() {
     let mut cloud = FakeCloud::new(true);
     let verifier = FakeVerifier {
@@ -128,7 +128,7 @@ async fn failing_tests_promote_nothing() {
     assert!(cloud.state().rejected[0].reason.contains("got 500"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn undecided_tests_promote_nothing_and_blame_nobody() {
     let mut cloud = FakeCloud::new(true);
     let verifier = FakeVerifier {
@@ -141,7 +141,7 @@ async fn undecided_tests_promote_nothing_and_blame_nobody() {
     assert_eq!(cloud.traffic(), &all_to(OLD));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_failed_first_deploy_stays_closed() {
     let mut cloud = FakeCloud::new(false);
     let verifier = FakeVerifier {
@@ -153,7 +153,7 @@ async fn a_failed_first_deploy_stays_closed() {
     assert_eq!(cloud.writes, ["create closed", "record closed"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_shift_that_fails_is_undone() {
     let fault = Fault::Settle(WriteError::Failed(problem()));
     let mut cloud = FakeCloud::with(true, [None, Some(fault)]);
@@ -162,7 +162,7 @@ async fn a_shift_that_fails_is_undone() {
     assert_eq!(cloud.traffic(), &all_to(OLD));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_old_split_may_linger_but_not_for_ever() {
     let other = || Some("b".repeat(40));
     let mut cloud = FakeCloud::new(true);
@@ -193,7 +193,7 @@ async fn the_old_split_may_linger_but_not_for_ever() {
     assert_eq!(cloud.writes, ["deploy", "traffic new", "traffic old"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_record_that_fails_takes_the_traffic_back() {
     let fault = Fault::Send(WriteError::Failed(problem()));
     let mut cloud = FakeCloud::with(true, [None, None, Some(fault)]);
@@ -204,7 +204,7 @@ async fn a_record_that_fails_takes_the_traffic_back() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_strangers_change_is_never_overwritten() {
     for (faults, writes, began) in [
         (vec![Some(Fault::Send(WriteError::Conflict))], 1, false),
@@ -230,7 +230,7 @@ async fn a_strangers_change_is_never_overwritten() {
     assert!(cloud.writes.is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_way_back_that_meets_a_stranger_leaves_his_traffic() {
     let verifier = FakeVerifier {
         end: CaseEnd::Failed(vec!["wrong".to_owned()]),
@@ -313,7 +313,7 @@ async fn a_way_back_that_meets_a_stranger_leaves_his_traffic() {
 
 /// What was there before the run is not the run's own any more once it has written: LATEST, which was
 /// another revision then, is the candidate now.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_stranger_who_writes_what_was_there_before_is_a_stranger() {
     let verifier = FakeVerifier {
         end: CaseEnd::Failed(vec!["wrong".to_owned()]),
@@ -372,7 +372,7 @@ impl CloudWriter for StrangeCloud {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_way_back_that_fails_tells_both_and_the_command() {
     let mut cloud = FakeCloud::with(
         true,
@@ -394,7 +394,7 @@ async fn a_way_back_that_fails_tells_both_and_the_command() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_way_back_survives_a_conflict_on_its_way() {
     let mut cloud = FakeCloud::with(
         true,
@@ -425,7 +425,7 @@ fn unconfirmed(cloud: &mut FakeCloud) -> Plan {
     plan
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_a_dead_run_left_unconfirmed_is_taken_back_if_it_fails() {
     let mut cloud = FakeCloud::new(true);
     let plan = unconfirmed(&mut cloud);
@@ -439,7 +439,7 @@ async fn what_a_dead_run_left_unconfirmed_is_taken_back_if_it_fails() {
     assert_eq!(cloud.state().rejected[0].run, run_ref());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_api_that_tells_no_commit_is_confirmed_by_its_traffic() {
     let mut cloud = FakeCloud::new(true);
     let verifier = FakeVerifier {

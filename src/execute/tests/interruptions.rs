@@ -18,7 +18,7 @@ async fn cancel_after(
     (end, timer.await.unwrap().elapsed())
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_signal_before_the_first_write_changes_nothing() {
     let mut cloud = FakeCloud::new(true);
     let guard = guard();
@@ -41,7 +41,7 @@ async fn a_signal_before_the_first_write_changes_nothing() {
     assert!(cloud.writes.is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_signal_during_a_rollout_is_undone_at_once() {
     let mut cloud = FakeCloud::with(true, [Some(Fault::SettleNever)]);
     let verifier = FakeVerifier::default();
@@ -56,7 +56,7 @@ async fn a_signal_during_a_rollout_is_undone_at_once() {
     assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_write_under_way_is_let_end_before_the_way_back() {
     let slow = Fault::SendSlowly(Duration::from_millis(300));
     let mut cloud = FakeCloud::with(true, [Some(slow)]);
@@ -67,7 +67,7 @@ async fn a_write_under_way_is_let_end_before_the_way_back() {
     assert_eq!(cloud.traffic(), &all_to(OLD));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_signal_during_the_tests_is_undone() {
     let mut cloud = FakeCloud::new(true);
     let verifier = FakeVerifier {
@@ -80,7 +80,7 @@ async fn a_signal_during_the_tests_is_undone() {
     assert_eq!(cloud.writes, ["deploy", "traffic old"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_way_back_that_hangs_ends_within_seven_seconds_of_the_signal() {
     let mut cloud = FakeCloud::with(
         true,
@@ -103,7 +103,7 @@ async fn a_way_back_that_hangs_ends_within_seven_seconds_of_the_signal() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_deadline_undoes_too() {
     let mut cloud = FakeCloud::with(true, [Some(Fault::SettleNever)]);
     let guard = Guard {
@@ -123,7 +123,7 @@ async fn the_deadline_undoes_too() {
     assert_eq!(cloud.traffic(), &all_to(OLD));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cloud_that_cannot_be_read_makes_the_way_back_fail() {
     let mut cloud = FakeCloud::with(true, [Some(Fault::SettleNever)]);
     cloud.reload_fails = true;
@@ -141,7 +141,7 @@ fn lost() -> WriteError {
     WriteError::Unknown(Box::new(Diagnostic::error(Code::CloudFailed, "no answer")))
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn with_its_closing_record_accepted_a_rollout_is_over_whatever_comes() {
     let slow = || Fault::SendSlowly(Duration::from_millis(300));
     for fault in [slow(), Fault::SettleNever] {
@@ -171,7 +171,7 @@ async fn with_its_closing_record_accepted_a_rollout_is_over_whatever_comes() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_closing_record_that_was_lost_on_the_way_leaves_a_rollout_to_be_undone() {
     let mut cloud = FakeCloud::with(true, [None, None, Some(Fault::Send(lost()))]);
     let end = run(&promotion(), &mut cloud, &FakeVerifier::default()).await;
@@ -195,14 +195,14 @@ async fn ended_meanwhile(traffic: TrafficSplit, record: StateRecord) -> (FakeClo
     (cloud, end)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_way_back_that_somebody_else_has_taken_is_not_taken_again() {
     let (cloud, end) = ended_meanwhile(all_to(OLD), StateRecord::default()).await;
     assert_eq!(stopped(end).code, Code::Interrupted);
     assert_eq!(cloud.writes, ["deploy"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_rollout_that_somebody_else_has_finished_is_not_taken_back() {
     let entry = record().healthy(Timestamp(9), RunRef("7/1".to_owned()), BroughtBy::Promotion);
     let finished = StateRecord::default().recorded_healthy(entry);
@@ -215,7 +215,7 @@ async fn a_rollout_that_somebody_else_has_finished_is_not_taken_back() {
     assert!(state.contains("api-v2 serves 100 %"), "{state}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_rollout_that_is_restored_is_restored_in_one_write_and_again_when_the_answer_is_lost() {
     let plan = Plan {
         steps: vec![Step {
@@ -269,7 +269,7 @@ async fn a_rollout_that_is_restored_is_restored_in_one_write_and_again_when_the_
 
 /// No etag refuses a request to create a service that is not there, whenever it arrives: the run cannot
 /// say that nothing of it is left.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_request_to_create_that_may_still_arrive_leaves_the_rollout_open() {
     let lost = || Some(Fault::Send(WriteError::Unknown(problem())));
     let mut cloud = FakeCloud::with(false, [lost()]);

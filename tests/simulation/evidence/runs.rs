@@ -150,7 +150,7 @@ impl Run<'_> {
             let mut inner = world.now();
             let crate::world::Inner { cloud, watch, .. } = &mut *inner;
             match &end {
-                End::Killed => watch.in_doubt = true,
+                End::Killed => watch.died(run),
                 End::Ended(outcome) => watch.ended(cloud, &wish.wanted, outcome),
             }
         }

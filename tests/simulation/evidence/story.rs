@@ -262,9 +262,7 @@ impl Stage<'_> {
 
     /// Nothing goes wrong, or not any more.
     fn is_calm(&self) -> bool {
-        let inner = self.place.world.now();
-        let trouble = &inner.trouble;
-        trouble.at.is_empty() && trouble.faults == 0 && !trouble.revoked
+        self.place.world.now().trouble.is_over()
     }
 
     /// Somebody comes after a run that died. Nothing goes wrong any more.

@@ -244,11 +244,13 @@ impl Stage<'_> {
         inner.tell_new_violations();
     }
 
+    fn agree(&self) -> bool {
+        self.serving().windows(2).all(|pair| pair[0] == pair[1])
+    }
+
     fn must_agree(&self, when: &str) {
-        if let [first, second] = self.serving().as_slice()
-            && first != second
-        {
-            let text = format!("{when} the regions serve {first:?} and {second:?}");
+        if !self.agree() {
+            let text = format!("{when} the regions serve {:?}", self.serving());
             self.broken(Invariant::RegionsApart, text);
         }
     }
@@ -307,6 +309,12 @@ impl Stage<'_> {
                 if before.is_some() && !is_told {
                     let text = format!("nobody is told to bring order: {outcome:?}");
                     self.broken(Invariant::ExitCodeLies, text);
+                }
+            }
+            // They were apart, as an earlier run had told, and this one could not even look.
+            _ if before.is_none() && !self.agree() => {
+                for place in &self.places {
+                    place.world.now().watch.in_doubt = true;
                 }
             }
             _ => {
