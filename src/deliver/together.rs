@@ -177,6 +177,10 @@ pub async fn recover_all(world: &World<'_>, sites: &[Site<'_>], asker: &Asker) -
         });
         let run = runs.into_iter().next();
         let round = act(world, sites, looked).await;
+        let is_back =
+            |end: &Option<Recovered>| matches!(end, Some(Recovered::Ended { way: Way::Back, .. }));
+        // What was to go forward and went back in all of them is as even as if that had been the plan.
+        let went_back = round.iter().all(|(_, end)| is_back(end));
         is_settled = true;
         for (end, (way, next)) in ends.iter_mut().zip(round) {
             let as_planned = match (&next, way) {
@@ -184,7 +188,7 @@ pub async fn recover_all(world: &World<'_>, sites: &[Site<'_>], asker: &Asker) -
                 (Some(_), Some(Way::Back) | None) => true,
                 (Some(_), Some(Way::Forward)) | (None, _) => false,
             };
-            is_settled &= as_planned;
+            is_settled &= as_planned || went_back;
             match next {
                 // What an earlier round has ended stays told.
                 None | Some(Recovered::Nothing) => {}

@@ -141,9 +141,10 @@ impl Program {
         despite: Despite,
     ) -> Option<Outcome> {
         let running = Running::new(self, places, wish);
-        for place in places.iter().filter(|_| despite == Despite::Anybody) {
-            let run = running.process.run.clone();
-            place.world.now().watch.forced.insert(run);
+        let is_forced = despite == Despite::Anybody;
+        for place in places {
+            let run = &running.process.run;
+            place.world.now().watch.recovery_begins(run, is_forced);
         }
         tokio::select! {
             biased;

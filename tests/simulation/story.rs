@@ -267,7 +267,7 @@ impl Stage<'_> {
             Successor::Rerun => self.order(&wish.clone().again()).await,
             Successor::Same => self.order(&wish.clone().by(901)).await,
             Successor::Next => self.order(&next()).await,
-            Successor::NextBad => self.order(&promote(NEXT_BAD, "9.1.0", 902)).await,
+            Successor::NextBad => self.order(&promote(NEXT_BAD, "8.1.0", 902)).await,
             // Nothing is promoted: what is open is ended, and nothing of it is left to the next run.
             Successor::Post => drop(self.program.post(&self.places, wish, main).await),
             Successor::Forced => {

@@ -86,7 +86,7 @@ pub(crate) struct Watch {
     /// Digests that were left by a rollback.
     pub(crate) rolled_back: BTreeSet<String>,
     /// Whoever a person has told that the run which holds the lease is dead.
-    pub(crate) forced: BTreeSet<String>,
+    forced: BTreeSet<String>,
     /// Runs that roll back: to a target that they have tested they may go in one write.
     rollbacks: BTreeSet<String>,
     /// What served before such a write: it comes back if the write cannot be confirmed.
@@ -97,6 +97,8 @@ pub(crate) struct Watch {
     pub(crate) left: Option<BTreeSet<String>>,
     /// Runs that were killed.
     died: BTreeSet<String>,
+    /// A write of a killed run has arrived since somebody began to look for what is unfinished.
+    wrote_late: bool,
     /// A run died, or said that it could not restore: somebody must bring order.
     pub(crate) in_doubt: bool,
     pub(crate) violations: Vec<Violation>,

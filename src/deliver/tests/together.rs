@@ -1,6 +1,6 @@
 //! What a run over two regions leaves when it is killed, and who ends it.
 
-use delivery::plan::recover::{Asker, Despite};
+use delivery::plan::recover::{Asker, Despite, Way};
 use delivery::plan::{plan_from_verified, plan_to_verified};
 
 use super::*;
@@ -428,4 +428,26 @@ async fn a_first_deploy_that_was_opened_in_one_region_alone_is_ended_before_the_
             assert!(!live.invoker_check_off, "{region} is open: {outcome:#?}");
         }
     }
+}
+
+/// The record of a release that was to be finished is refused in both regions: both go back, and there is
+/// nothing to look for again.
+#[tokio::test(start_paused = true)]
+async fn what_goes_back_everywhere_instead_of_forward_is_ended_at_once() {
+    let scene = Scene::settled().await;
+    // Each region has the candidate, then all its traffic; the first record is not written.
+    assert!(scene.killed(&promote(2), (5, false)).await);
+    for region in REGIONS {
+        scene.memory.fault(region, 1, Fault::Refused);
+    }
+    let (guard, sink) = (guard_at(0), EventList::default());
+    let world = scene.world(&guard, &sink);
+    let ends = recover_all(&world, &scene.sites(), &asker("102/1")).await;
+    let is_back = |end: &Recovered| matches!(end, Recovered::Ended { way: Way::Back, .. });
+    assert!(ends.iter().all(is_back), "{ends:#?}");
+    assert_eq!(scene.versions(), [1, 1]);
+    let events = sink.0.lock().unwrap();
+    let again =
+        |event: &Event| matches!(event, Event::Note(text) if text.contains("looking again"));
+    assert!(!events.iter().any(again), "{events:#?}");
 }

@@ -357,7 +357,7 @@ impl Stage<'_> {
         self.places[0].world.now().note(&line);
         let lease = wish.lease() + Duration::from_secs(10_000);
         let next = promote(NEXT, "9.0.0", 900).memory("512Mi");
-        let bad = promote(NEXT_BAD, "9.1.0", 902).memory("512Mi");
+        let bad = promote(NEXT_BAD, "8.1.0", 902).memory("512Mi");
         if let Successor::Next | Successor::NextBad = self.successor {
             tokio::time::sleep(lease).await;
         }

@@ -20,7 +20,17 @@ impl Watch {
     /// A write arrives whose sender no longer waits for it. Of one that was killed nobody could know that
     /// it was under way, and whoever comes next has it to end.
     pub(crate) fn wrote_late(&mut self, run: &str) {
-        self.in_doubt |= self.died.contains(run);
+        let by_the_dead = self.died.contains(run);
+        self.in_doubt |= by_the_dead;
+        self.wrote_late |= by_the_dead;
+    }
+
+    /// Somebody looks for what is unfinished.
+    pub(crate) fn recovery_begins(&mut self, run: &str, is_forced: bool) {
+        self.wrote_late = false;
+        if is_forced {
+            self.forced.insert(run.to_owned());
+        }
     }
 
     /// A run has ended by itself.
@@ -210,6 +220,8 @@ impl Watch {
     /// Somebody has ended what a run left open: nothing of it stays.
     pub(crate) fn recovered(&mut self, cloud: &Cloud, wanted: &Wanted, recovered: &Recovered) {
         match recovered {
+            // It may not have been there to be seen.
+            Recovered::Nothing | Recovered::Ended { .. } if self.wrote_late => self.in_doubt = true,
             Recovered::Nothing | Recovered::Ended { .. } => {
                 let open = cloud.service.as_ref().map(Service::record);
                 if open.is_some_and(|record| text(&record, "/intent/run").is_some()) {

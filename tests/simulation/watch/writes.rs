@@ -69,10 +69,12 @@ impl Watch {
             );
         }
         self.health(&was, &is, service, run);
-        if intent.is_none() && (text(&was, "/intent/run").is_some() || traffic_changed) {
-            let newest = |record: &Value| record.pointer("/healthy/0").cloned();
-            let moved = made || traffic_changed;
-            let recorded = newest(&was) != newest(&is) && !moved;
+        let newest = |record: &Value| record.pointer("/healthy/0").cloned();
+        let moved = made || traffic_changed;
+        let recorded = newest(&was) != newest(&is) && !moved;
+        // What serves already may be recorded without an intent: nothing that serves changes.
+        let adopted = self.settled.is_none() && recorded;
+        if intent.is_none() && (text(&was, "/intent/run").is_some() || traffic_changed || adopted) {
             // Everything was given to what had passed, by a write before this one.
             let brought = was.pointer("/intent/passed").is_some() && !moved;
             let closes = Closes {
