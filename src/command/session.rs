@@ -84,6 +84,7 @@ impl Session {
             credentials_json: inputs.credentials_json.clone(),
             workload_identity_provider: environment.workload_identity_provider.clone(),
             service_account: environment.service_account.clone(),
+            github_environment: Some(environment.environment.github_environment.clone()),
             ..AuthInputs::from_lookup(&|name| shell.variable(name))
         };
         let tokens =

@@ -5,11 +5,11 @@ use std::time::Duration;
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::Event;
 use delivery::name::Region;
-use delivery::plan::lint;
 use delivery::plan::recover::{
     Asker, Lease, Recovery, Rescue, Way, recover as plan_recovery, take_back as plan_way_back,
 };
-use delivery::plan::render::place;
+use delivery::plan::render::{closed_in_words, place};
+use delivery::plan::{Undo, lint};
 use delivery::snapshot::{Snapshot, StateSeen};
 use delivery::state::StateRecord;
 use delivery::target::Target;
@@ -142,11 +142,23 @@ pub(super) async fn ended(
     before: &Snapshot,
 ) -> Option<Recovered> {
     let Rescue { lease, way, plan } = rescue;
+    // A first deploy has nothing to go back to.
+    let is_first = plan
+        .steps
+        .iter()
+        .any(|step| matches!(step.undo, Undo::KeepClosed { .. }));
+    let state = async |way: Way| match way {
+        Way::Back if is_first => match world.cloud.read(target).await {
+            Ok(Some(live)) => closed_in_words(&live.serving),
+            _ => "nothing tested serves".to_owned(),
+        },
+        way => in_words(world, target, way).await,
+    };
     match end {
         ExecutionEnd::Conflict { .. } => None,
         ExecutionEnd::UndoFailed(problems) => Some(Recovered::Failed(problems)),
         ExecutionEnd::Done { .. } => Some(Recovered::Ended {
-            state: in_words(world, target, way).await,
+            state: state(way).await,
             lease,
             way,
             problems: Vec::new(),
@@ -158,7 +170,7 @@ pub(super) async fn ended(
             let is_closed = read.is_ok_and(|record| !stands(record));
             Some(if is_closed {
                 Recovered::Ended {
-                    state: in_words(world, target, Way::Back).await,
+                    state: state(Way::Back).await,
                     lease,
                     way: Way::Back,
                     problems,

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::Execution;
 use super::failure::Failure;
+use super::seam::PROPAGATION;
 use crate::gcp::run::Live;
 
 /// When the traffic was last known to move.
@@ -59,6 +60,14 @@ impl Execution<'_> {
         let lags = lags || self.changed_lately(propagation);
         let until = self.moved.at + propagation;
         (lags && until > Instant::now()).then_some(until)
+    }
+
+    /// Until when the candidate itself may answer where what serves is to be asked, to be compared with
+    /// it: a run that died had given it a share. The local cloud takes its time too, and says nothing.
+    pub(super) fn split_until(&self, candidate: &RevisionName) -> Option<Instant> {
+        let mut splits = self.own_traffic.iter().map(|(_, split)| split);
+        let had_share = splits.any(|split| split.percent_of(candidate) > 0);
+        had_share.then(|| self.moved.at + PROPAGATION)
     }
 
     /// True when somebody else's change, whatever it was, may not have reached all callers yet.

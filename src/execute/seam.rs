@@ -14,7 +14,7 @@ use crate::gcp::run::{Change, Live, Pending, RunWriter, WriteError};
 
 /// A change of traffic reaches all callers within seconds, and nothing tells when it has. Google names
 /// no figure.
-const PROPAGATION: Duration = Duration::from_secs(10);
+pub(super) const PROPAGATION: Duration = Duration::from_secs(10);
 
 /// Writes to one service, each write guarded by the etag of the one before.
 #[async_trait]

@@ -7,7 +7,7 @@ use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::{Event, EventSink, Unit};
 use delivery::gate::judge_gates;
 use delivery::name::{RevisionName, TagName};
-use delivery::plan::render::serving_in_words;
+use delivery::plan::render::{closed_in_words, serving_in_words};
 use delivery::plan::{Action, Address, NewRevision, Step};
 use delivery::release::Commit;
 use delivery::snapshot::Serving;
@@ -142,7 +142,10 @@ impl<'a> Execution<'a> {
                     ..record_only(state)
                 };
                 let live = self.write(step, change, "restore").await?;
-                Ok(serving_in_words(&live.serving))
+                Ok(match traffic {
+                    Some(_) => serving_in_words(&live.serving),
+                    None => closed_in_words(&live.serving),
+                })
             }
         }
     }
@@ -288,10 +291,11 @@ impl<'a> Execution<'a> {
                 .and_then(|live| other_serves(live, revision)),
             Address::Service => None,
         };
-        if let Address::Service = address {
-            self.await_callers(self.lags_until(revision, commit))
-                .await?;
-        }
+        let until = match address {
+            Address::Service => self.lags_until(revision, commit),
+            Address::Tag(_) => serving.as_ref().and_then(|_| self.split_until(revision)),
+        };
+        self.await_callers(until).await?;
         let what = UnderTest {
             url: &place.url,
             audience: place.audience.as_deref(),

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use delivery::diagnostic::{Code, Diagnostic};
-use delivery::plan::render::{place, serving_in_words, traffic as traffic_in_words};
+use delivery::plan::render::{
+    closed_in_words, place, serving_in_words, traffic as traffic_in_words,
+};
 use delivery::plan::{Action, Undo};
 use delivery::snapshot::StateSeen;
 use delivery::spec::Access;
@@ -293,12 +295,12 @@ impl Execution<'_> {
     }
 
     fn in_words(&self, live: &Live) -> String {
-        let serving = serving_in_words(&live.serving);
         match self.undo {
-            Undo::KeepClosed { .. } => format!(
-                "nothing tested serves: the service is closed to all but callers with an ID token ({serving})"
+            Undo::KeepClosed { .. } => closed_in_words(&live.serving),
+            Undo::Restore { .. } | Undo::Nothing => format!(
+                "what served before serves: {}",
+                serving_in_words(&live.serving)
             ),
-            Undo::Restore { .. } | Undo::Nothing => format!("what served before serves: {serving}"),
         }
     }
 

@@ -256,6 +256,13 @@ async fn a_bound_account_refuses_every_other_environment() -> Told {
     let end = world.run(&job).await?;
     assert_eq!(end.code, Some(6), "{}", end.log);
     assert!(end.log.contains("D0502"), "{}", end.log);
+    // Nor is a job told how to let its own environment in where that is not the one that is deployed to.
+    let strayed = straight_to_production(&world, &commit).in_environment("dev");
+    let end = world.run(&strayed).await?;
+    assert_eq!(end.code, Some(6), "{}", end.log);
+    let member = |name: &str| format!("--member={}", jobs(name));
+    assert!(end.log.contains(&member("production")), "{}", end.log);
+    assert!(!end.log.contains(&member("dev")), "{}", end.log);
     straight(&world, &straight_to_production(&world, &commit), 0).await?;
     world.end().await;
     Ok(())

@@ -451,3 +451,22 @@ async fn what_goes_back_everywhere_instead_of_forward_is_ended_at_once() {
         |event: &Event| matches!(event, Event::Note(text) if text.contains("looking again"));
     assert!(!events.iter().any(again), "{events:#?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_first_deploy_that_is_taken_back_is_not_said_to_serve() {
+    let scene = Scene {
+        memory: Memory::default(),
+        targets: REGIONS.map(target),
+        tests: [Tests(true), Tests(true)],
+    };
+    assert!(scene.killed(&promote(1), (3, false)).await);
+    for end in scene.recover(&asker("101/1"), 0).await {
+        let Recovered::Ended { state, way, .. } = end else {
+            panic!("{end:#?}");
+        };
+        assert_eq!(way, Way::Back);
+        let closed =
+            "nothing tested serves: the service is closed to all but callers with an ID token (";
+        assert!(state.starts_with(closed), "{state}");
+    }
+}

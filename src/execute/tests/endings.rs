@@ -484,6 +484,36 @@ async fn where_answers_cannot_tell_an_earlier_split_is_waited_out() {
     }
 }
 
+/// What the candidate is compared with is asked at the service's own address: with a share that a dead run
+/// had given it, the candidate itself would answer there for a while.
+#[tokio::test(start_paused = true)]
+async fn a_candidate_that_had_a_share_is_not_compared_with_itself() {
+    for (share, waits) in [(0, false), (5, true), (100, true)] {
+        let mut cloud = FakeCloud::new(true);
+        let shares = [(OLD, 100 - share), (NEW, share)];
+        let shares = shares.map(|(name, percent)| delivery::traffic::Share {
+            to: Destination::Revision(revision(name)),
+            percent,
+        });
+        let shares = shares.into_iter().filter(|one| one.percent > 0).collect();
+        cloud.put(
+            TrafficSplit::new(shares, Vec::new()).unwrap(),
+            StateSeen::Absent,
+        );
+        let verifier = FakeVerifier::default();
+        let begun = Instant::now();
+        let end = run(&promotion(), &mut cloud, &verifier).await;
+        assert!(matches!(end, ExecutionEnd::Done { .. }), "{end:?}");
+        let asked = verifier.asked.lock().unwrap();
+        assert_eq!(
+            asked[0],
+            "http://c-1---api for http://api, beside http://api"
+        );
+        let waited = begun.elapsed() >= Duration::from_secs(10);
+        assert_eq!(waited, waits, "{share} %");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_of_something_else_while_a_split_lingers_begins_the_count_anew() {
     let mut cloud = FakeCloud::new(true);

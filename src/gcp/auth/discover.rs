@@ -30,6 +30,8 @@ pub struct AuthInputs {
     pub workload_identity_provider: Option<String>,
     /// Input `service_account`: who is acted as through the provider.
     pub service_account: Option<String>,
+    /// The GitHub environment whose jobs are to act as the account: no advice lets another one.
+    pub github_environment: Option<String>,
     /// Credential files that the environment names: the variable, the path.
     pub files: Vec<(String, PathBuf)>,
     /// GitHub's OIDC endpoint; absent without `permissions: id-token: write`.
@@ -70,6 +72,7 @@ pub async fn discover(
     let AuthInputs {
         credentials_json,
         workload_identity_provider,
+        github_environment,
         service_account,
         files,
         oidc,
@@ -82,6 +85,7 @@ pub async fn discover(
         transport: transport.clone(),
         endpoints: endpoints.clone(),
         masker,
+        github_environment,
     };
     if let Some(secret) = credentials_json {
         return file::source(context, secret.expose(), "input `credentials_json`");

@@ -174,6 +174,13 @@ impl Federation {
             .help("check number of the project, pool and provider in input `workload_identity_provider`")
     }
 
+    /// Who is to act as the account, whoever runs this job: a job of another GitHub environment that is
+    /// refused must not be let in as it asks.
+    fn member(&self) -> Option<String> {
+        let environment = self.context.github_environment.as_deref()?;
+        Some(jobs_of(&self.audience, environment))
+    }
+
     async fn impersonate<B: Serialize, T: DeserializeOwned>(
         &self,
         account: &str,
@@ -189,8 +196,13 @@ impl Federation {
             let refusal = error.refusal().cloned().unwrap_or_default();
             let caller = self.principal.get().cloned();
             let mut diagnostic = error
-                .of_caller(caller)
+                .of_caller(caller.clone())
                 .into_diagnostic(&format!("act as `{account}`"));
+            if let (Some(caller), Some(member)) = (caller, self.member()) {
+                for line in &mut diagnostic.help {
+                    *line = line.replace(&caller, &member);
+                }
+            }
             if !was_refused || refusal.is_disabled() {
                 return diagnostic;
             }
@@ -198,6 +210,12 @@ impl Federation {
             diagnostic.help("the member is the environment's set of the pool; the attribute must be mapped by the provider")
         })
     }
+}
+
+/// The jobs of a GitHub environment, as a binding names them.
+fn jobs_of(audience: &str, environment: &str) -> String {
+    let pool = pool(audience).trim_start_matches("//");
+    format!("principalSet://{pool}/attribute.environment/{environment}")
 }
 
 /// The pool's part of a provider's name.
@@ -212,9 +230,7 @@ fn pool(audience: &str) -> &str {
 fn principal(audience: &str, claims: &Claims) -> String {
     let pool = pool(audience).trim_start_matches("//");
     match (&claims.environment, &claims.repository_id) {
-        (Some(environment), _) => {
-            format!("principalSet://{pool}/attribute.environment/{environment}")
-        }
+        (Some(environment), _) => jobs_of(audience, environment),
         (None, Some(id)) => format!("principalSet://{pool}/attribute.repository_id/{id}"),
         (None, None) => format!("principal://{pool}/subject/{}", claims.sub),
     }

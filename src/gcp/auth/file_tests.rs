@@ -10,6 +10,7 @@ fn context(endpoints: Endpoints) -> (Context, Arc<MaskList>) {
         transport: quick_transport().0,
         endpoints,
         masker: masks.clone(),
+        github_environment: None,
     };
     (context, masks)
 }

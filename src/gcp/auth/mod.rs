@@ -86,6 +86,8 @@ struct Context {
     transport: Transport,
     endpoints: Endpoints,
     masker: Arc<dyn Masker>,
+    /// The GitHub environment whose jobs are to act as the account.
+    github_environment: Option<String>,
 }
 
 impl Context {

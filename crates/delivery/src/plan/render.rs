@@ -32,9 +32,17 @@ pub fn render_plan(plan: &Plan) -> String {
     };
     line(format!("plan for {}", place(target)));
     line(format!("  before: {before}"));
-    let takes_back = |step: &Step| matches!(step.action, Action::Restore { .. });
-    if steps.iter().any(takes_back) {
-        line(format!("  after:  without {revision}"));
+    let taken_back = steps.iter().find_map(|step| match &step.action {
+        Action::Restore { traffic, .. } => Some(traffic),
+        _ => None,
+    });
+    if let Some(traffic) = taken_back {
+        line(match traffic {
+            Some(_) => format!("  after:  without {revision}"),
+            None => format!(
+                "  after:  closed to all but callers with an ID token; {revision} has not passed"
+            ),
+        });
     } else {
         line(format!("  after:  {revision} serves 100 %"));
         outlook_lines(outlook).into_iter().for_each(&mut line);
@@ -155,6 +163,15 @@ pub fn serving_in_words(serving: &[Serving]) -> String {
         let _ = write!(text, ", {name} {percent} %");
     }
     text
+}
+
+/// As [`serving_in_words`], of a service whose first deploy has not passed: what has its traffic reaches
+/// nobody else.
+pub fn closed_in_words(serving: &[Serving]) -> String {
+    format!(
+        "nothing tested serves: the service is closed to all but callers with an ID token ({})",
+        serving_in_words(serving)
+    )
 }
 
 /// What a step does, in one line.
