@@ -15,7 +15,7 @@ use super::session::Session;
 use super::shell::Shell;
 use crate::cli::EvidenceArgs;
 use crate::evidence::rule::finding_of;
-use crate::inputs::{EnvironmentInputs, Inputs, typed};
+use crate::inputs::{EnvironmentInputs, Inputs};
 
 /// Shows what is attached, in each environment or in the one that is named. Reads only.
 pub(super) async fn run(shell: &Shell, arguments: EvidenceArgs) -> u8 {
@@ -38,7 +38,7 @@ async fn show(shell: &Shell, arguments: EvidenceArgs) -> Result<(), Vec<Diagnost
     let wanted: Vec<&EnvironmentInputs> = inputs.environments.iter().filter(is_wanted).collect();
     for environment in &wanted {
         let missing = environment.repository().err();
-        typed::tell_missing(missing.into_iter().collect(), &mut problems);
+        environment.tell_missing(missing.into_iter().collect(), &mut problems);
     }
     if !problems.is_empty() {
         return Err(problems);

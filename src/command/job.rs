@@ -121,12 +121,12 @@ impl<'a> Job<'a> {
         };
         if matches!(stage, Some(Stage::Branch { .. } | Stage::Release { .. })) {
             let missing = environment.repository().err();
-            typed::tell_missing(missing.into_iter().collect(), &mut problems);
+            environment.tell_missing(missing.into_iter().collect(), &mut problems);
         }
         let targets = match stage {
             Some(Stage::PullRequest) => Vec::new(),
             _ => environment.targets().unwrap_or_else(|missing| {
-                typed::tell_missing(missing, &mut problems);
+                environment.tell_missing(missing, &mut problems);
                 Vec::new()
             }),
         };

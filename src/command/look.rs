@@ -209,18 +209,18 @@ fn read_targets(
     let (inputs, mut problems) = read_inputs(shell, flags);
     let is_wanted = |name: &EnvironmentName| inputs.chosen.name().is_none_or(|it| it == name);
     let mut targets = Vec::new();
-    let mut missing = Vec::new();
+    let mut missing = None;
     for environment in &inputs.environments {
         if !is_wanted(&environment.environment.name) {
             continue;
         }
         match environment.targets() {
             Ok(all) => targets.extend(all.into_iter().map(|one| (environment.clone(), one))),
-            Err(found) => missing = found,
+            Err(found) => missing = Some((environment, found)),
         }
     }
-    if targets.is_empty() {
-        typed::tell_missing(missing, &mut problems);
+    if let Some((environment, missing)) = missing.filter(|_| targets.is_empty()) {
+        environment.tell_missing(missing, &mut problems);
     }
     (inputs, targets, problems)
 }

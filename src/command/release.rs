@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use delivery::diagnostic::{Code, Diagnostic};
 use delivery::event::{Event, EventSink};
-use delivery::release::ImageDigest;
+use delivery::release::{Commit, ImageDigest};
 use delivery::stage::Stage;
 use semver::Version;
 
@@ -163,6 +163,7 @@ fn no_image(job: &Job<'_>, repository: &str, tag: &str, waited: Duration) -> Dia
     };
     let wish = Wish {
         branches: &job.inputs.branches,
+        commit: job.commit().ok(),
         first: job.inputs.names().first().copied().unwrap_or_default(),
         is_release: matches!(job.stage, Stage::Release { .. }),
         on_terminal: !job.shell.on_github,
@@ -182,6 +183,8 @@ fn no_image(job: &Job<'_>, repository: &str, tag: &str, waited: Duration) -> Dia
 /// What decides how an image can come to be.
 struct Wish<'a> {
     branches: &'a [String],
+    /// The one without an image; not what happens to be checked out.
+    commit: Option<&'a Commit>,
     /// The first environment.
     first: &'a str,
     is_release: bool,
@@ -193,6 +196,7 @@ impl Wish<'_> {
     fn ways_to_an_image(&self) -> Vec<String> {
         let Self {
             branches,
+            commit,
             first,
             is_release,
             on_terminal,
@@ -202,10 +206,10 @@ impl Wish<'_> {
             "push the commit to {} first, let its run end well, then run this again",
             branches.join(" or ")
         )];
-        if *on_terminal {
+        if let Some(commit) = commit.filter(|_| *on_terminal) {
             let branch = branches.first().map_or("main", String::as_str);
             ways.push(format!(
-                "or build and push it from this checkout: `ml-deploy promote {branch} --build`, which deploys it to `{first}`"
+                "or build and push it: `git checkout {commit}`, then `ml-deploy promote {branch} --commit {commit} --build`, which deploys it to `{first}`"
             ));
         }
         match (is_release, build_on_tag) {
@@ -229,9 +233,11 @@ mod tests {
     #[test]
     fn a_missing_image_has_the_ways_out_of_where_it_is_missing() {
         let branches = ["main".to_owned(), "next".to_owned()];
+        let commit = Commit::parse("c".repeat(40)).unwrap();
         let ways = |is_release, on_terminal, build_on_tag| {
             let wish = Wish {
                 branches: &branches,
+                commit: Some(&commit),
                 first: "dev",
                 is_release,
                 on_terminal,
@@ -241,7 +247,8 @@ mod tests {
         };
         let push =
             "push the commit to main or next first, let its run end well, then run this again";
-        let build = "or build and push it from this checkout: `ml-deploy promote main --build`, which deploys it to `dev`";
+        // Whatever is checked out: built is the commit without an image.
+        let build = "or build and push it: `git checkout cccccccccccccccccccccccccccccccccccccccc`, then `ml-deploy promote main --commit cccccccccccccccccccccccccccccccccccccccc --build`, which deploys it to `dev`";
         let on_tag = "or say `build_on_tag: true`, so that the tag's first environment builds it";
         let first = "or run this for `dev` first: with `build_on_tag` it builds the image";
         assert_eq!(ways(true, false, false), [push, on_tag]);

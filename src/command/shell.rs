@@ -125,7 +125,7 @@ impl Shell {
     pub(super) fn save_state(&self, name: &str, value: String) {
         if let Err(error) = self.files.write_state(&[(name, value)], &self.words) {
             let warning = Diagnostic::warning(
-                Code::GitHubFailed,
+                Code::OutputsUnwritten,
                 "what the post step is to know could not be saved",
             )
             .cause(error.to_string());
@@ -162,7 +162,7 @@ impl Shell {
         self.reporter.finish(outcome, run);
         if let Err(error) = self.files.publish(outcome, run, &self.words) {
             let warning = Diagnostic::warning(
-                Code::GitHubFailed,
+                Code::OutputsUnwritten,
                 "outputs or summary could not be written",
             )
             .cause(error.to_string());

@@ -143,7 +143,7 @@ fn parse_environment(
         .unwrap_or_else(|| name.to_string());
     let service = parse_service_name(&name, entry, layers);
     let limits = parse_limits(layers);
-    EnvironmentInputs {
+    let mut inputs = EnvironmentInputs {
         traffic: parse_traffic(layers, &limits),
         limits,
         service,
@@ -172,7 +172,10 @@ fn parse_environment(
             tier,
             approval,
         },
-    }
+        refused: Vec::new(),
+    };
+    inputs.refused = layers.refused().to_vec();
+    inputs
 }
 
 fn parse_safety(layers: &mut Layers<'_>) -> SafetyInputs {

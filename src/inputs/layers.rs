@@ -22,6 +22,8 @@ pub struct Layers<'a> {
     entry: Option<&'a Level>,
     top: &'a Level,
     problems: &'a mut Vec<Diagnostic>,
+    /// See [`Layers::refused`].
+    refused: Vec<&'static str>,
 }
 
 impl<'a> Layers<'a> {
@@ -39,7 +41,13 @@ impl<'a> Layers<'a> {
             entry,
             top,
             problems,
+            refused: Vec::new(),
         }
+    }
+
+    /// Inputs that were said here and cannot be used.
+    pub fn refused(&self) -> &[&'static str] {
+        &self.refused
     }
 
     /// Reports a problem, once.
@@ -51,7 +59,9 @@ impl<'a> Layers<'a> {
 
     /// A value of this input that breaks a rule.
     pub fn refuse(&mut self, name: &str, given: &Given<String>, problem: ValueProblem) {
-        let sensitive = catalogue::find(name).is_some_and(|spec| spec.kind == Kind::Sensitive);
+        let spec = catalogue::find(name);
+        self.refused.extend(spec.map(|spec| spec.name));
+        let sensitive = spec.is_some_and(|spec| spec.kind == Kind::Sensitive);
         self.report(invalid(name, given, sensitive, problem));
     }
 

@@ -223,6 +223,8 @@ pub struct EnvironmentInputs {
     pub workload_identity_provider: Option<String>,
     /// Whom to act as.
     pub service_account: Option<String>,
+    /// Inputs that are said for it and cannot be used; a problem tells each.
+    pub refused: Vec<&'static str>,
 }
 
 impl EnvironmentInputs {
@@ -273,6 +275,17 @@ impl EnvironmentInputs {
             }
         }
     }
+
+    /// Tells what is missing for it, once. What was said for it, and wrong, is told as that: it is not
+    /// missing as well.
+    pub fn tell_missing(&self, missing: Vec<Diagnostic>, problems: &mut Vec<Diagnostic>) {
+        for one in missing {
+            let is_told = self.refused.iter().any(|name| self::missing(name) == one);
+            if !is_told && !problems.contains(&one) {
+                problems.push(one);
+            }
+        }
+    }
 }
 
 impl Inputs {
@@ -318,14 +331,4 @@ pub fn missing(name: &str) -> Diagnostic {
         ));
     }
     diagnostic
-}
-
-/// Tells what is missing. What was said, and wrong, is told as that: it is not missing as well.
-pub fn tell_missing(missing: Vec<Diagnostic>, problems: &mut Vec<Diagnostic>) {
-    for one in missing {
-        let input = one.title.trim_end_matches("is missing");
-        if !problems.iter().any(|known| known.title.starts_with(input)) {
-            problems.push(one);
-        }
-    }
 }

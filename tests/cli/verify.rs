@@ -281,6 +281,43 @@ fn an_api_that_lets_nobody_in_is_told_with_the_credential_that_it_wants() {
         .stderr(predicate::str::contains("hunter2").not());
 }
 
+/// Its front lets everybody in, and the API asks for a key, which the tests bring.
+fn keyed(_: &str, path: &str, _: &str) -> (u16, String) {
+    match path {
+        "/predict" => (200, "{\"p\": 0.5}".to_owned()),
+        _ => (401, String::new()),
+    }
+}
+
+#[test]
+fn a_test_that_was_let_in_and_failed_is_told_whatever_the_health_path_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = serve(keyed);
+    write(
+        folder.path(),
+        "suite.yaml",
+        "cases:\n- name: predicts\n  request: {method: POST, path: /predict, headers: {x-key: k}, \
+         json: {}}\n  expect: {json: {p: 0.75}}\n",
+    );
+    assert_eq!(
+        error(folder.path(), &[&url, "--tests", "suite.yaml"]),
+        format!(
+            "error[D0302]: `{url}` failed the API tests
+  cause: api-tests/predicts failed
+   help: mend the release, or the expectation in the test file, and push again
+   help: predictions that changed without a change of the model often come from a dependency: compare requirements.txt with the last release, rebuild the image"
+        )
+    );
+    write(
+        folder.path(),
+        "suite.yaml",
+        "cases:\n- name: predicts\n  request: {method: POST, path: /other, headers: {x-key: k}, \
+         json: {}}\n",
+    );
+    let told = error(folder.path(), &[&url, "--tests", "suite.yaml"]);
+    assert!(told.starts_with("error[D0304]"), "{told}");
+}
+
 fn without_health(_: &str, _: &str, _: &str) -> (u16, String) {
     (404, String::new())
 }

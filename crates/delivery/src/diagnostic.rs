@@ -174,7 +174,7 @@ codes! {
         "Grant the role with the command that the message names; the texts stand [below](#what-google-cloud-answers).";
     CloudFailed = "D0505", Cloud, "A Google Cloud API refused or did not answer.",
         "Follow what the answer means, [below](#what-google-cloud-answers); where none came, check network and proxy, then run again.";
-    GitHubFailed = "D0506", OnlyWarns, "GitHub refused or did not answer.",
+    OutputsUnwritten = "D0506", OnlyWarns, "Outputs, summary or what the post step is to know could not be written for the runner.",
         "Look at the disk and the command files of the runner; what was deployed is not touched by it.";
     EndpointRefused = "D0507", BadInput, "An endpoint override points outside loopback and private addresses.",
         "Use the address that `ml-deploy emulator` prints: loopback or private, without path and user.";

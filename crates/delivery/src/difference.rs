@@ -53,7 +53,7 @@ pub struct Change {
 /// Everything that changes: the image first, then variables, secrets and settings, by name. With
 /// nothing before, everything is added. The variables that this program sets are left out: the image
 /// tells the same.
-pub fn difference(before: Option<&Configuration>, after: &Configuration) -> Vec<Change> {
+pub(crate) fn difference(before: Option<&Configuration>, after: &Configuration) -> Vec<Change> {
     let nothing = Configuration::default();
     let before = before.unwrap_or(&nothing);
     let image = |one: &Configuration| Some(one.image.clone()).filter(|text| !text.is_empty());
@@ -72,7 +72,7 @@ pub fn difference(before: Option<&Configuration>, after: &Configuration) -> Vec<
 }
 
 /// Whether others are let in at the end than now. It belongs to the service, not to a revision.
-pub fn access_difference(before: Option<Access>, after: Option<Access>) -> Option<Change> {
+pub(crate) fn access_difference(before: Option<Access>, after: Option<Access>) -> Option<Change> {
     let word = |access: Option<Access>| access.map(|access| access.as_str().to_owned());
     changed(Subject::Setting, "access", word(before), word(after))
 }
@@ -141,7 +141,7 @@ fn sorted<'a, T: Ord>(all: impl Iterator<Item = &'a T>) -> Vec<&'a T> {
 }
 
 /// A variable's name, or a file's path.
-pub fn place_in_words(place: &SecretPlace) -> &str {
+pub(crate) fn place_in_words(place: &SecretPlace) -> &str {
     match place {
         SecretPlace::Variable(name) => name,
         SecretPlace::File(path) => path,

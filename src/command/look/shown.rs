@@ -2,10 +2,10 @@
 
 use delivery::plan::nothing_tested_serves;
 use delivery::snapshot::{
-    Readiness, RevisionSeen, ServiceCondition, ServiceSeen, Snapshot, StateSeen,
+    Readiness, RevisionSeen, ServiceCondition, ServiceSeen, Serving, Snapshot, StateSeen,
 };
 use delivery::spec::Access;
-use delivery::state::{Rejection, Timestamp};
+use delivery::state::{Rejection, StateRecord, Timestamp};
 use serde_json::{Value, json};
 
 use crate::report::text;
@@ -58,16 +58,24 @@ fn unproven(snapshot: &Snapshot, service: &ServiceSeen) -> Option<String> {
         Access::Private => "closed to all but callers with an ID token",
         Access::Public => "open to everybody",
     };
-    let failed = match &service.state {
-        StateSeen::Known(state) => state.rejected.first(),
+    let why = match &service.state {
+        StateSeen::Known(state) => failure(state, &service.serving),
         StateSeen::Absent | StateSeen::Unreadable(_) => None,
     };
-    let why = failed
-        .filter(|entry| entry.kind == Rejection::Failed)
-        .map_or_else(String::new, |entry| format!(": {}", entry.reason));
+    let why = why.map_or_else(String::new, |reason| format!(": {reason}"));
     Some(format!(
         "  {access}; nothing that has passed its tests serves{why}"
     ))
+}
+
+/// Why the revision that gets traffic has failed. What failed after it, and got none, is no answer.
+fn failure(state: &StateRecord, serving: &[Serving]) -> Option<String> {
+    let mut entries = serving
+        .iter()
+        .filter(|share| share.percent > 0)
+        .filter_map(|share| state.rejected_entry(&share.revision));
+    let failed = entries.find(|entry| entry.kind == Rejection::Failed)?;
+    Some(text::one_line(&failed.reason))
 }
 
 fn condition(condition: &ServiceCondition) -> String {
@@ -170,4 +178,54 @@ pub(super) fn status_json(snapshot: &Snapshot) -> Value {
         })
     });
     json!({"target": snapshot.target, "service": service})
+}
+
+#[cfg(test)]
+mod tests {
+    use delivery::name::RevisionName;
+    use delivery::release::ImageDigest;
+    use delivery::state::{Rejected, RunRef};
+
+    use super::*;
+
+    fn name(text: &str) -> RevisionName {
+        RevisionName::parse(text).unwrap()
+    }
+
+    fn failed(revision: &str, reason: &str) -> Rejected {
+        Rejected {
+            digest: ImageDigest::parse(format!("sha256:{}", "a".repeat(64))).unwrap(),
+            revision: name(revision),
+            config: None,
+            kind: Rejection::Failed,
+            reason: reason.to_owned(),
+            at: Timestamp(0),
+            run: RunRef("run".to_owned()),
+        }
+    }
+
+    fn share(revision: &str, percent: u32) -> Serving {
+        Serving {
+            revision: name(revision),
+            percent,
+            tag: None,
+            uri: None,
+        }
+    }
+
+    #[test]
+    fn the_failure_told_is_of_the_revision_that_gets_traffic_and_stays_one_line() {
+        let state = StateRecord {
+            rejected: vec![
+                failed("ml-api-dev-2", "the second"),
+                failed("ml-api-dev-1", "the\u{1b}[31m first\n::error::x"),
+            ],
+            ..StateRecord::default()
+        };
+        let why = |serving: &[Serving]| failure(&state, serving);
+        let serving = [share("ml-api-dev-2", 0), share("ml-api-dev-1", 100)];
+        assert_eq!(why(&serving).as_deref(), Some("the first ::error::x"));
+        assert_eq!(why(&[share("ml-api-dev-3", 100)]), None);
+        assert_eq!(why(&[]), None);
+    }
 }
