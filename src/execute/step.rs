@@ -270,7 +270,14 @@ impl<'a> Execution<'a> {
             stop = self.guard.stopped() => return Err(Failure::Stopped(stop)),
             read = self.cloud.reload() => read.ok().flatten(),
         };
-        read.filter(|live| stands.is_led_to(live))
+        // Recorded, and the next run has begun upon it.
+        let revision = &self.plan.revision;
+        let is_built_upon = |live: &Live| {
+            let entry = super::record(live).and_then(|record| record.healthy_entry(revision));
+            let serves = live.traffic.percent_of(revision) == 100;
+            serves && entry.is_some_and(|entry| entry.run == self.plan.run)
+        };
+        read.filter(|live| stands.is_led_to(live) || is_built_upon(live))
             .ok_or(Failure::Conflict)
     }
 

@@ -123,3 +123,25 @@ async fn a_rollback_that_other_traffic_overtakes_is_planned_anew() {
     );
     assert_eq!(cloud.writes, ["traffic new"]);
 }
+
+/// The record is written, and the next run begins before that is seen: the release has come through.
+#[tokio::test(start_paused = true)]
+async fn a_release_that_is_recorded_is_done_also_where_the_next_run_has_begun() {
+    let plan = promotion();
+    let Some(Action::Record { state: end }) = plan.steps.last().map(|step| &step.action) else {
+        panic!("{plan:?}");
+    };
+    let next = OpenIntent {
+        run: RunRef("8/1".to_owned()),
+        undo: Some(all_to(NEW)),
+        ..under_way().intent.unwrap()
+    };
+    let with_next = StateSeen::Known(end.clone().with_intent(next));
+    for (split, is_done) in [(all_to(NEW), true), (all_to(OLD), false)] {
+        let faults = [None, None, Some(Fault::Settle(WriteError::Conflict))];
+        let mut cloud = FakeCloud::with(true, faults);
+        cloud.swapped_at_reload = Some((split, with_next.clone()));
+        let end = run(&plan, &mut cloud, &FakeVerifier::default()).await;
+        assert_eq!(matches!(end, ExecutionEnd::Done { .. }), is_done, "{end:?}");
+    }
+}

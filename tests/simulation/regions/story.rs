@@ -312,7 +312,7 @@ impl Stage<'_> {
                 }
             }
             // They were apart, as an earlier run had told, and this one could not even look.
-            _ if before.is_none() && !self.agree() => {
+            _ if before.is_none() && outcome.exit_code() as u8 == 6 && !self.agree() => {
                 for place in &self.places {
                     place.world.now().watch.in_doubt = true;
                 }
