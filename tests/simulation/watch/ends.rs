@@ -146,10 +146,12 @@ impl Watch {
             }
         }
         let record = service.record();
-        if text(&record, "/intent/run").is_some_and(|run| continues(&wanted.run.0, run)) {
+        let open = text(&record, "/intent/run");
+        if open.is_some_and(|run| continues(&wanted.run.0, run)) {
             self.broken(Invariant::LeftOver, "the intent of a finished run is open");
         }
-        self.in_doubt = false;
+        // Another run may have begun upon what this one recorded, and died.
+        self.in_doubt = open.is_some_and(|run| self.died.contains(run));
     }
 
     fn stopped(&mut self, cloud: &Cloud, wanted: &Wanted, problems: &[Diagnostic]) {
