@@ -52,6 +52,7 @@ pub(super) async fn deliver(
         Ok(surroundings) => surroundings,
         Err(problem) => return (Outcome::Stopped(vec![problem]), Vec::new()),
     };
+    let is_rollback = matches!(intent, Intent::Rollback { .. });
     let wanted = wanted(job, intent, surroundings);
     let version = version_of(&wanted.intent);
     let verifier = |target| DeployedVerifier::new(job, session, target, version.clone());
@@ -78,7 +79,27 @@ pub(super) async fn deliver(
         Mode::CarryOut => deliver_all(&world, &sites, &wanted).await,
     };
     tell(&landed, run);
-    (together(&landed), landed)
+    let mut outcome = together(&landed);
+    if is_rollback {
+        advise_rollback(&mut outcome, job.environment.environment.name.as_str());
+    }
+    (outcome, landed)
+}
+
+/// The ways out of a candidate that fails are those of a release; nobody mends a revision that is there.
+fn advise_rollback(outcome: &mut Outcome, environment: &str) {
+    let Outcome::Stopped(problems) = outcome else {
+        return;
+    };
+    let target_failed = |one: &&mut Diagnostic| one.code.is_candidates_fault();
+    for problem in problems.iter_mut().filter(target_failed) {
+        problem.help = vec![
+            format!(
+                "name another revision: `ml-deploy revisions --environment {environment}` lists them"
+            ),
+            "or promote a release that works".to_owned(),
+        ];
+    }
 }
 
 /// What is told of all regions.
@@ -250,5 +271,31 @@ fn say(job: &Job<'_>, lines: &[String]) {
         job.sink.emit(Event::Note(lines));
     } else if job.shell.format == crate::cli::Format::Human {
         job.shell.streams.out.say(&format!("{lines}\n"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use delivery::diagnostic::Code;
+
+    use super::*;
+
+    #[test]
+    fn a_rollback_whose_target_fails_its_tests_is_told_to_name_another() {
+        let stopped = |code| {
+            let problem = Diagnostic::error(code, "it failed").help("mend the release");
+            let mut outcome = Outcome::Stopped(vec![problem]);
+            advise_rollback(&mut outcome, "production");
+            outcome.diagnostics()[0].help.clone()
+        };
+        assert_eq!(
+            stopped(Code::TestsFailed),
+            [
+                "name another revision: `ml-deploy revisions --environment production` lists them",
+                "or promote a release that works"
+            ]
+        );
+        // What has nothing to do with the target keeps its own.
+        assert_eq!(stopped(Code::PermissionDenied), ["mend the release"]);
     }
 }

@@ -34,7 +34,9 @@ pub(super) async fn check(
             let view = run.view.get_or_insert_default();
             view.gate = gate_lines(job, &seen);
         }
-        Purpose::Promote | Purpose::RollBack => run.approval = Some(seen.record(environment)),
+        Purpose::Promote | Purpose::RollBack => {
+            run.approval = Some(seen.record(environment, purpose));
+        }
     }
     let prevent_self_review = job.environment.safety.prevent_self_review;
     let (errors, warnings): (Vec<_>, Vec<_>) =
@@ -113,9 +115,8 @@ async fn ask_github(
     purpose: Purpose,
 ) -> (RulesSeen, ApprovalsSeen) {
     let github = match client(job, session) {
-        Ok(Some(github)) => github,
-        Ok(None) => return (RulesSeen::NoToken, ApprovalsSeen::NotAsked),
-        Err(why) => return (RulesSeen::Failed(why), ApprovalsSeen::NotAsked),
+        Ok(github) => github,
+        Err(unasked) => return (unasked, ApprovalsSeen::NotAsked),
     };
     let environment = &job.environment.environment.github_environment;
     let rules = github.rules(environment).await;
@@ -157,18 +158,17 @@ async fn ask_claim(job: &Job<'_>, session: &Session) -> (ClaimSeen, Option<Strin
     }
 }
 
-/// `None` without a token or a repository.
-fn client(job: &Job<'_>, session: &Session) -> Result<Option<GitHub>, String> {
-    let (Some(token), Some(repository)) = (&job.inputs.github_token, job.context.owner_and_name())
-    else {
-        return Ok(None);
-    };
+/// Or why GitHub cannot be asked.
+fn client(job: &Job<'_>, session: &Session) -> Result<GitHub, RulesSeen> {
+    let token = job.inputs.github_token.as_ref();
+    let token = token.ok_or(RulesSeen::NoToken)?;
+    let repository = job.context.owner_and_name();
+    let repository = repository.ok_or(RulesSeen::NoRepository)?;
     job.shell.masker.mask(token);
     let api_url = &job.context.api_url;
     let http = session.transport.client_for(api_url).clone();
     GitHub::new(api_url, repository, token, http)
-        .map(Some)
-        .map_err(|error| crate::gcp::error::chain(&error).join(": "))
+        .map_err(|error| RulesSeen::Failed(crate::gcp::error::chain(&error).join(": ")))
 }
 
 /// Who approved this environment.

@@ -92,13 +92,19 @@ pub(super) async fn logs(
         let (session, snapshot) = look(shell, &inputs, &environment, &target)
             .await
             .map_err(one)?;
-        if snapshot.service.is_none() {
+        let Some(service) = &snapshot.service else {
             return Err(vec![not_deployed(&target)]);
-        }
+        };
+        let there: Vec<RevisionName> = service.revisions.iter().map(|it| it.name.clone()).collect();
+        let unknown = named.clone().filter(|name| !there.contains(name));
         let revision = named.or_else(|| serving(&snapshot));
         let lines = logging::last_lines(&session.api(), &target, revision.as_ref(), count)
             .await
             .map_err(|error| vec![error.into_diagnostic("read the log").or_at(place(&target))])?;
+        // The log of a revision outlives it: only where there is nothing, the name is wrong.
+        if let Some(name) = unknown.filter(|_| lines.is_empty()) {
+            return Err(vec![no_such_revision(&target, &name, &there)]);
+        }
         for line in lines {
             let shown = text::plain_lines(&line.text).join("\n  ");
             let text = format!("{} {} {shown}", line.timestamp, line.severity);
@@ -109,6 +115,32 @@ pub(super) async fn logs(
         Ok(())
     };
     finish(shell, looked).await
+}
+
+/// Revisions that a message names, newest first.
+const NAMED_REVISIONS: usize = 10;
+
+/// A log is asked of a revision that is not there.
+fn no_such_revision(target: &Target, name: &RevisionName, there: &[RevisionName]) -> Diagnostic {
+    let named = there.iter().take(NAMED_REVISIONS);
+    let named = named
+        .map(RevisionName::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let rest = match there.len().saturating_sub(NAMED_REVISIONS) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Diagnostic::error(
+        Code::NoSuchRevision,
+        format!(
+            "`{}` has no revision `{name}`, and no log of it",
+            target.service
+        ),
+    )
+    .at(place(target))
+    .state("nothing was changed")
+    .help(format!("name one of these: {named}{rest}"))
 }
 
 /// A log is asked of a service that does not exist.

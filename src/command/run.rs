@@ -95,7 +95,10 @@ async fn go(
     run: &mut RunSummary,
 ) -> Result<Outcome, Vec<Diagnostic>> {
     let commit = job.context.commit.clone();
-    run.commit = commit.as_ref().map(ToString::to_string);
+    // A rollback brings another commit than the job's own.
+    if !matches!(job.stage, Stage::Rollback { .. }) {
+        run.commit = commit.as_ref().map(ToString::to_string);
+    }
     let Some(target) = &job.target else {
         run.release_label = commit
             .as_ref()
@@ -203,6 +206,8 @@ async fn stage(
             promote(job, session, (digest, None), mode, run).await
         }
         Stage::Release { version, .. } => {
+            // What stops before there is an image names its version as well.
+            run.release_label = Some(format!("v{version}"));
             check_gate(job, session, mode.purpose(Purpose::Promote), run).await?;
             let digest = match mode {
                 Mode::CarryOut => release::resolve(job, session, version).await?,

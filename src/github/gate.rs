@@ -5,7 +5,7 @@
 //! This check is no boundary: who edits the workflow can skip it. The cloud holds the boundary, by
 //! what production's service account accepts; the check tells early what is missing.
 
-use delivery::approval::ApprovalRecord;
+use delivery::approval::{ApprovalRecord, NoApproval};
 use delivery::diagnostic::{Code, Diagnostic, Level};
 use delivery::target::{Approval, Environment, Tier};
 
@@ -31,6 +31,8 @@ pub enum RulesSeen {
     NotAsked,
     /// There is no token to ask with.
     NoToken,
+    /// Which repository it is, is not known.
+    NoRepository,
     /// GitHub refused: the token may not read it, there is no such environment, or the plan of a
     /// private repository has none.
     Refused {
@@ -98,14 +100,25 @@ pub struct GateSeen {
 
 impl GateSeen {
     /// What summary and evidence tell of the approval.
-    pub fn record(&self, environment: &Environment) -> ApprovalRecord {
+    pub fn record(&self, environment: &Environment, purpose: Purpose) -> ApprovalRecord {
         match environment.approval {
             Approval::Required => {
                 let approvers: &[String] = match &self.approvals {
                     ApprovalsSeen::Known(approvers) => approvers,
                     ApprovalsSeen::NotAsked | ApprovalsSeen::Failed(_) => &[],
                 };
-                ApprovalRecord::of_run(&environment.github_environment, approvers, self.attempt)
+                let record = ApprovalRecord::of_run(
+                    &environment.github_environment,
+                    approvers,
+                    self.attempt,
+                );
+                match (purpose, &self.rules) {
+                    (Purpose::RollBack, _) => record.none_because(NoApproval::Rollback),
+                    (_, RulesSeen::Known(rules)) if rules.reviewers.is_empty() => {
+                        record.none_because(NoApproval::NoReviewers)
+                    }
+                    _ => record,
+                }
             }
             other => ApprovalRecord::unasked(other),
         }
@@ -115,7 +128,9 @@ impl GateSeen {
     pub fn outlook(&self, environment: &Environment) -> String {
         let place = &environment.github_environment;
         match (&self.rules, environment.approval) {
-            (_, Approval::External | Approval::None) => self.record(environment).describe(),
+            (_, Approval::External | Approval::None) => {
+                self.record(environment, Purpose::Show).describe()
+            }
             (RulesSeen::Known(rules), Approval::Required) => {
                 let Rules {
                     reviewers,

@@ -78,7 +78,7 @@ fn check_size(load: &LoadInputs, layers: &mut Layers<'_>) {
         .text("load_duration")
         .unwrap_or_else(|| Given::new(String::new(), Origin::Default));
     let why = format!(
-        "makes {sent} requests at `load_rate`, and `{name}` cannot be decided with fewer than {size}"
+        "must be long enough for {size} requests at `load_rate`, as many as `{name}` needs ({sent} would be made)"
     );
     layers.refuse(
         "load_duration",
@@ -167,7 +167,7 @@ mod tests {
         let (_, problems) = parsed(&[("slo_p99", "200ms"), ("load_rate", "10")]);
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(
-            problems[0].contains("cannot be decided with fewer than 381"),
+            problems[0].contains("`load_duration` must be long enough for 381 requests at `load_rate`, as many as `max_error_rate` needs"),
             "{problems:?}"
         );
         assert!(problems[0].contains("use `39s`"), "{problems:?}");
@@ -177,7 +177,7 @@ mod tests {
             ("load_duration", "3s"),
         ]);
         assert!(
-            problems[0].contains("`slo_p95` cannot be decided with fewer than 72"),
+            problems[0].contains("72 requests at `load_rate`, as many as `slo_p95` needs"),
             "{problems:?}"
         );
     }

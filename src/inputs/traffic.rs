@@ -134,7 +134,7 @@ fn check_size(traffic: &TrafficInputs, limits: &LimitInputs, layers: &mut Layers
         .text("soak")
         .unwrap_or_else(|| Given::new(String::new(), Origin::Default));
     let why = format!(
-        "makes {sent} requests to each at `load_rate`, and {name} cannot be decided with fewer than {size}"
+        "must be long enough for {size} requests to each revision at `load_rate`, as many as {name} needs ({sent} would be made)"
     );
     let problem = ValueProblem::new(why).help(format!("use `{seconds}s`, or raise `load_rate`"));
     layers.refuse("soak", &given, problem);
@@ -226,9 +226,15 @@ mod tests {
             ]
         };
         let told = problem(&short("fail"));
-        assert!(told.contains("makes 200 requests to each"), "{told}");
         assert!(
-            told.contains("fewer than 381") && told.contains("use `20s`"),
+            told.contains(
+                "`soak` must be long enough for 381 requests to each revision at `load_rate`, as many as \
+                 `canary_error_delta` needs"
+            ),
+            "{told}"
+        );
+        assert!(
+            told.contains("(200 would be made), not `10s`") && told.contains("use `20s`"),
             "{told}"
         );
         // Four windows are pooled.

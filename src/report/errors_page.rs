@@ -105,17 +105,20 @@ pub fn render(chapters: &[Chapter]) -> String {
     page.push_str(
         "\n## Errors\n\n\
          The way out is the usual one; the message itself knows the case, with names and commands. What has no exit \
-         code only warns: the run goes on.\n\n\
+         code only warns: the run goes on. So does *or a warning*, unless the input that the way out names makes an error of it.\n\n\
          | code | name | meaning | way out | exit code |\n|---|---|---|---|---|\n",
     );
     for code in Code::ALL {
-        let exit = code.exit_code();
+        let exit = match (code.exit_code(), code.warns_by_default()) {
+            (None, _) => "—".to_owned(),
+            (Some(exit), false) => (exit as u8).to_string(),
+            (Some(exit), true) => format!("{}, or a warning", exit as u8),
+        };
         page.push_str(&format!(
-            "| `{}` | {code:?} | {} | {} | {} |\n",
+            "| `{}` | {code:?} | {} | {} | {exit} |\n",
             code.id(),
             code.meaning(),
             code.way_out(),
-            exit.map_or_else(|| "—".to_owned(), |exit| (exit as u8).to_string())
         ));
     }
     for chapter in chapters {
@@ -158,6 +161,13 @@ mod tests {
             row("D0216"),
             "| `D0216` | ForeignChange | Something about the service was made by another tool; the run goes on and says what it does about it. | Deploy this service with ml-deploy only. | — |"
         );
+        // Who reads only the column must not take a warning for a stop.
+        for (id, end) in [
+            ("D0222", " | 3, or a warning |"),
+            ("D0224", " | 3, or a warning |"),
+        ] {
+            assert!(row(id).ends_with(end), "{}", row(id));
+        }
         for code in Code::ALL {
             let way_out = code.way_out();
             let is_a_sentence = way_out.ends_with('.') && !way_out.contains(['|', '\n']);

@@ -69,7 +69,10 @@ pub async fn run_gates(gates: &[Box<dyn Gate>], at: &GateContext<'_>) -> Vec<Evi
     for gate in gates {
         let name = gate.name();
         if let Some(failed) = stopped_by {
-            let skipped = Evidence::skipped(name, format!("`{failed}` stopped the release before"));
+            let skipped = Evidence::skipped(
+                name,
+                format!("not run, since `{failed}` stopped the release"),
+            );
             for case in &skipped.cases {
                 at.sink.emit(Event::CaseFinished(case.clone()));
             }
@@ -205,7 +208,7 @@ mod tests {
             [
                 word("identity", "passed"),
                 word("api-tests", "failed"),
-                word("slo", "`api-tests` stopped the release before"),
+                word("slo", "not run, since `api-tests` stopped the release"),
             ]
         );
     }
@@ -213,7 +216,10 @@ mod tests {
     #[tokio::test]
     async fn an_open_gate_stops_the_rest_only_where_nothing_can_be_measured_without_it() {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        for (opens, last) in [(true, "`a` stopped the release before"), (false, "passed")] {
+        for (opens, last) in [
+            (true, "not run, since `a` stopped the release"),
+            (false, "passed"),
+        ] {
             let found = ends(vec![
                 Told("a", open(), opens),
                 Told("b", CaseEnd::Passed, false),

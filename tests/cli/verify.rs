@@ -159,7 +159,7 @@ fn the_wrong_model_is_told_as_such() {
             "model_version: expected `m-2`, got `m-1`",
         ))
         .stderr(predicate::str::contains(
-            "api-tests: `identity` stopped the release before",
+            "api-tests: not run, since `identity` stopped the release",
         ));
 }
 

@@ -93,6 +93,8 @@ async fn each_way_around_the_gate_is_refused_with_its_own_code_and_fix() -> Told
         assert_eq!(end.code, Some(3), "{code}:\n{}", end.log);
         assert!(end.log.contains(code), "{code}:\n{}", end.log);
         assert!(end.log.contains(fix), "{fix}:\n{}", end.log);
+        let headline = "## ❌ v1.0.0 stopped at production";
+        assert!(end.summary.contains(headline), "{code}:\n{}", end.summary);
         assert!(world.service("ml-api-prod").await?.is_none(), "{code}");
     }
     world.end().await;

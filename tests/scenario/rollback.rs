@@ -38,6 +38,14 @@ async fn previous_moves_traffic_back_without_a_new_revision() -> Told {
         .run(&world.rollback_job("previous", "production"))
         .await?;
     assert_eq!(end.code, Some(0), "{}", end.log);
+    // The job's own commit is another one than what it brought back.
+    assert!(!end.summary.contains("| Commit |"), "{}", end.summary);
+    assert!(
+        end.summary
+            .contains("| Approval | not asked: a rollback does not wait for an approval |"),
+        "{}",
+        end.summary
+    );
     let serving = world.serving("ml-api-prod").await?;
     assert!(
         serving[0].0.starts_with("ml-api-prod-v1-0-0-"),

@@ -164,6 +164,27 @@ async fn the_log_of_a_service_that_is_not_deployed_is_no_empty_log() -> Told {
 }
 
 #[tokio::test]
+async fn the_log_of_a_revision_that_is_not_there_is_no_empty_log() -> Told {
+    let world = world().await?;
+    let commit = World::commit(1);
+    world.built(&commit, testkit::api("setosa")).await?;
+    super::release(&world, "v1.0.0", &commit, "dev", 0).await?;
+    let serving = world.serving("ml-api-dev").await?[0].0.clone();
+    let arguments = ["logs", "--environment", "dev", "--revision", "nope"];
+    let output = terminal(&world, &arguments).await?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    for expected in [
+        "error[D0227]: `ml-api-dev` has no revision `nope`, and no log of it",
+        &format!("   help: name one of these: {serving}"),
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    world.end().await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn evidence_tells_which_environments_have_passed_with_an_image() -> Told {
     let world = world().await?;
     let commit = World::commit(1);

@@ -17,6 +17,15 @@ pub enum ApprovedAttempt {
     Unknown,
 }
 
+/// Why no approval of a run is known, where there is a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoApproval {
+    /// A rollback does not wait for GitHub's answer.
+    Rollback,
+    /// The GitHub environment asks nobody.
+    NoReviewers,
+}
+
 /// What is known of the approval of one run for one environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRecord {
@@ -31,6 +40,9 @@ pub struct ApprovalRecord {
     /// For which attempt; absent where nobody approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<ApprovedAttempt>,
+    /// Why none is known. For who reads the summary; a release with such a reason leaves no evidence.
+    #[serde(skip)]
+    pub none_because: Option<NoApproval>,
 }
 
 impl ApprovalRecord {
@@ -41,6 +53,7 @@ impl ApprovalRecord {
             github_environment: None,
             approvers: Vec::new(),
             attempt: None,
+            none_because: None,
         }
     }
 
@@ -62,7 +75,15 @@ impl ApprovalRecord {
             github_environment: Some(github_environment.to_owned()),
             attempt: (!unique.is_empty()).then_some(known),
             approvers: unique,
+            none_because: None,
         }
+    }
+
+    /// The same, with the reason why no approval is known.
+    #[must_use]
+    pub fn none_because(mut self, reason: NoApproval) -> Self {
+        self.none_because = Some(reason);
+        self
     }
 
     /// One line for people.
@@ -72,6 +93,7 @@ impl ApprovalRecord {
             github_environment,
             approvers,
             attempt,
+            none_because,
         } = self;
         match policy {
             Approval::None => "none: nobody approves this environment".to_owned(),
@@ -81,7 +103,17 @@ impl ApprovalRecord {
             Approval::Required => {
                 let place = github_environment.as_deref().unwrap_or("?");
                 if approvers.is_empty() {
-                    return format!("required by GitHub environment {place}: no approval is known");
+                    return match none_because {
+                        Some(NoApproval::Rollback) => {
+                            "not asked: a rollback does not wait for an approval".to_owned()
+                        }
+                        Some(NoApproval::NoReviewers) => {
+                            format!("GitHub environment {place} has no required reviewers")
+                        }
+                        None => {
+                            format!("required by GitHub environment {place}: no approval is known")
+                        }
+                    };
                 }
                 let names = approvers.join(", ");
                 let which = match attempt {

@@ -11,8 +11,21 @@ macro_rules! exit_code {
     (OnlyWarns) => {
         None
     };
+    (BlockedOrWarns) => {
+        Some(ExitCode::Blocked)
+    };
     ($exit:ident) => {
         Some(ExitCode::$exit)
+    };
+}
+
+/// Whether a catalogue's row says that an input makes the error of a warning.
+macro_rules! warns_by_default {
+    (BlockedOrWarns) => {
+        true
+    };
+    ($exit:ident) => {
+        false
     };
 }
 
@@ -34,6 +47,11 @@ macro_rules! codes {
             /// The exit code of a run that ends with it; `None` where it only warns, and ends none.
             pub fn exit_code(self) -> Option<ExitCode> {
                 match self { $(Self::$name => exit_code!($exit),)* }
+            }
+
+            /// True where it warns unless an input makes an error of it.
+            pub fn warns_by_default(self) -> bool {
+                match self { $(Self::$name => warns_by_default!($exit),)* }
             }
 
             /// What it means, in one sentence.
@@ -107,16 +125,18 @@ codes! {
 
     CandidateUnreachable = "D0221", Blocked, "The runner cannot reach the candidate: the service does not let it in.",
         "Run the job on a runner inside the VPC, or open the entrance that the message names; `reachable: assume` if the runner is inside.";
-    SelfReviewAllowed = "D0222", Blocked, "Who starts a run could approve it, although `prevent_self_review` is asked for.",
-        "Settings → Environments → Prevent self-review; and have another reviewer approve the run.";
+    SelfReviewAllowed = "D0222", BlockedOrWarns, "Who starts a run can approve it: self-review is allowed.",
+        "Settings → Environments → Prevent self-review; and have another reviewer approve the run. `prevent_self_review: true` makes it an error.";
     ApprovalMissing = "D0223", Blocked, "No reviewer has approved this run.",
         "Start the job again, and have a required reviewer approve it.";
-    ConfigurationDrift = "D0224", Blocked, "Variables or secrets of the environment before would be missing here.",
-        "Set what is named for this environment too; or `drift: warn` or `drift: off` if its absence is meant.";
+    ConfigurationDrift = "D0224", BlockedOrWarns, "Variables or secrets of the environment before would be missing here.",
+        "Set what is named for this environment too; or `drift: off` if its absence is meant. `drift: error` makes it an error.";
     DriftUnknown = "D0225", OnlyWarns, "The configuration of the environment before cannot be read; the run goes on without the comparison.",
         "Let this environment's account look at the service of the one before; or say `drift: off`.";
     ServiceClosed = "D0226", OnlyWarns, "A public service becomes private.",
         "Say `access: public` where everybody is to call the service.";
+    NoSuchRevision = "D0227", Blocked, "The service has no such revision.",
+        "Name one of those that the message lists; `ml-deploy revisions` says more of them.";
     RegionFailed = "D0241", VerificationFailed, "Another region failed: this one was stopped, and what served before serves in it.",
         "Mend what failed in the other region, then run again.";
     RegionsUnlike = "D0242", Blocked, "The command looks at one region, and the environment has several.",
@@ -222,7 +242,7 @@ codes! {
         "Run a step with `command: deploy` and the same inputs before this one, in the same job.";
 
     CanaryFailed = "D0661", VerificationFailed, "With a share of the traffic, the candidate was slower or failed more often than its limits or what serves beside it allow.",
-        "Look at the slowest and the failed requests in the candidate's log; or change the limit, if the promise is wrong.";
+        "Compare what was measured of the candidate with what was measured beside it, and look for failed requests in its log; or change the limit, if the promise is wrong.";
     CanaryUndecided = "D0662", VerificationFailed, "Whether a candidate with a share of the traffic is good enough for more could not be decided.",
         "Raise `soak` or `load_rate`; or say `on_inconclusive: hold` or `proceed`.";
     EvidenceMissing = "D0671", Blocked, "Nothing proves that the image passed the environment before.",

@@ -102,7 +102,7 @@ pub const GATES: &[GateWords] = &[
         code: Code::SloMissed,
         failed: "is slower under load, or fails more often, than promised",
         help: &[
-            "look at the slowest requests in its log; give it more `cpu`, or a lower `concurrency`, or more `max_instances`",
+            "find what takes the time in a prediction; give it more `cpu`, or a lower `concurrency`, or more `max_instances`",
             "if the promise is wrong, change `slo_p95`, `slo_p99` or `max_error_rate`",
         ],
     },
@@ -111,7 +111,7 @@ pub const GATES: &[GateWords] = &[
         code: Code::CanaryFailed,
         failed: "does worse with a share of the traffic than its limits or what serves beside it allow",
         help: &[
-            "look at the slowest and the failed requests in its log: its own tests passed, so load or data of real callers make the difference",
+            "compare what was measured of it with what was measured beside it, under the same load and in the same minutes; where requests failed, look for them in its log",
             "if the promise is wrong, change `slo_p95`, `slo_p99` or `max_error_rate`, or against what serves `canary_latency_ratio` or `canary_error_delta`",
         ],
     },
@@ -238,6 +238,21 @@ mod tests {
         let problem = judge_gates("rev-1", &[open]).unwrap_err();
         assert_eq!(problem.code, Code::TestsInconclusive);
         assert!(judge_gates("rev-1", &[evidence(API_TESTS, CaseEnd::Passed)]).is_ok());
+    }
+
+    #[test]
+    fn the_ways_out_of_a_canary_name_what_there_is_to_look_at() {
+        let help = failed_at(CANARY, "rev-1").help;
+        assert_eq!(
+            help[0],
+            "compare what was measured of it with what was measured beside it, under the same load and in the same \
+             minutes; where requests failed, look for them in its log"
+        );
+        let help = failed_at(SLO, "rev-1").help;
+        assert_eq!(
+            help[0],
+            "find what takes the time in a prediction; give it more `cpu`, or a lower `concurrency`, or more `max_instances`"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a text is not a name of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{value}` is not a {kind}: {rule}")]
+#[error("`{value}` is not {} {kind}: {rule}", article(kind))]
 pub struct NameError {
     /// What was wanted.
     pub kind: &'static str,
@@ -14,6 +14,14 @@ pub struct NameError {
     pub value: String,
     /// The rule that it breaks.
     pub rule: &'static str,
+}
+
+fn article(kind: &str) -> &'static str {
+    if kind.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    }
 }
 
 macro_rules! name {
@@ -119,6 +127,20 @@ name!(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_has_the_article_of_its_kind() {
+        let of = |kind| {
+            let error = NameError {
+                kind,
+                value: "x".to_owned(),
+                rule: "its rule",
+            };
+            error.to_string()
+        };
+        assert_eq!(of("image digest"), "`x` is not an image digest: its rule");
+        assert_eq!(of("commit"), "`x` is not a commit: its rule");
+    }
 
     #[test]
     fn a_service_name_has_fewer_than_50_characters() {

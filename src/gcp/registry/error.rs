@@ -7,11 +7,18 @@ use super::RegistryAddress;
 use super::advice::explain_refusal;
 use crate::gcp::error::{START_LOCAL_CLOUD, Tries};
 
+/// `503 UNAVAILABLE: its own text`; a proxy's answer has neither code nor text.
+fn answer(status: u16, code: &str, message: &str) -> String {
+    let gap = if code.is_empty() { "" } else { " " };
+    let colon = if message.is_empty() { "" } else { ": " };
+    format!("{status}{gap}{code}{colon}{message}")
+}
+
 /// Why a registry did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// It answered with an error.
-    #[error("the registry answered {status} {code}: {message}{}", tries.in_words())]
+    #[error("the registry answered {}{}", answer(*status, code, message), tries.in_words())]
     Refused {
         /// How often it was asked.
         tries: Tries,
@@ -118,5 +125,30 @@ impl RegistryError {
                 .cause(self.to_string())
                 .help("a proxy may answer in the registry's place: check the address and the proxy variables"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_code_or_text_leaves_no_gap() {
+        let told = |code: &str, message: &str| {
+            let error = RegistryError::Refused {
+                tries: Tries::default(),
+                status: 503,
+                code: code.to_owned(),
+                message: message.to_owned(),
+            };
+            error.to_string()
+        };
+        assert_eq!(
+            told("DENIED", "not you"),
+            "the registry answered 503 DENIED: not you"
+        );
+        assert_eq!(told("", "not you"), "the registry answered 503: not you");
+        assert_eq!(told("DENIED", ""), "the registry answered 503 DENIED");
+        assert_eq!(told("", ""), "the registry answered 503");
     }
 }

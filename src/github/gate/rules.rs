@@ -44,8 +44,13 @@ pub(super) fn check(
     match &seen.rules {
         RulesSeen::NotAsked => None,
         RulesSeen::NoToken => Some(
-            unknown("there is no GitHub token, or the repository is not known".to_owned())
+            unknown("there is no GitHub token".to_owned())
                 .help("leave the input `github_token` at its default, and give the job `permissions: actions: read`"),
+        ),
+        RulesSeen::NoRepository => Some(
+            unknown("the name of the repository on GitHub is not known".to_owned())
+                .help("run it as a job on GitHub, which says GITHUB_REPOSITORY")
+                .help(EXTERNAL),
         ),
         RulesSeen::Refused { status, message } => Some(with_plan(
             unknown(format!("GitHub answered {status}: {message}"))

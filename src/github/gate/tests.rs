@@ -62,6 +62,14 @@ fn dev() -> Environment {
 }
 
 #[test]
+fn the_title_of_an_annotation_is_true_where_self_review_only_warns() {
+    assert_eq!(
+        Code::SelfReviewAllowed.meaning(),
+        "Who starts a run can approve it: self-review is allowed."
+    );
+}
+
+#[test]
 fn the_table_of_production() {
     use Code::{
         ApprovalMissing, ApprovalNotRequired, ApprovalUnknown, SelfReviewAllowed,
@@ -107,6 +115,11 @@ fn the_table_of_production() {
             with(here(), RulesSeen::NoToken, ApprovalsSeen::NotAsked),
             vec![ApprovalUnknown],
             "github_token",
+        ),
+        (
+            with(here(), RulesSeen::NoRepository, ApprovalsSeen::NotAsked),
+            vec![ApprovalUnknown],
+            "GITHUB_REPOSITORY",
         ),
         (
             with(here(), refused(403), ApprovalsSeen::NotAsked),
@@ -300,6 +313,32 @@ fn a_plan_is_told_what_would_hold_the_promotion_up() {
 }
 
 #[test]
+fn the_row_of_the_approval_does_not_contradict_the_run() {
+    let seen = GateSeen {
+        rules: rules(&[], false),
+        approvals: approved(&[]),
+        ..good()
+    };
+    let row = |purpose| seen.record(&production(), purpose).describe();
+    assert_eq!(
+        row(Purpose::Promote),
+        "GitHub environment Production has no required reviewers"
+    );
+    assert_eq!(
+        row(Purpose::RollBack),
+        "not asked: a rollback does not wait for an approval"
+    );
+    let nobody = GateSeen {
+        approvals: approved(&[]),
+        ..good()
+    };
+    assert_eq!(
+        nobody.record(&production(), Purpose::Promote).describe(),
+        "required by GitHub environment Production: no approval is known"
+    );
+}
+
+#[test]
 fn an_external_approval_is_not_checked_and_is_told() {
     let external = environment(Tier::Production, Approval::External);
     let seen = GateSeen {
@@ -309,12 +348,16 @@ fn an_external_approval_is_not_checked_and_is_told() {
         ..good()
     };
     assert_eq!(check_gate(&external, true, Purpose::Promote, &seen), []);
-    assert!(seen.record(&external).describe().starts_with("external"));
+    assert!(
+        seen.record(&external, Purpose::Promote)
+            .describe()
+            .starts_with("external")
+    );
     let again = GateSeen {
         attempt: 2,
         ..good()
     };
-    let record = again.record(&production());
+    let record = again.record(&production(), Purpose::Promote);
     assert_eq!(record.approvers, ["ada"]);
     assert_eq!(record.attempt, Some(ApprovedAttempt::Unknown));
 }

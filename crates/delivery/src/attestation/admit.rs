@@ -50,7 +50,10 @@ pub fn admit(finding: &Finding, asked: &Asked<'_>) -> Admission {
     };
     match asked.mode {
         Mode::Warn => Admission::Warned(Box::new(refusal.as_warning())),
-        Mode::Require | Mode::Off => Admission::Refused(Box::new(refusal)),
+        Mode::Require | Mode::Off => Admission::Refused(Box::new(refusal.help(format!(
+            "in an emergency: `evidence: warn` for `{}` goes on and says so",
+            asked.into
+        )))),
     }
 }
 
@@ -148,9 +151,6 @@ fn refusal(finding: &Finding, asked: &Asked<'_>) -> Diagnostic {
                 .help("mend the release and let it go through the environments again")
         }
     }
-    .help(format!(
-        "in an emergency: `evidence: warn` for `{into}` goes on and says so"
-    ))
 }
 
 /// Failed tests that a diagnostic names.

@@ -13,7 +13,7 @@ use super::{
     CandidateRecord, Envelope, Finding, SeenEvidence, Statement, Stored, StoredError, TestResult,
     TrustedKey, Waiting, judge_evidence, pae,
 };
-use crate::diagnostic::{Code, Level};
+use crate::diagnostic::{Code, Diagnostic, Level};
 use crate::gate::Mode;
 use crate::name::EnvironmentName;
 use crate::release::ImageDigest;
@@ -519,6 +519,9 @@ fn each_refusal_has_its_code_and_a_way_out() {
             panic!("{finding:?} was not told");
         };
         assert_eq!((warning.code, warning.level), (code, Level::Warning));
+        // What is said already is no way out.
+        let says_warn = |one: &Diagnostic| one.help.iter().any(|it| it.contains("evidence: warn"));
+        assert!(says_warn(&refusal) && !says_warn(&warning), "{warning:?}");
         assert!(matches!(
             admit(&finding, &asked(Mode::Off)),
             Admission::Admitted(_)

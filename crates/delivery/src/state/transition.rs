@@ -224,19 +224,34 @@ impl RevisionRecord {
     }
 }
 
-/// White space and control characters become single spaces; cut at [`REASON_LENGTH`] characters.
+/// White space and control characters become single spaces; what is longer than [`REASON_LENGTH`]
+/// characters ends with an ellipsis, which counts.
 fn one_line(text: &str) -> String {
     let words: Vec<&str> = text
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty())
         .collect();
-    words.join(" ").chars().take(REASON_LENGTH).collect()
+    let line = words.join(" ");
+    if line.chars().count() <= REASON_LENGTH {
+        return line;
+    }
+    let kept = line.chars().take(REASON_LENGTH - 1);
+    kept.chain(['…']).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::release::Commit;
+
+    #[test]
+    fn a_reason_that_is_cut_says_so() {
+        assert_eq!(one_line("a  failed\ncase"), "a failed case");
+        let full = "x".repeat(REASON_LENGTH);
+        assert_eq!(one_line(&full), full);
+        let cut = one_line(&format!("{full}y"));
+        assert_eq!(cut, format!("{}…", "x".repeat(REASON_LENGTH - 1)));
+    }
 
     fn record(number: u32) -> RevisionRecord {
         RevisionRecord {
