@@ -7,6 +7,7 @@ use delivery::event::{Event, EventSink};
 use delivery::release::{Commit, ImageDigest};
 
 use super::check;
+use super::checkout::must_be_checked_out;
 use super::job::Job;
 use super::session::Session;
 use crate::image::{BuildRequest, BuiltImage, Engine, ImageOrigin, RegistryLogin};
@@ -26,13 +27,18 @@ pub(super) async fn build_and_push(
     session: &Session,
 ) -> Result<ImageDigest, Vec<Diagnostic>> {
     let repository = job.repository().map_err(one)?;
-    let tag = commit_tag(job.commit().map_err(one)?);
+    let commit = job.commit().map_err(one)?;
+    let tag = commit_tag(commit);
     let (registry, address) = session.registry(repository).await.map_err(one)?;
     if let Some(digest) = registry.resolve(&tag).await.map_err(one)? {
         job.sink.emit(Event::Note(format!(
             "{repository}:{tag} was built before: {digest}"
         )));
         return Ok(digest);
+    }
+    // A job's checkout is its commit's; files that the workflow made are its own business.
+    if !job.shell.on_github {
+        must_be_checked_out(&job.root, commit).await.map_err(one)?;
     }
     let logins = if job.inputs.build.cache_from.is_empty() {
         Vec::new()

@@ -62,12 +62,24 @@ pub(super) async fn commit_of(root: &Path, name: &str) -> Result<Commit, Diagnos
 /// good, for it is built once. Outside of a checkout there is nothing to compare with.
 ///
 /// # Errors
-/// [`Code::Uncommitted`] with the changed files.
-pub(super) async fn must_be_clean(root: &Path) -> Result<(), Diagnostic> {
+/// [`Code::Uncommitted`] with the commit that is checked out in its place, or with the changed files.
+pub(super) async fn must_be_checked_out(root: &Path, commit: &Commit) -> Result<(), Diagnostic> {
     let status = ["status", "--porcelain", "--untracked-files=no"];
-    let Ok(changed) = git(root, &status).await else {
+    let (Ok(changed), Ok(head)) = (
+        git(root, &status).await,
+        git(root, &["rev-parse", "--verify", "HEAD"]).await,
+    ) else {
         return Ok(());
     };
+    if head != commit.as_str() {
+        return Err(Diagnostic::error(
+            Code::Uncommitted,
+            format!("commit {} is not what is checked out", commit.short()),
+        )
+        .cause(format!("HEAD is {head}"))
+        .state("nothing was built")
+        .help(format!("`git checkout {commit}`, and run again")));
+    }
     if changed.is_empty() {
         return Ok(());
     }

@@ -13,7 +13,6 @@ use delivery::stage::Stage;
 use delivery::target::Target;
 use semver::Version;
 
-use super::checkout::must_be_clean;
 use super::deliver::{Mode, deliver};
 use super::job::{Ask, Job};
 use super::post::{self, MainEnd};
@@ -194,13 +193,7 @@ async fn stage(
         Stage::Branch { .. } => {
             check_gate(job, session, mode.purpose(Purpose::Promote), run).await?;
             let digest = match (mode, source) {
-                (Mode::CarryOut, Source::Built) => {
-                    // A job's checkout is its commit's; files that the workflow made are its own business.
-                    if !job.shell.on_github {
-                        must_be_clean(&job.root).await.map_err(one)?;
-                    }
-                    build::build_and_push(job, session).await?
-                }
+                (Mode::CarryOut, Source::Built) => build::build_and_push(job, session).await?,
                 _ => find(job, session).await?,
             };
             promote(job, session, (digest, None), mode, run).await

@@ -59,6 +59,29 @@ async fn uncommitted_changes_are_not_built_under_the_name_of_a_commit() -> Told 
         + &String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("D0108") && said.contains("main.py"), "{said}");
+    // Nor is what is checked out built under the name of another commit.
+    let earlier = std::fs::read_to_string(world.checkout().join(".git/refs/heads/main"))?;
+    git(
+        &world,
+        &[
+            "commit",
+            "--quiet",
+            "--all",
+            "--message",
+            "Serve it otherwise",
+        ],
+    )?;
+    let of_earlier = ["promote", "--build", "--commit", earlier.trim()];
+    let output = terminal(&world, &of_earlier).await?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for expected in [
+        "error[D0108]: commit ",
+        " is not what is checked out",
+        "help: `git checkout ",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
     world.end().await;
     Ok(())
 }

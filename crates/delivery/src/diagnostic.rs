@@ -84,7 +84,7 @@ codes! {
     NameTooLong = "D0107", BadInput, "A name that follows from the inputs is longer than Cloud Run allows.",
         "Give the service a shorter name: input `service`.";
     Uncommitted = "D0108", BadInput, "The files to build differ from the commit that the image is to be named after.",
-        "Commit the changes, or take them back, then build.";
+        "Check that commit out, with no changes that are not committed, then build.";
 
     PrereleaseToProduction = "D0201", Blocked, "A prerelease does not go to production.",
         "Tag the same commit as the version itself, such as `v1.3.0` for `v1.3.0-rc.1`.";
