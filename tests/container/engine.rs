@@ -1,6 +1,6 @@
 //! The Docker engine, and the action's image, built once for all tests.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -130,10 +130,37 @@ fn run(mut command: Command, name: &str) -> Result<(), String> {
 /// The address of this machine on the engine's default network.
 #[track_caller]
 pub(crate) fn bridge_gateway() -> IpAddr {
-    let format = "{{range .IPAM.Config}}{{.Gateway}} {{end}}";
+    let format = "{{range .IPAM.Config}}{{.Gateway}} {{.Subnet}} {{end}}";
     let printed = docker(&["network", "inspect", "bridge", "--format", format]);
-    let first = printed
+    gateway_in(&printed).unwrap_or_else(|| panic!("the bridge network has no gateway: {printed}"))
+}
+
+/// The gateway that is told. On its first start an engine may tell the subnet only, and takes its first
+/// address.
+fn gateway_in(printed: &str) -> Option<IpAddr> {
+    let told = printed
         .split_whitespace()
         .find_map(|word| word.parse().ok());
-    first.unwrap_or_else(|| panic!("the bridge network has no gateway: {printed}"))
+    let of_subnet = || {
+        let mut words = printed.split_whitespace();
+        let subnet: Ipv4Addr = words.find_map(|word| word.split_once('/')?.0.parse().ok())?;
+        Some(IpAddr::V4(Ipv4Addr::from(u32::from(subnet) + 1)))
+    };
+    told.or_else(of_subnet)
+}
+
+#[test]
+fn the_gateway_is_the_one_that_is_told_or_the_first_address() {
+    for (printed, expected) in [
+        ("172.17.0.1 172.17.0.0/16 ", Some([172, 17, 0, 1])),
+        (" 172.17.0.0/16 ", Some([172, 17, 0, 1])),
+        ("10.9.0.254 10.9.0.0/24 ", Some([10, 9, 0, 254])),
+        ("", None),
+    ] {
+        assert_eq!(
+            gateway_in(printed),
+            expected.map(IpAddr::from),
+            "{printed:?}"
+        );
+    }
 }
