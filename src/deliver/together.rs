@@ -103,7 +103,8 @@ pub(super) async fn is_uneven(world: &World<'_>, targets: &[&Target], run: &RunR
         let is_ahead = |other: &StateRecord| {
             let other = other.intent.as_ref();
             let is_first = open.undo.is_none() && open.passed.is_some();
-            is_first && other.is_some_and(|other| other.passed.is_none())
+            let lags = |other: &OpenIntent| other.passed.is_none() || other.undo.is_some();
+            is_first && other.is_some_and(lags)
         };
         let waits = open.waits() && run.continues(&open.run);
         let is_even = records.iter().all(has_it) && !records.iter().any(is_ahead);
