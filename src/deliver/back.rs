@@ -87,7 +87,7 @@ pub(super) async fn take_back(
 
 /// A way back: what ends the run early must not end it, and a signal, also one that comes now, hurries
 /// it. `None`: there was no time for it.
-pub(super) async fn in_own_time<T>(
+async fn in_own_time<T>(
     world: &World<'_>,
     way_back: impl AsyncFnOnce(&World<'_>) -> T,
 ) -> Option<T> {

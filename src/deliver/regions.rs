@@ -217,7 +217,7 @@ pub fn together(landed: &[Landed]) -> Outcome {
 }
 
 /// Each diagnostic says in which region it was.
-pub(super) fn named(outcome: Outcome, region: &Region) -> Outcome {
+fn named(outcome: Outcome, region: &Region) -> Outcome {
     let name = |diagnostics: Vec<Diagnostic>| {
         let name = |mut diagnostic: Diagnostic| {
             let at = diagnostic.at.unwrap_or_default();

@@ -51,7 +51,7 @@ pub async fn left_open(
 }
 
 /// What `run` left in these services. One read each.
-pub(super) async fn read_left(world: &World<'_>, targets: &[Target], run: &RunRef) -> Left {
+async fn read_left(world: &World<'_>, targets: &[Target], run: &RunRef) -> Left {
     let reads = targets.iter().map(|target| async {
         tokio::select! {
             biased;
@@ -89,8 +89,10 @@ pub(super) async fn read_left(world: &World<'_>, targets: &[Target], run: &RunRe
 }
 
 /// True where a run over several of these services has its rollout open in one of them and not in
-/// another, or has come to open a first deploy in one of them only. Not where it is the candidate of `run` itself that waits for its promotion: another region
-/// may have had the release already. One read each; what cannot be read is for the plan to tell.
+/// another, or what it would return to differs: it has opened a first deploy in one, and in another has
+/// not come as far, or built upon something. Not where it is the candidate of `run` itself that waits for
+/// its promotion: another region may have had the release already. One read each; what cannot be read is
+/// for the plan to tell.
 pub(super) async fn is_uneven(world: &World<'_>, targets: &[&Target], run: &RunRef) -> bool {
     let records = records(world, targets).await;
     let opens = records.iter().filter_map(|record| record.intent.as_ref());

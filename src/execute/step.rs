@@ -257,14 +257,14 @@ impl<'a> Execution<'a> {
     /// stands, with the traffic as it was left, the run goes on: nothing is left to be planned anew, and
     /// no intent is left by which a new plan could tell what served before.
     async fn overtaken(&mut self, change: &Change<'_>) -> Result<Live, Failure> {
+        if change.state.intent.is_some() {
+            return Err(Failure::Conflict);
+        }
         let stands = Back {
             traffic: self.own_traffic.last().map(|(_, split)| split),
             state: change.state.clone(),
             access: change.access,
         };
-        if change.state.intent.is_some() {
-            return Err(Failure::Conflict);
-        }
         let read = tokio::select! {
             biased;
             stop = self.guard.stopped() => return Err(Failure::Stopped(stop)),
